@@ -1,0 +1,156 @@
+"""Blobs: the arrays between layers, and the weights inside them.
+
+A blob knows its shape from the moment a net is built; its `data` and `diff` arrays appear on the device when they are
+first touched, and stay at that address as long as the shape fits into them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.device.base import Device
+from netforge.errors import ShapeError
+
+Array = Any  # a NumPy or a CuPy array
+
+
+class Storage:
+    """Memory for one or several blobs: allocated when first touched, zeroed, then filled by `fill`.
+
+    device, dtype: where, and of what. fill: called once with the flat array after it was allocated.
+    A storage may be a window of another one: `parent` from element `offset` on.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        dtype: npt.DTypeLike,
+        *,
+        fill: Callable[[Array], None] | None = None,
+    ) -> None:
+        self.device = device
+        self.dtype = np.dtype(dtype)
+        self.fill = fill
+        self.size = 0
+        self.parent: Storage | None = None
+        self.offset = 0
+        self._array: Array | None = None
+
+    def reserve(self, size: int) -> None:
+        """Make room for `size` elements; memory that was allocated and is too small is given up with its content."""
+        if size > self.size:
+            self.size = size
+            self._array = None
+
+    def move_into(self, parent: Storage, offset: int) -> None:
+        """Become the window `parent[offset : offset + size]`; raises ShapeError where memory is in use already."""
+        if self._array is not None:
+            raise ShapeError("memory that is in use cannot move into another buffer")
+        parent.reserve(offset + self.size)
+        self.parent, self.offset = parent, offset
+
+    @property
+    def allocated(self) -> bool:
+        """Whether memory has been taken."""
+        return self._array is not None
+
+    @property
+    def array(self) -> Array:
+        """The flat array of `size` elements."""
+        if self._array is None:
+            if self.parent is None:
+                self._array = self.device.zeros((self.size,), self.dtype)
+            else:
+                self._array = self.parent.array[self.offset : self.offset + self.size]
+            if self.fill is not None:
+                self.fill(self._array)
+        return self._array
+
+
+class Blob:
+    """An array of activations (`data`) with its gradient (`diff`), both of `shape`, on one device.
+
+    name: for messages. learnable: whether a solver may change it (weights only).
+    resizable: whether a weight takes the shape found in a file of weights (Decode's centroids do).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (),
+        *,
+        device: Device,
+        dtype: npt.DTypeLike = np.float32,
+        name: str = "",
+        fill: Callable[[Array], None] | None = None,
+        learnable: bool = True,
+        resizable: bool = False,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.dtype = np.dtype(dtype)
+        self.learnable = learnable
+        self.resizable = resizable
+        self.data_storage = Storage(device, dtype, fill=fill)
+        self.diff_storage = Storage(device, dtype)
+        self._views: dict[str, tuple[Array, Array]] = {}
+        self.shape: tuple[int, ...] = ()
+        self.reshape(shape)
+
+    def __repr__(self) -> str:
+        return f"Blob({self.name!r}, shape={self.shape}, dtype={self.dtype}, device={self.device.name})"
+
+    def reshape(self, *shape: int | tuple[int, ...]) -> None:
+        """Take another shape, given as a tuple or as separate numbers; no array is made.
+
+        Raises ShapeError where a dimension is negative or there are more than 32.
+        """
+        dims = tuple(int(d) for part in shape for d in (part if isinstance(part, tuple | list) else (part,)))
+        if any(d < 0 for d in dims) or len(dims) > 32:
+            raise ShapeError(f'blob "{self.name}" cannot have shape {dims}', mend="sizes must not be negative")
+        self.shape = dims
+        self._views.clear()
+        self.data_storage.reserve(self.count)
+        self.diff_storage.reserve(self.count)
+
+    @property
+    def count(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return math.prod(self.shape)
+
+    @property
+    def data(self) -> Array:
+        """The values, an array of `shape` on the device; write into it, do not replace it."""
+        return self._view("data", self.data_storage)
+
+    @property
+    def diff(self) -> Array:
+        """The gradient of the loss with respect to `data`, an array of `shape` on the device."""
+        return self._view("diff", self.diff_storage)
+
+    def _view(self, which: str, storage: Storage) -> Array:
+        flat = storage.array
+        cached = self._views.get(which)
+        if cached is None or cached[0] is not flat:
+            cached = (flat, flat[: self.count].reshape(self.shape))
+            self._views[which] = cached
+        return cached[1]
+
+    def share_data(self, other: Blob) -> None:
+        """Use the memory of `other.data` from now on, under this blob's own shape."""
+        self.data_storage = other.data_storage
+        self._share_checked(other)
+
+    def share_diff(self, other: Blob) -> None:
+        """Use the memory of `other.diff` from now on, under this blob's own shape."""
+        self.diff_storage = other.diff_storage
+        self._share_checked(other)
+
+    def _share_checked(self, other: Blob) -> None:
+        if self.count > other.count:
+            raise ShapeError(f'blob "{self.name}" {self.shape} does not fit into the memory of "{other.name}" {other.shape}')
+        self._views.clear()

@@ -1,0 +1,1 @@
+"""Devices: where arrays live and operations run."""

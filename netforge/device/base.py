@@ -1,0 +1,47 @@
+"""What every device offers: arrays, and one flat list of operations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.device.operations import Ops
+
+
+class Device(ABC):
+    """A place where arrays live and operations run.
+
+    name: "cpu" or "cuda:N". xp: the array module (NumPy or CuPy). ops: the operations (`netforge.device.operations`).
+    """
+
+    name: str
+    xp: ModuleType
+    ops: Ops
+
+    @abstractmethod
+    def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        """A new array of zeros on this device; raises DeviceError where memory runs out."""
+
+    @abstractmethod
+    def from_host(self, array: npt.NDArray[Any]) -> Any:
+        """A copy of a NumPy array on this device."""
+
+    @abstractmethod
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        """The values as a NumPy array (the same array where the device is the host)."""
+
+    def synchronize(self) -> None:
+        """Wait until all work that was queued is done."""
+
+
+def host_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A NumPy array of zeros whose first element lies on a 64-byte border, as vector units like it."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64))
+    raw = np.zeros(size * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * dtype.itemsize].view(dtype).reshape(shape)

@@ -1,0 +1,31 @@
+"""The operations of a device, one family a file; each body is the NumPy reference that other devices must match."""
+
+from __future__ import annotations
+
+from netforge.device.operations.contrastive import ContrastiveOps
+from netforge.device.operations.convolution import ConvolutionOps
+from netforge.device.operations.decode import DecodeOps
+from netforge.device.operations.linear import LinearOps
+from netforge.device.operations.loss import LossOps
+from netforge.device.operations.neuron import NeuronOps
+from netforge.device.operations.pooling import PoolingOps
+from netforge.device.operations.random import RandomOps
+from netforge.device.operations.shape import ShapeOps
+from netforge.device.operations.softmax import SoftmaxOps
+from netforge.device.operations.update import UpdateOps
+
+
+class Ops(
+    ConvolutionOps,
+    PoolingOps,
+    LinearOps,
+    RandomOps,
+    NeuronOps,
+    SoftmaxOps,
+    LossOps,
+    ContrastiveOps,
+    DecodeOps,
+    ShapeOps,
+    UpdateOps,
+):
+    """All operations, with NumPy bodies. Outputs are arrays that the caller made; nothing is returned."""

@@ -1,0 +1,7 @@
+"""Operations: max and average pooling."""
+
+from __future__ import annotations
+
+
+class PoolingOps:
+    """NumPy reference of max and average pooling."""

@@ -1,0 +1,207 @@
+"""What a layer is: the class that all layers extend, and the registry that finds them by their `type` string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from netforge.blob import Blob
+from netforge.device.base import Device
+from netforge.device.operations import Ops
+from netforge.device.random import RandomStream
+from netforge.errors import NetforgeError, SettingsError, ShapeError
+from netforge.filler import make_fill
+from netforge.registry import Registry
+from netforge.schema import LayerDefinition, declare_settings
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What a layer takes or gives: one text per blob, "name shape, meaning".
+
+    required: blobs that must be there. optional: blobs that may follow. more: text for any number beyond those.
+    """
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    more: str | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest number of blobs."""
+        return float("inf") if self.more else len(self.required) + len(self.optional)
+
+    def admits(self, count: int) -> bool:
+        """Whether `count` blobs fit."""
+        return len(self.required) <= count <= self.most
+
+    def __str__(self) -> str:
+        least, most = len(self.required), self.most
+        if least == most:
+            return f"exactly {least}"
+        return f"at least {least}" if self.more else f"{least} to {most:.0f}"
+
+
+def slots(*required: str, optional: Sequence[str] = (), more: str | None = None) -> Slots:
+    """Shorthand for `Slots`."""
+    return Slots(required, tuple(optional), more)
+
+
+@dataclass(frozen=True)
+class LayerContext:
+    """What a net tells each of its layers.
+
+    phase: "TRAIN", "TEST" or "RUN". device, dtype: where arrays live, and of what type (float32, or float64 in
+    gradient checks). seed: the run's seed. folder: where the net's file lies, for paths in it. plan_only: no source may
+    be opened beyond its header (`netforge check`, `netforge summary`).
+    """
+
+    phase: str
+    device: Device
+    dtype: np.dtype[Any]
+    seed: int
+    folder: Path | None = None
+    plan_only: bool = False
+
+
+class Layer:
+    """One node of a net.
+
+    A net calls `setup` once, `reshape` whenever shapes may have changed, then `forward` and `backward`. `setup` and
+    `reshape` see shapes only: they must not touch `data` or `diff`. `forward` writes every top's data. `backward` reads
+    top diffs, overwrites the diff of each bottom i for which `propagate_down[i]` holds, and adds to the diffs of weights.
+
+    Class attributes that describe the layer to nets, help pages and checks:
+    bottoms, tops: `Slots`. settings_field: the field of LayerParameter that holds its settings.
+    in_place: top 0 may use the memory of bottom 0. paired: as many tops as bottoms. is_loss: the first top has loss
+    weight 1 unless the file says otherwise, missing tops are made, and the layer is left out in phase RUN.
+    differentiable: False where there is no backward at all. blocked_bottoms: bottoms that never get a gradient
+    (labels); counted from the end where negative. per_item: False where the items of a batch influence each other.
+    """
+
+    type: ClassVar[str] = ""
+    settings_field: ClassVar[str | None] = None
+    aliases: ClassVar[tuple[str, ...]] = ()
+    bottoms: ClassVar[Slots] = slots("x any shape")
+    tops: ClassVar[Slots] = slots("y")
+    in_place: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
+    is_loss: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    blocked_bottoms: ClassVar[tuple[int, ...]] = ()
+    per_item: ClassVar[bool] = True
+
+    def __init__(self, definition: LayerDefinition, context: LayerContext) -> None:
+        self.definition = definition
+        self.name: str = definition.name
+        self.context = context
+        self.phase = context.phase
+        self.device = context.device
+        self.xp: ModuleType = context.device.xp
+        self.ops: Ops = context.device.ops
+        self.dtype = context.dtype
+        self.settings: Any = definition.settings(type(self).settings_field)
+        self.weights: list[Blob] = []
+        self.random = RandomStream(context.seed, self.name)
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Check settings and declare weights with `add_weight`; called once, before the first `reshape`."""
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Give every top its shape; raises ShapeError where bottoms do not fit."""
+        raise NotImplementedError(f"{type(self).__name__}.reshape")
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Write the data of every top."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """Write the diffs of bottoms and add to the diffs of weights."""
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    def state(self) -> dict[str, Any]:
+        """What an exact resume needs beyond weights: names to integers or NumPy arrays."""
+        return {"position": self.random.position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.random.position = int(state["position"])
+
+    def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
+        """Multiply-add operations of one forward pass, for `netforge summary`; 0 where they do not matter."""
+        return 0
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...],
+        filler: Any = None,
+        *,
+        learnable: bool = True,
+        resizable: bool = False,
+    ) -> Blob:
+        """Declare the next weight blob; `filler` is a FillerParameter, None means zeros."""
+        index = len(self.weights)
+        fill = make_fill(filler, shape, RandomStream(self.context.seed, f"{self.name}.weights[{index}]"), self.device)
+        blob = Blob(
+            shape,
+            device=self.device,
+            dtype=self.dtype,
+            name=f"{self.name}[{index}]",
+            fill=fill,
+            learnable=learnable,
+            resizable=resizable,
+        )
+        self.weights.append(blob)
+        return blob
+
+    @property
+    def label(self) -> str:
+        """Name and type, for messages."""
+        return f'"{self.name}" ({type(self).type})'
+
+    def fail(
+        self,
+        found: str,
+        *,
+        mend: str | None = None,
+        setting: str | None = None,
+        error: type[NetforgeError] | None = None,
+    ) -> NetforgeError:
+        """An error that names this layer and its place in the file: `raise self.fail(...)`.
+
+        setting: dotted name of a field of the layer ("pooling_param.kernel_size") whose line to name.
+        error: the class; SettingsError where `setting` is given, ShapeError otherwise.
+        """
+        kind = error or (SettingsError if setting else ShapeError)
+        place = self.definition.locate(setting) if setting else self.definition.place
+        return kind(found, where=place, layer=self.label, mend=mend)
+
+
+LAYERS: Registry[type[Layer]] = Registry("layer type")
+
+L = TypeVar("L", bound=type[Layer])
+
+
+def register_layer(name: str, *, settings: str | type | None = None, aliases: tuple[str, ...] = ()) -> Callable[[L], L]:
+    """Class decorator that makes a layer known under the `type` string `name`.
+
+    settings: the field of LayerParameter with its settings ("pooling_param"), or a dataclass (`netforge.setting` gives
+    its fields ranges and help), which is then written in prototxt as `<name_in_snake_case>_param { ... }`.
+    Raises PluginError where the name is taken, or where the dataclass cannot be expressed in protobuf.
+    """
+
+    def decorate(cls: L) -> L:
+        cls.type = name
+        cls.aliases = aliases
+        cls.settings_field = declare_settings(name, settings) if isinstance(settings, type) else settings
+        return LAYERS.add(name, cls, aliases=aliases)
+
+    return decorate
