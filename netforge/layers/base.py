@@ -81,7 +81,10 @@ class Layer:
     in_place: top 0 may use the memory of bottom 0. paired: as many tops as bottoms. is_loss: the first top has loss
     weight 1 unless the file says otherwise, missing tops are made, and the layer is left out in phase RUN.
     differentiable: False where there is no backward at all. blocked_bottoms: bottoms that never get a gradient
-    (labels); counted from the end where negative. per_item: False where the items of a batch influence each other.
+    (labels). per_item: False where the items of a batch influence each other. is_view: top 0 shares the memory of
+    bottom 0 under another shape. backward_reads_top: `backward` needs top 0's data, so that no later layer may
+    overwrite it in place. dynamic_shape: tops may change shape from one batch to the next, so that `reshape` runs
+    before every forward; otherwise it runs only when the shape of a bottom or of a weight has changed.
     """
 
     type: ClassVar[str] = ""
@@ -95,6 +98,9 @@ class Layer:
     differentiable: ClassVar[bool] = True
     blocked_bottoms: ClassVar[tuple[int, ...]] = ()
     per_item: ClassVar[bool] = True
+    is_view: ClassVar[bool] = False
+    backward_reads_top: ClassVar[bool] = False
+    dynamic_shape: ClassVar[bool] = False
 
     def __init__(self, definition: LayerDefinition, context: LayerContext) -> None:
         self.definition = definition
@@ -107,6 +113,7 @@ class Layer:
         self.dtype = context.dtype
         self.settings: Any = definition.settings(type(self).settings_field)
         self.weights: list[Blob] = []
+        self.frozen: list[bool] = []
         self.random = RandomStream(context.seed, self.name)
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -161,6 +168,10 @@ class Layer:
         )
         self.weights.append(blob)
         return blob
+
+    def learns(self, index: int) -> bool:
+        """Whether `backward` has to add to the diff of weight `index` (its lr_mult is not 0, or the net forces it)."""
+        return index < len(self.weights) and not (self.frozen and self.frozen[index])
 
     @property
     def label(self) -> str:
