@@ -34,7 +34,11 @@ class Device(ABC):
     def to_host(self, array: Any) -> npt.NDArray[Any]:
         """The values as a NumPy array (the same array where the device is the host)."""
 
-    def synchronize(self) -> None:
+    @abstractmethod
+    def describe(self) -> list[str]:
+        """What this device is and which libraries run its operations, as lines for people."""
+
+    def synchronize(self) -> None:  # noqa: B027 (a host has nothing to wait for)
         """Wait until all work that was queued is done."""
 
 

@@ -1,8 +1,8 @@
 """One counter-based generator for everything random: Philox4x64-10 (Salmon et al., SC 2011).
 
-The key is (seed, stream), where a stream is named after what draws from it ("conv1.weight[0]", "pair_data"); the counter
-is (element, 0, position, 0), where `position` counts the draws. So a draw is a pure function of seed, name and position:
-the same on every device, independent of the order in which layers draw, and resumable from one integer.
+The key is (seed, stream), where a stream is named after what draws from it ("conv1.weights[0]", "pair_data"); the
+counter is (element, 0, position, 0), where `position` counts the draws. So a draw is a pure function of seed, name and
+position: the same on every device, independent of the order in which layers draw, and resumable from one integer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,39 @@
-"""Operations: matrix products."""
+"""Operations: matrix products and biases."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
 
 class LinearOps:
-    """NumPy reference of matrix products."""
+    """NumPy reference of matrix products and biases."""
+
+    def matmul(
+        self,
+        a: Array,
+        b: Array,
+        out: Array,
+        *,
+        transpose_a: bool = False,
+        transpose_b: bool = False,
+        accumulate: bool = False,
+    ) -> None:
+        """out (M, N) = a (M, K) times b (K, N), each transposed first where asked; added to `out` with `accumulate`."""
+        left, right = a.T if transpose_a else a, b.T if transpose_b else b
+        if accumulate:
+            out += np.matmul(left, right)
+        else:
+            np.matmul(left, right, out=out)
+
+    def bias_forward(self, y: Array, b: Array, axis: int = 1) -> None:
+        """Add b, one number per index of `axis`, to y in place."""
+        y += b.reshape(-1, *(1 for _ in y.shape[axis + 1 :]))
+
+    def bias_backward(self, dy: Array, db: Array, axis: int = 1) -> None:
+        """db += the sum of dy over all axes but `axis`."""
+        db += dy.sum(axis=tuple(i for i in range(dy.ndim) if i != axis)).reshape(db.shape)

@@ -1,0 +1,46 @@
+"""The CPU: NumPy arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.device.base import Device, host_zeros
+from netforge.device.operations import Ops
+from netforge.errors import DeviceError
+
+
+class CpuOps(Ops):
+    """The operations on a CPU."""
+
+
+class CpuDevice(Device):
+    """The host's memory and processors."""
+
+    def __init__(self) -> None:
+        self.name = "cpu"
+        self.xp = np
+        self.ops = CpuOps()
+
+    def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """A new array of zeros, aligned for vector units; raises DeviceError where memory runs out."""
+        try:
+            return host_zeros(shape, dtype)
+        except MemoryError as error:
+            raise DeviceError(
+                f"no memory for an array of shape {shape}", mend="make the batch or the images smaller"
+            ) from error
+
+    def from_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A copy of a NumPy array."""
+        return np.array(array)
+
+    def to_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The same array: the host is the device."""
+        return array
+
+    def describe(self) -> list[str]:
+        """What runs on this device, one line each."""
+        return [f"cpu: NumPy {np.__version__}"]
