@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from netforge.blob import Blob
 from netforge.device.base import Device
@@ -114,6 +115,7 @@ class Layer:
         self.settings: Any = definition.settings(type(self).settings_field)
         self.weights: list[Blob] = []
         self.frozen: list[bool] = []
+        self.buffers: list[Blob] = []
         self.random = RandomStream(context.seed, self.name)
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -130,6 +132,11 @@ class Layer:
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Write the diffs of bottoms and add to the diffs of weights."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    @classmethod
+    def image_shape(cls, definition: LayerDefinition, folder: Path | None) -> tuple[int, ...] | None:
+        """For layers that read images: the shape (C, H, W) of one of them as the net sees it; None for all others."""
+        return None
 
     def state(self) -> dict[str, Any]:
         """What an exact resume needs beyond weights: names to integers or NumPy arrays."""
@@ -167,6 +174,12 @@ class Layer:
             resizable=resizable,
         )
         self.weights.append(blob)
+        return blob
+
+    def buffer(self, name: str, dtype: npt.DTypeLike | None = None) -> Blob:
+        """Working memory of the layer's own, kept from one call to the next: neither a bottom, a top nor a weight."""
+        blob = Blob((0,), device=self.device, dtype=dtype or self.dtype, name=f"{self.name}.{name}")
+        self.buffers.append(blob)
         return blob
 
     def learns(self, index: int) -> bool:

@@ -1,0 +1,99 @@
+"""Building a net: layers are made, handed their blobs, set up and given shapes, one by one in file order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netforge.blob import Blob
+from netforge.errors import NetError, NetforgeError, SettingsError
+from netforge.layers.base import Layer, LayerContext
+from netforge.net.memory import Memory
+from netforge.net.wiring import Value, Wiring
+from netforge.schema import LayerDefinition
+
+
+def make_layers(definitions: Sequence[LayerDefinition], wiring: Wiring, memory: Memory, context: LayerContext) -> list[Layer]:
+    """Instantiate every layer, run its `setup` and first `reshape`; errors name the layer and its place."""
+    layers: list[Layer] = []
+    try:
+        for number, definition in enumerate(definitions):
+            with at_layer(definition):
+                layer = wiring.classes[number](definition, context)
+                layers.append(layer)
+                layer.setup(memory.bottoms[number], memory.tops[number])
+                layer.reshape(memory.bottoms[number], memory.tops[number])
+                spread_shapes(wiring.tops[number], memory)
+    except BaseException:
+        for layer in layers:
+            layer.close()
+        raise
+    return layers
+
+
+def spread_shapes(values: Sequence[Value], memory: Memory) -> None:
+    """Hand the shape of each value on to the blobs through which several readers see it."""
+    for value in values:
+        for blob in memory.readers.get(value, ()):
+            main: Blob = memory.of[value]
+            if blob.shape != main.shape:
+                blob.reshape(main.shape)
+
+
+class at_layer:
+    """Context in which every error names the layer at fault; a plugin's own exceptions become a NetError."""
+
+    def __init__(self, definition: LayerDefinition, layer: Layer | None = None) -> None:
+        self.definition = definition
+        self.layer = layer
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Add place and layer to the error, if there is one."""
+        if error is not None:
+            raise_at(error, self.definition)
+
+
+def raise_at(error: BaseException, definition: LayerDefinition) -> None:
+    """Raise `error` again so that it names the layer of `definition`."""
+    label = f'"{definition.name}" ({definition.type})'
+    if isinstance(error, NetforgeError):
+        error.at(definition.place, label)
+    elif isinstance(error, Exception) and not _is_ours(error):
+        raise NetError(
+            f"{type(error).__name__}: {error}",
+            where=definition.place,
+            layer=label,
+            mend="this comes from the layer's own code; --verbose shows where",
+        ) from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an exception was raised by netforge's own code rather than by a plugin."""
+    trace = error.__traceback__
+    names = []
+    while trace is not None:
+        names.append(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
+    return all(name.partition(".")[0] in ("netforge", "numpy", "cupy") for name in names if name)
+
+
+def loss_weights(layers: Sequence[Layer], wiring: Wiring) -> dict[Value, float]:
+    """The weight of each top that counts towards the loss; raises SettingsError where their number does not fit."""
+    weights: dict[Value, float] = {}
+    for number, layer in enumerate(layers):
+        given = list(layer.definition.message.loss_weight)
+        tops = wiring.tops[number]
+        if given and len(given) != len(tops):
+            raise SettingsError(
+                f"loss_weight is given {len(given)} times for {len(tops)} tops",
+                where=layer.definition.locate("loss_weight"),
+                layer=layer.label,
+                mend="give it once for each top, or not at all",
+            )
+        if not given and layer.is_loss:
+            given = [1.0]
+        weights.update({value: weight for value, weight in zip(tops, given, strict=False) if weight})
+    return weights

@@ -1,0 +1,337 @@
+"""A net: layers joined by blobs, built from a prototxt for one phase."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import netforge.layers  # registers the built-in layers
+from netforge.blob import Blob
+from netforge.device import get_device
+from netforge.device.base import Device
+from netforge.errors import NetError, ShapeError, did_you_mean
+from netforge.layers.base import Layer, LayerContext
+from netforge.net import build, weights
+from netforge.net.gradients import route
+from netforge.net.memory import lay_out
+from netforge.net.running import running_definition
+from netforge.net.summary import LayerSummary, summarise
+from netforge.net.wiring import Value, wire
+from netforge.schema import NetDefinition, merge_state, read_net
+
+if TYPE_CHECKING:
+    from netforge.snapshot import LoadReport
+
+
+class Net:
+    """A net for one phase, ready to run.
+
+    source: a prototxt's path, a NetParameter message, or a NetDefinition. phase: "TRAIN", "TEST" or "RUN"; RUN is
+    derived from a training file where that has no Input layer. level, stages: as in NetState. device: "cpu", "cuda:N",
+    "auto", or a Device. weights: a file, or several, loaded in order. dtype: float32, or float64 for gradient checks.
+    seed: of everything random; None draws a fresh one, kept in `.seed`. plugins: modules that register layers.
+    plan_only: open data sources no further than their headers; shapes are known, nothing can run.
+
+    Raises a NetforgeError that names file, line, layer and mend where the net cannot be built. No array is made before
+    the first value is needed.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | NetDefinition | Any,
+        phase: str = "TEST",
+        level: int = 0,
+        stages: Sequence[str] = (),
+        device: str | Device = "cpu",
+        weights: str | Path | Sequence[str | Path] | None = None,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        seed: int | None = None,
+        plugins: Sequence[str] = (),
+        plan_only: bool = False,
+    ) -> None:
+        self.phase = phase.upper()
+        self.seed = secrets.randbits(63) if seed is None else seed
+        self.device = get_device(device) if isinstance(device, str) else device
+        self.dtype = np.dtype(dtype)
+        whole = read_net(source, plugins=plugins)
+        if self.phase == "RUN":
+            self.definition = running_definition(whole, level, stages)
+        else:
+            self.definition = whole.select(merge_state(whole, self.phase, level, stages))
+        self.name: str = self.definition.name
+        self._build(plan_only)
+        for path in [weights] if isinstance(weights, str | Path) else weights or ():
+            self.copy_from(path)
+
+    def _build(self, plan_only: bool) -> None:
+        definition = self.definition
+        if not definition.layers:
+            raise NetError(f"no layer is left for phase {self.phase}", where=definition.place)
+        self._wiring = wire(definition.layers)
+        self._memory = lay_out(self._wiring, self.device, self.dtype)
+        context = LayerContext(self.phase, self.device, self.dtype, self.seed, definition.folder, plan_only)
+        self.layers: list[Layer] = build.make_layers(definition.layers, self._wiring, self._memory, context)
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        """All that needs the layers' weights and shapes: sharing, gradients, names."""
+        force = bool(self.definition.message.force_backward)
+        weights.check_names(self.layers)
+        self.learnable, self._behind = weights.gather_weights(self.layers, force=force)
+        self._flat = weights.flatten(self.learnable, self.device, self.dtype)
+        self._loss_weights = build.loss_weights(self.layers, self._wiring)
+        self._routing = route(self._wiring, self.layers, set(self._loss_weights), force=force)
+        of = self._memory.of
+        self.blobs: dict[str, Blob] = {value.name: of[value] for value in self._wiring.values}
+        self.params: dict[str, list[Blob]] = {layer.name: layer.weights for layer in self.layers if layer.weights}
+        self.inputs = [top.name for layer, tops in self._each_tops() if layer.type == "Input" for top in tops]
+        self.outputs = [value.name for value in self._wiring.outputs]
+        self.loss_weights = {value.name: weight for value, weight in self._loss_weights.items()}
+        self._seeded: frozenset[str] = frozenset()
+        self._shapes: list[tuple[tuple[int, ...], ...]] = [self._signature(n) for n in range(len(self.layers))]
+
+    def _each_tops(self) -> Iterator[tuple[Layer, tuple[Value, ...]]]:
+        return zip(self.layers, self._wiring.tops, strict=True)
+
+    def __repr__(self) -> str:
+        return f"Net({self.name!r}, phase={self.phase}, {len(self.layers)} layers, device={self.device.name})"
+
+    # --- running ---------------------------------------------------------------------------------------------------
+
+    def forward(
+        self, start: str | None = None, end: str | None = None, **inputs: npt.ArrayLike
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run layers `start` to `end` (names, both included; all by default) and return the outputs.
+
+        inputs: values for input blobs; a blob takes the shape of what it is given.
+        Returns a copy of each output of the net as a NumPy array, by blob name; with `end`, the tops of that layer.
+        Raises NetError for unknown names, ShapeError where an input does not fit the layers.
+        """
+        self._set_inputs(inputs)
+        first, last = self._range(start, end)
+        for number in range(first, last + 1):
+            self.forward_layer(number)
+        if end is not None:
+            names = [value.name for value in self._wiring.tops[last]]
+            return {name: self.device.to_host(self.blobs[name].data).copy() for name in names}
+        return self.output_values()
+
+    def backward(
+        self, start: str | None = None, end: str | None = None, **diffs: npt.ArrayLike
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run layers backward from `start` down to `end` (names, both included; all by default).
+
+        diffs: gradients of output blobs; outputs not named get 0, or their loss weight. Weight gradients are added up:
+        call `clear_weight_diffs` between batches. Returns a copy of the gradient of every input blob.
+        Raises NetError for unknown names, ShapeError where a gradient has another shape than its blob.
+        """
+        last, first = self._range(end, start)[::-1] if start or end else (len(self.layers) - 1, 0)
+        for name in diffs:
+            if name not in self.outputs:
+                raise NetError(f'"{name}" is not an output of the net', mend=did_you_mean(name, self.outputs))
+        for name in self.outputs:
+            blob = self.blobs[name]
+            self._fill(name, blob, blob.diff, np.asarray(diffs.get(name, np.zeros(blob.shape))))
+        self._seeded = frozenset(diffs)
+        try:
+            for number in range(last, first - 1, -1):
+                self.backward_layer(number)
+        finally:
+            self._seeded = frozenset()
+        return {name: self.device.to_host(self.blobs[name].diff).copy() for name in self.inputs}
+
+    def forward_pass(self) -> None:
+        """Run every layer once; nothing is read back from the device."""
+        for number in range(len(self.layers)):
+            self.forward_layer(number)
+
+    def backward_pass(self) -> None:
+        """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
+        for number in reversed(range(len(self.layers))):
+            self.backward_layer(number)
+
+    def forward_layer(self, number: int) -> None:
+        """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
+        layer = self.layers[number]
+        bottom, top = self._memory.bottoms[number], self._memory.tops[number]
+        try:
+            if layer.dynamic_shape or self._signature(number) != self._shapes[number]:
+                self._reshape_layer(number)
+            layer.forward(bottom, top)
+            if layer.dynamic_shape:
+                build.spread_shapes(self._wiring.tops[number], self._memory)
+        except Exception as error:
+            build.raise_at(error, layer.definition)
+            raise
+
+    def backward_layer(self, number: int) -> None:
+        """Run one layer backward, if a gradient passes through it, after adding up the gradients of its tops."""
+        if not self._routing.backward[number]:
+            return
+        layer = self.layers[number]
+        try:
+            self._collect_diffs(number)
+            layer.backward(self._memory.tops[number], self._routing.propagate_down[number], self._memory.bottoms[number])
+        except Exception as error:
+            build.raise_at(error, layer.definition)
+            raise
+
+    def reshape(self) -> None:
+        """Hand shapes through all layers again, after an input blob was reshaped; no values are computed."""
+        for number in range(len(self.layers)):
+            if self._wiring.bottoms[number] or self.layers[number].dynamic_shape:
+                with build.at_layer(self.layers[number].definition):
+                    self._reshape_layer(number)
+            else:
+                build.spread_shapes(self._wiring.tops[number], self._memory)
+
+    def _reshape_layer(self, number: int) -> None:
+        self.layers[number].reshape(self._memory.bottoms[number], self._memory.tops[number])
+        build.spread_shapes(self._wiring.tops[number], self._memory)
+        self._shapes[number] = self._signature(number)
+
+    def _signature(self, number: int) -> tuple[tuple[int, ...], ...]:
+        """The shapes that decide whether a layer has to reshape."""
+        bottoms = self._memory.bottoms[number]
+        return (*[blob.shape for blob in bottoms], *[blob.shape for blob in self.layers[number].weights])
+
+    def _collect_diffs(self, number: int) -> None:
+        """Make the diff of each top the sum over its readers, plus its loss weight."""
+        for value in self._wiring.tops[number]:
+            main = self._memory.of[value]
+            weight = 0.0 if value.name in self._seeded else self._loss_weights.get(value, 0.0)
+            flags = [self._routing.propagate_down[layer][index] for layer, index in value.readers]
+            if len(flags) > 1:
+                self._sum_readers(main, self._memory.readers[value], flags)
+            if weight and any(flags):
+                main.diff[...] += weight
+            elif weight:
+                main.diff[...] = weight
+
+    @staticmethod
+    def _sum_readers(main: Blob, readers: list[Blob], flags: list[bool]) -> None:
+        giving = [blob for blob, flag in zip(readers, flags, strict=True) if flag]
+        direct = next((blob for blob in giving if blob.diff_storage is main.diff_storage), None)
+        if direct is None and giving:
+            main.diff[...] = giving.pop(0).diff
+        for blob in giving:
+            if blob is not direct:
+                main.diff[...] += blob.diff
+
+    def _range(self, start: str | None, end: str | None) -> tuple[int, int]:
+        names = [layer.name for layer in self.layers]
+        for name in (start, end):
+            if name is not None and name not in names:
+                raise NetError(f'the net has no layer "{name}"', mend=did_you_mean(name, names))
+        first = names.index(start) if start is not None else 0
+        last = len(names) - 1 - names[::-1].index(end) if end is not None else len(names) - 1
+        return first, last
+
+    def _set_inputs(self, inputs: dict[str, npt.ArrayLike]) -> None:
+        for name, given in inputs.items():
+            if name not in self.inputs:
+                raise NetError(f'"{name}" is not an input of the net', mend=did_you_mean(name, self.inputs))
+            array = np.asarray(given)
+            blob = self.blobs[name]
+            if array.shape != blob.shape:
+                blob.reshape(array.shape)
+                build.spread_shapes([value for value in self._wiring.values if value.name == name], self._memory)
+            self._fill(name, blob, blob.data, array)
+
+    def _fill(self, name: str, blob: Blob, target: Any, array: npt.NDArray[Any]) -> None:
+        if array.shape != blob.shape:
+            raise ShapeError(f'"{name}" has shape {blob.shape}, an array of shape {array.shape} was given')
+        if array.dtype.kind not in "fiub":
+            raise ShapeError(f'"{name}" takes numbers, an array of {array.dtype} was given')
+        target[...] = self.device.from_host(array.astype(self.dtype, copy=False))
+
+    # --- what came out ---------------------------------------------------------------------------------------------
+
+    def loss(self) -> float:
+        """The weighted sum of all losses of the newest forward pass."""
+        total = 0.0
+        for value, weight in self._loss_weights.items():
+            data = self.device.to_host(self._memory.of[value].data)
+            total += weight * float(data.sum() if data.ndim else data)
+        return total
+
+    def output_values(self) -> dict[str, npt.NDArray[Any]]:
+        """A copy of every output of the newest forward pass, by blob name in alphabetical order."""
+        return {name: self.device.to_host(self.blobs[name].data).copy() for name in self.outputs}
+
+    def find_nonfinite(self) -> tuple[str, str] | None:
+        """The first layer, and the blob or weight in it, that holds NaN or infinity; None where all is finite."""
+        for number, layer in enumerate(self.layers):
+            for kind, blobs in (("weight", layer.weights), ("blob", self._memory.tops[number])):
+                for blob in blobs:
+                    if not np.isfinite(self.device.to_host(blob.data)).all():
+                        return layer.label, f'{kind} "{blob.name}"'
+        for layer in reversed(self.layers):
+            for blob in layer.weights:
+                if not np.isfinite(self.device.to_host(blob.diff)).all():
+                    return layer.label, f'gradient of weight "{blob.name}"'
+        return None
+
+    def describe(self) -> list[LayerSummary]:
+        """One row a layer: shapes, weights, memory, multiply-adds; no arrays are needed."""
+        return summarise(self.layers, self._memory, self._behind)
+
+    # --- weights and state -----------------------------------------------------------------------------------------
+
+    @property
+    def flat_weights(self) -> weights.FlatWeights:
+        """All learnable weights as one array, filled; `learnable[i].offset` and `.size` say where each lies."""
+        for entry in self.learnable:
+            _ = entry.blob.data
+        return self._flat
+
+    def clear_weight_diffs(self) -> None:
+        """Set the gradient of every learnable weight to zero."""
+        self._flat.diff[...] = 0
+
+    def share_weights(self, other: Net) -> None:
+        """Use the weights of the layers of the same name in `other` from now on; raises ShapeError where they differ."""
+        weights.share_weights(self.layers, other.layers)
+
+    def save(self, path: str | Path) -> None:
+        """Write all weights to a .caffemodel (HDF5 where the name ends in .h5)."""
+        from netforge import snapshot
+
+        snapshot.save_weights(self, path)
+
+    def copy_from(self, path: str | Path) -> LoadReport:
+        """Load weights by layer name; returns what was loaded, skipped and missing. Raises SnapshotError."""
+        from netforge import snapshot
+
+        return snapshot.load_weights(self, path)
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """What an exact resume needs beyond weights, per layer."""
+        return {layer.name: layer.state() for layer in self.layers}
+
+    def restore(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take back what `state` gave; layers that it does not name start afresh."""
+        for layer in self.layers:
+            if layer.name in state:
+                layer.restore(state[layer.name])
+
+    def close(self) -> None:
+        """Let go of threads and open files."""
+        for layer in self.layers:
+            layer.close()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,93 @@
+"""Phase RUN: the net that recognises one image, derived from the file that trained it.
+
+Data layers give way to an Input layer, losses and what hangs only on labels are dropped, and SoftmaxWithLoss becomes
+Softmax. A file that has an Input layer in phase RUN already is only filtered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netforge.errors import NetError
+from netforge.net.wiring import find_class
+from netforge.schema import LayerDefinition, NetDefinition, merge_state, messages
+
+
+def running_definition(definition: NetDefinition, level: int = 0, stages: Sequence[str] = ()) -> NetDefinition:
+    """The layers that run on one image; the file's own include and exclude rules for phase RUN apply first.
+
+    Raises NetError where there is no data layer to take the input's name and shape from, or where nothing is left.
+    """
+    selected = definition.select(merge_state(definition, "RUN", level, stages))
+    classes = [find_class(layer) for layer in selected.layers]
+    if any(cls.type == "Input" for cls in classes):
+        return selected
+    entry = _input_layer(definition)
+    kept = [layer for layer, cls in zip(selected.layers, classes, strict=True) if cls.bottoms.most]
+    layers = _connect(entry, _without_losses(kept))
+    if len(layers) == 1:
+        raise NetError("no layer is left in phase RUN", where=definition.place, mend="look at its exclude rules")
+    return selected.replace_layers(tuple(layers))
+
+
+def _input_layer(definition: NetDefinition) -> LayerDefinition:
+    """An Input layer in place of the data layer of TEST (else of TRAIN), for one image of its source."""
+    for phase in ("TEST", "TRAIN"):
+        for layer in definition.select(merge_state(definition, phase, 0, ())).layers:
+            shape = find_class(layer).image_shape(layer, definition.folder)
+            if shape is not None and layer.message.top:
+                name = layer.message.top[0]
+                message = messages.LayerParameter(name=name, type="Input", top=[name])
+                message.input_param.shape.add(dim=[1, *shape])
+                return layer.copy_with(message)
+    raise NetError(
+        "phase RUN needs an Input layer, or a Data layer whose place it can take",
+        where=definition.place,
+        mend='add a layer of type "Input" with include { phase: RUN }',
+    )
+
+
+def _without_losses(layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:
+    """Drop losses; SoftmaxWithLoss turns into Softmax where the net has none."""
+    has_softmax = any(find_class(layer).type == "Softmax" for layer in layers)
+    kept = []
+    for layer in layers:
+        cls = find_class(layer)
+        if cls.type == "SoftmaxWithLoss" and not has_softmax:
+            message: Any = messages.LayerParameter(name=layer.name, type="Softmax", bottom=[layer.message.bottom[0]])
+            message.top.append(layer.message.top[0] if layer.message.top else layer.name)
+            message.softmax_param.CopyFrom(layer.message.softmax_param)
+            kept.append(layer.copy_with(message))
+        elif not cls.is_loss:
+            kept.append(layer)
+    return kept
+
+
+def _connect(entry: LayerDefinition, layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:
+    """Join what is left to the input.
+
+    The first layer may read a blob that a dropped layer made of the image (Slice, DataSequence): that name means the
+    image from then on. Of the other bottoms, missing optional ones (labels) are cut off, and a layer that misses a
+    required one is dropped.
+    """
+    image = entry.message.top[0]
+    made = {top for layer in layers for top in layer.message.top}
+    stands_for = {image: image}
+    connected = [entry]
+    for layer in layers:
+        message: Any = messages.LayerParameter()
+        message.CopyFrom(layer.message)
+        del message.include[:], message.exclude[:], message.bottom[:]
+        for name in layer.message.bottom:
+            if len(connected) == 1 and not message.bottom and name not in made:
+                stands_for.setdefault(name, image)
+            if name not in stands_for:
+                break
+            message.bottom.append(stands_for[name])
+        if len(message.bottom) < len(find_class(layer).bottoms.required):
+            continue
+        del message.propagate_down[:]
+        stands_for.update({top: top for top in message.top})
+        connected.append(layer.copy_with(message))
+    return connected
