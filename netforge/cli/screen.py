@@ -1,0 +1,90 @@
+"""What commands share when they write to the screen: consoles, tables and the wording of numbers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal, where people look; elsewhere output is plain lines."""
+    return sys.stdout.isatty()
+
+
+def console() -> Console:
+    """A rich console on standard output; it obeys NO_COLOR and the width of the window."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table without frame; columns named in `right` are aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return made
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Text made of parts, each plain or with a style; no part is read as markup."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+def print_columns(rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
+    """Print rows of text in aligned columns, for output that is not a terminal; `right` are column numbers."""
+    import click
+
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        click.echo("  ".join(cells).rstrip())
+
+
+def number(value: float) -> str:
+    """A number as Caffe's log prints it: six significant digits."""
+    return f"{value:g}"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time span: "0.42 s", "12.3 s", "4:05", "2:03:09"."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def bytes_text(size: float) -> str:
+    """A size in memory: "812 B", "5.4 KiB", "1.2 GiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def count_text(count: float) -> str:
+    """A large count in short: "812", "5.4 k", "12.0 M", "3.1 G"."""
+    if count < 1000:
+        return f"{count:.0f}"
+    for unit in ("k", "M", "G"):
+        count /= 1000
+        if count < 1000:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.1f} T"
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as people write it: "64 x 1 x 28 x 28"; "scalar" for no axes."""
+    return " x ".join(str(d) for d in shape) or "scalar"

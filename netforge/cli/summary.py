@@ -1,0 +1,87 @@
+"""`netforge summary`: what a net is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from netforge.cli.files import build_plan
+from netforge.cli.options import CaffeCommand, flatten, load_plugins, output_options, plugin_option, state_options
+from netforge.cli.screen import bytes_text, console, count_text, on_terminal, print_columns, shape_text, styled, table
+
+if TYPE_CHECKING:
+    from netforge.net import LayerSummary, Net
+
+COLUMNS = ("layer", "type", "tops", "weights", "count", "memory", "multiply-adds")
+FLOAT_BYTES = 4
+
+
+@click.command(cls=CaffeCommand)
+@click.argument("model", required=False, metavar="NET")
+@click.option("--model", "model_option", metavar="NET", help="The same as the argument.")
+@state_options("TRAIN")
+@plugin_option
+@output_options
+def summary(
+    model: str | None,
+    model_option: str | None,
+    phase: str,
+    level: int,
+    stages: tuple[list[str], ...],
+    plugins: tuple[str, ...],
+) -> None:
+    """Show layers, shapes, weights, memory and multiply-adds of a net (a prototxt, or a solver that names one).
+
+    No data is read beyond the headers of its sources, and no memory is taken. Memory is that of the layer's outputs;
+    training needs as much again for gradients. Multiply-adds are those of one forward pass of a whole batch.
+    """
+    path = model or model_option
+    if path is None:
+        raise click.UsageError("which net? For example: netforge summary models/lenet_mnist/train_val.prototxt")
+    load_plugins(plugins)
+    with build_plan(path, phase, level, flatten(stages)) as net:
+        rows = net.describe()
+        cells = [row_cells(row) for row in rows]
+        if on_terminal():
+            screen = console()
+            screen.print(styled((net.name or path, "bold"), f"  phase {net.phase}\n"))
+            shown = table(*COLUMNS, right=COLUMNS[4:])
+            for row in cells:
+                shown.add_row(styled((row[0], "bold cyan")), *map(styled, row[1:]))
+            screen.print(shown)
+            screen.print()
+        else:
+            click.echo(f"{net.name or path}, phase {net.phase}")
+            print_columns([COLUMNS, *cells], right=(4, 5, 6))
+        for line in totals(net, rows):
+            click.echo(line)
+
+
+def row_cells(row: LayerSummary) -> tuple[str, ...]:
+    """One layer as text."""
+    tops = ", ".join(f"{name} {shape_text(shape)}" for name, shape in row.tops)
+    owners = sorted({weight.shared_with for weight in row.weights if weight.shared_with})
+    shapes = ", ".join(shape_text(weight.shape) for weight in row.weights)
+    return (
+        row.name,
+        row.type,
+        tops,
+        f"those of {', '.join(owners)}" if owners else shapes,
+        f"{row.weight_count:,}" if row.weight_count else "",
+        bytes_text(row.activation_bytes) if row.activation_bytes else "",
+        count_text(row.multiply_adds) if row.multiply_adds else "",
+    )
+
+
+def totals(net: Net, rows: list[LayerSummary]) -> list[str]:
+    """What all layers have together."""
+    weights = sum(row.weight_count for row in rows)
+    learnable = sum(entry.blob.count for entry in net.learnable)
+    memory = sum(row.activation_bytes for row in rows)
+    fixed = f", of which {learnable:,} learn" if learnable != weights else ""
+    return [
+        f"weights        {weights:,} ({bytes_text(weights * FLOAT_BYTES)}){fixed}",
+        f"activations    {bytes_text(memory)}, and as much again for gradients in training",
+        f"multiply-adds  {count_text(sum(row.multiply_adds for row in rows))} for one forward pass",
+    ]

@@ -1,0 +1,141 @@
+"""`netforge time`: how long each layer takes, forward and backward."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from netforge.cli.files import net_of
+from netforge.cli.options import (
+    CaffeCommand,
+    CommaList,
+    device_name,
+    device_options,
+    flatten,
+    load_plugins,
+    output_options,
+    plugin_option,
+    state_options,
+)
+from netforge.cli.screen import console, number, on_terminal, styled, table
+
+if TYPE_CHECKING:
+    from netforge.net import Net
+
+WARM_UP = 3
+
+
+@dataclass
+class Timing:
+    """Seconds of all measured iterations together, one entry a layer."""
+
+    forward: list[float]
+    backward: list[float]
+    iterations: int
+
+    def milliseconds(self, seconds: float) -> float:
+        """The mean of one iteration."""
+        return 1000 * seconds / self.iterations
+
+
+@click.command(cls=CaffeCommand)
+@click.argument("net_file", required=False, metavar="[NET]")
+@click.option("--model", metavar="NET", help="The same as the argument.")
+@click.option("--weights", type=CommaList(), multiple=True, metavar="FILE", help="Weights to run with.")
+@click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Iterations to measure.")
+@state_options("TRAIN")
+@device_options
+@plugin_option
+@output_options
+def time(
+    net_file: str | None,
+    model: str | None,
+    weights: tuple[list[str], ...],
+    iterations: int,
+    phase: str,
+    level: int,
+    stages: tuple[list[str], ...],
+    device: str,
+    gpu: str | None,
+    plugins: tuple[str, ...],
+) -> None:
+    """Measure forward and backward of each layer of a net in milliseconds, after three iterations to warm up.
+
+    Layers that no gradient passes through are not run backward.
+    """
+    from netforge.net import Net
+
+    path = model or net_file
+    if path is None:
+        raise click.UsageError("which net? For example: netforge time models/lenet_mnist/train_val.prototxt")
+    load_plugins(plugins)
+    place = device_name(device, gpu)
+    with Net(net_of(path, phase), phase, level, flatten(stages), place, weights=flatten(weights)) as net:
+        measure(net, WARM_UP)
+        timing = measure(net, iterations)
+        (show_table if on_terminal() else show_plainly)(net, timing)
+
+
+def measure(net: Net, iterations: int) -> Timing:
+    """Run forward and backward through all layers, one at a time, and add up what each takes."""
+    count = len(net.layers)
+    timing = Timing([0.0] * count, [0.0] * count, iterations)
+    for _ in range(iterations):
+        net.clear_weight_diffs()
+        for index in range(count):
+            timing.forward[index] += seconds_of(net, net.forward_layer, index)
+        for index in reversed(range(count)):
+            timing.backward[index] += seconds_of(net, net.backward_layer, index)
+    return timing
+
+
+def seconds_of(net: Net, run: Callable[[int], None], index: int) -> float:
+    """How long one layer takes until the device is done with it."""
+    start = clock.perf_counter()
+    run(index)
+    net.device.synchronize()
+    return clock.perf_counter() - start
+
+
+def show_plainly(net: Net, timing: Timing) -> None:
+    """Print the averages in the words of `caffe time`."""
+    click.echo("Average time per layer: ")
+    for layer, forward, backward in zip(net.layers, timing.forward, timing.backward, strict=True):
+        click.echo(f"{layer.name:>10}\tforward: {number(timing.milliseconds(forward))} ms.")
+        click.echo(f"{layer.name:>10}\tbackward: {number(timing.milliseconds(backward))} ms.")
+    forward, backward = sum(timing.forward), sum(timing.backward)
+    click.echo(f"Average Forward pass: {number(timing.milliseconds(forward))} ms.")
+    click.echo(f"Average Backward pass: {number(timing.milliseconds(backward))} ms.")
+    click.echo(f"Average Forward-Backward: {number(timing.milliseconds(forward + backward))} ms.")
+    click.echo(f"Total Time: {number(1000 * (forward + backward))} ms.")
+
+
+def show_table(net: Net, timing: Timing) -> None:
+    """Print the averages as a table, with each layer's share of the whole."""
+    total = sum(timing.forward) + sum(timing.backward)
+    numbers = ("forward ms", "backward ms", "share")
+    shown = table("layer", "type", *numbers, "", right=numbers)
+    for layer, forward, backward in zip(net.layers, timing.forward, timing.backward, strict=True):
+        share = (forward + backward) / total
+        shown.add_row(
+            styled((layer.name, "bold cyan")),
+            type(layer).type,
+            f"{timing.milliseconds(forward):.3f}",
+            f"{timing.milliseconds(backward):.3f}" if backward else "",
+            f"{share:.1%}",
+            styled(("━" * round(24 * share), "cyan")),
+        )
+    shown.add_section()
+    forward, backward = (timing.milliseconds(sum(part)) for part in (timing.forward, timing.backward))
+    shown.add_row(styled(("all", "bold")), "", f"{forward:.3f}", f"{backward:.3f}", "100.0%", "")
+    screen = console()
+    screen.print(
+        styled((net.name, "bold"), f"  phase {net.phase}, {net.device.name}, {timing.iterations} iterations\n")
+    )
+    screen.print(shown)
+    rate = 1000 / (forward + backward)
+    screen.print(styled(f"\nforward and backward {forward + backward:.3f} ms, {rate:,.0f} iterations/s"))
