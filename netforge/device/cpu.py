@@ -1,4 +1,4 @@
-"""The CPU: NumPy arrays."""
+"""The CPU: NumPy arrays, and operations cut into pieces that all processors share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.device.base import Device, host_zeros
+from netforge.device.cpu_convolution import CpuConvolution
+from netforge.device.cpu_linear import CpuLinear
+from netforge.device.cpu_pooling import CpuPooling
 from netforge.device.operations import Ops
+from netforge.device.workers import Workers
 from netforge.errors import DeviceError
 
 
-class CpuOps(Ops):
-    """The operations on a CPU."""
+class CpuOps(CpuConvolution, CpuPooling, CpuLinear, Ops):
+    """The operations on a CPU: the reference bodies, and faster ones for those that take most of the time."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
 
 
 class CpuDevice(Device):
@@ -22,7 +29,8 @@ class CpuDevice(Device):
     def __init__(self) -> None:
         self.name = "cpu"
         self.xp = np
-        self.ops = CpuOps()
+        self.workers = Workers()
+        self.ops = CpuOps(self.workers)
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """A new array of zeros, aligned for vector units; raises DeviceError where memory runs out."""
@@ -43,4 +51,5 @@ class CpuDevice(Device):
 
     def describe(self) -> list[str]:
         """What runs on this device, one line each."""
-        return [f"cpu: NumPy {np.__version__}"]
+        threads = f"{self.workers.size} thread{'s' if self.workers.size > 1 else ''}"
+        return [f"cpu: NumPy {np.__version__}, {self.workers.blas.describe()}, {threads}"]

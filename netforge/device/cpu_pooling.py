@@ -1,0 +1,85 @@
+"""Pooling on a CPU: a few images at a time, on all processors; windows of 2 x 2 without overlap by comparisons."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.device.operations.pooling import PoolGeometry, PoolingOps
+from netforge.device.workers import Workers, scratch
+
+Array = npt.NDArray[Any]
+
+PIECE_ELEMENTS = 1 << 16  # pixels of one piece of work
+HALVES = PoolGeometry((2, 2), (2, 2), (0, 0))
+
+
+class CpuPooling(PoolingOps):
+    """Pooling in pieces of a few images."""
+
+    workers: Workers
+
+    def pool_max_forward(self, x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
+        """See `PoolingOps`."""
+        exact = g == HALVES and x.shape[2] == 2 * y.shape[2] and x.shape[3] == 2 * y.shape[3]
+        pool = _halve if exact else super().pool_max_forward
+        self._run(x, lambda part: pool(x[part], y[part], mask[part], g))
+
+    def pool_max_backward(self, dy: Array, mask: Array, dx: Array, g: PoolGeometry) -> None:
+        """See `PoolingOps`."""
+        apart = all(s >= k for s, k in zip(g.stride, g.kernel, strict=True))
+        spread = _scatter if apart else super().pool_max_backward
+        self._run(dx, lambda part: spread(dy[part], mask[part], dx[part], g))
+
+    def pool_average_forward(self, x: Array, y: Array, g: PoolGeometry) -> None:
+        """See `PoolingOps`."""
+        pool = super().pool_average_forward
+        self._run(x, lambda part: pool(x[part], y[part], g))
+
+    def pool_average_backward(self, dy: Array, dx: Array, g: PoolGeometry) -> None:
+        """See `PoolingOps`."""
+        spread = super().pool_average_backward
+        self._run(dx, lambda part: spread(dy[part], dx[part], g))
+
+    def _run(self, x: Array, body: Any) -> None:
+        chunk = max(PIECE_ELEMENTS // max(prod(x.shape[1:]), 1), 1)
+        self.workers.run(-(-x.shape[0] // chunk), lambda i: body(slice(i * chunk, (i + 1) * chunk)))
+
+
+def _halve(x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
+    """Max pooling of 2 x 2 windows that tile the image: four quarter images, compared with their maximum."""
+    batch, channels, rows, columns = y.shape
+    corners = scratch("corners", (2, 2, *y.shape), x.dtype)
+    tiles = x.reshape(batch, channels, rows, 2, columns, 2)
+    np.copyto(corners, tiles.transpose(3, 5, 0, 1, 2, 4))
+    (first, second), (third, fourth) = corners
+    lowest = np.finfo(x.dtype).min
+    np.fmax(first, second, out=y)  # fmax passes over NaN
+    np.fmax(np.fmax(y, third, out=y), fourth, out=y)
+    np.fmax(y, lowest, out=y)
+    # which corner holds the maximum first: 0, 1, 2 or 3
+    which = (third != y).view(np.uint8)
+    which += 1
+    which *= (second != y).view(np.uint8)
+    which += 1
+    which *= (first != y).view(np.uint8)
+    width = x.shape[3]
+    np.take(np.array([0, 1, width, width + 1], np.int32), which, out=mask, mode="clip")
+    mask += (np.arange(rows, dtype=np.int32)[:, None] * 2 * width) + np.arange(columns, dtype=np.int32) * 2
+    if y.size and y.min() == lowest:
+        mask[y == lowest] = -1
+
+
+def _scatter(dy: Array, mask: Array, dx: Array, g: PoolGeometry) -> None:
+    """Max pooling backward where no pixel lies in two windows: each pixel gets at most one value."""
+    planes, pixels, windows = prod(dx.shape[:2]), prod(dx.shape[2:]), prod(dy.shape[2:])
+    dx.fill(0)
+    index = mask.reshape(planes, windows) + (np.arange(planes) * pixels)[:, None]
+    if mask.size and mask.min() < 0:
+        chosen = mask.reshape(planes, windows) >= 0
+        dx.reshape(-1)[index[chosen]] = dy.reshape(planes, windows)[chosen]
+    else:
+        dx.reshape(-1)[index.reshape(-1)] = dy.reshape(-1)
