@@ -1,0 +1,28 @@
+"""Training: update rules, learning-rate policies, the training loop and those who listen to it."""
+
+from __future__ import annotations
+
+from netforge.solver.evaluation import evaluate
+from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+from netforge.solver.policies import POLICIES, register_policy
+from netforge.solver.rules import SOLVERS, Buffers, UpdateRule, register_solver
+from netforge.solver.runlog import RunLog
+from netforge.solver.solver import Solver
+
+__all__ = [
+    "POLICIES",
+    "SOLVERS",
+    "Buffers",
+    "Display",
+    "Listener",
+    "Output",
+    "RunLog",
+    "SnapshotPaths",
+    "Solver",
+    "StopReason",
+    "TestResult",
+    "UpdateRule",
+    "evaluate",
+    "register_policy",
+    "register_solver",
+]

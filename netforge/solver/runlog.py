@@ -1,0 +1,150 @@
+"""The log of a run: one file of JSON lines beside the snapshots.
+
+Each run writes a file of its own, PREFIX.TIME.log.jsonl with the time of its start in UTC; a resumed run names the
+state that it goes on from in its first record, so nothing is ever overwritten and no two runs mix. Every record has
+`event` and `time` (seconds since 1970) and is on its way to the disk before training goes on. Numbers that JSON has no
+word for (NaN, infinity) are written as strings.
+
+Events: start (versions, seed, device, the solver file's text), display, test, snapshot, end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from netforge.errors import SnapshotError
+from netforge.schema import write_text
+from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+from netforge.solver.settings import snapshot_prefix
+
+if TYPE_CHECKING:
+    from netforge.solver.solver import Solver
+
+
+class RunLog(Listener):
+    """Writes the log of a run.
+
+    path: the file to append to; None makes one beside the snapshots. After training has started, `path` is set.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path) if path is not None else None
+        self._file: IO[str] | None = None
+
+    def on_start(self, solver: Solver) -> None:
+        """Open the file and record where everything came from."""
+        try:
+            self._open(solver)
+        except OSError as error:
+            raise SnapshotError(
+                f"the log of the run cannot be written: {error.strerror}",
+                where=str(self.path or snapshot_prefix(solver.definition)),
+                mend="set snapshot_prefix to a folder that you may write to",
+            ) from error
+        self._write(
+            "start",
+            iteration=solver.iteration,
+            seed=solver.seed,
+            device=solver.device.name,
+            source=str(solver.definition.source),
+            solver=write_text(solver.settings),
+            restored_from=str(solver.restored_from) if solver.restored_from else None,
+            weights=[str(report.source) for report in solver.load_reports],
+            versions=_versions(),
+        )
+
+    def on_display(self, solver: Solver, display: Display) -> None:
+        """Record loss, rate, outputs and speed."""
+        self._write(
+            "display",
+            iteration=display.iteration,
+            loss=display.loss,
+            rate=display.rate,
+            outputs=_by_name(display.outputs),
+            iterations=display.iterations,
+            items=display.items,
+            seconds=display.seconds,
+        )
+
+    def on_test(self, solver: Solver, result: TestResult) -> None:
+        """Record the mean outputs of a test net."""
+        self._write(
+            "test",
+            iteration=result.iteration,
+            net=result.net,
+            batches=result.batches,
+            loss=result.loss,
+            outputs=_by_name(result.outputs),
+            seconds=result.seconds,
+        )
+
+    def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
+        """Record the files of a snapshot."""
+        weights, state = (str(path) if path else None for path in paths)
+        self._write("snapshot", iteration=solver.iteration, weights=weights, state=state)
+
+    def on_end(self, solver: Solver, reason: StopReason) -> None:
+        """Record why training ended, and close the file."""
+        self._write("end", iteration=solver.iteration, reason=reason.value)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self, solver: Solver) -> None:
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a", encoding="utf-8")
+            return
+        prefix = snapshot_prefix(solver.definition)
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        number = 1
+        while self._file is None:
+            tail = "" if number == 1 else f"-{number}"
+            self.path = prefix.with_name(f"{prefix.name}.{stamp}{tail}.log.jsonl")
+            try:
+                self._file = self.path.open("x", encoding="utf-8")
+            except FileExistsError:
+                number += 1
+
+    def _write(self, event: str, **fields: Any) -> None:
+        if self._file is None:
+            return
+        record = {"event": event, "time": round(time.time(), 3), **fields}
+        self._file.write(json.dumps(_plain(record), allow_nan=False) + "\n")
+        self._file.flush()
+
+
+def _by_name(outputs: tuple[Output, ...]) -> dict[str, Any]:
+    return {output.name: output.plain for output in outputs}
+
+
+def _plain(value: Any) -> Any:
+    """The value with NaN and infinities as strings."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("netforge", "numpy", "protobuf"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,364 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netforge import snapshot
+from netforge.device import get_device
+from netforge.device.base import Device
+from netforge.device.operations import update as ops
+from netforge.errors import SettingsError, UnknownNameError
+from netforge.net import Net
+from netforge.schema import NetDefinition, NetState, SolverDefinition, read_solver, resolve_path
+from netforge.snapshot import TrainingState
+from netforge.solver import checkpoint, debug, guard, settings
+from netforge.solver.evaluation import evaluate
+from netforge.solver.events import Listener, SnapshotPaths, StopReason, TestResult, outputs_of
+from netforge.solver.policies import make_policy
+from netforge.solver.progress import Meter
+from netforge.solver.rules import SOLVERS, Buffers
+
+
+class Solver:
+    """Trains a net as a solver file says.
+
+    source: a solver prototxt's path, a SolverParameter message, or a SolverDefinition. device: "cpu", "cuda:N", "auto"
+    or a Device; None takes the file's solver_mode. weights: files to start from, in place of those the file names.
+    restore: a .solverstate to go on from. listeners: hear of everything that happens (`Listener`). plugins: modules
+    that register layers. overrides: fields of SolverParameter to replace, e.g. max_iter=100.
+
+    net, test_nets: the nets; the test nets use the train net's weights. iteration: finished updates. seed: of
+    everything random. settings: the SolverParameter in force. load_reports: what files of weights brought.
+
+    Raises a NetforgeError that names file, line and mend where anything does not fit.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | SolverDefinition | Any,
+        *,
+        device: str | Device | None = None,
+        weights: str | Path | Sequence[str | Path] = (),
+        restore: str | Path | None = None,
+        listeners: Iterable[Listener] = (),
+        plugins: Sequence[str] = (),
+        **overrides: Any,
+    ) -> None:
+        self._plugins = tuple(plugins)
+        self.definition = settings.override(read_solver(source), overrides)
+        self.settings = self.definition.message
+        self.listeners = list(listeners)
+        device = settings.device_name(self.settings) if device is None else device
+        self.device: Device = get_device(device) if isinstance(device, str) else device
+        self._policy = make_policy(self.definition)
+        self._rule = self._make_rule()
+        self.iteration = 0
+        self.losses: deque[float] = deque(maxlen=self.settings.average_loss)
+        self.load_reports: list[snapshot.LoadReport] = []
+        self.restored_from: Path | None = None
+        self._started = False
+        self._saved_at = -1
+        self._stop_requests = 0
+        self._stop_saves = True
+        self._snapshot_requested = False
+        self._meter = Meter()
+        state = snapshot.load_state(restore) if restore is not None else None
+        self._build_nets(settings.choose_seed(self.settings) if state is None or state.seed is None else state.seed)
+        if state is not None and restore is not None:
+            self._restore(state, Path(restore))
+        else:
+            self._load_weights([weights] if isinstance(weights, str | Path) else list(weights))
+
+    def __repr__(self) -> str:
+        return f"Solver({self.definition.source!r}, {self.settings.type}, iteration={self.iteration})"
+
+    # --- building --------------------------------------------------------------------------------------------------
+
+    def _make_rule(self) -> Any:
+        try:
+            return SOLVERS[self.settings.type](self.definition)
+        except UnknownNameError as error:
+            raise error.at(self.definition.locate("type")) from None
+
+    def _build_nets(self, seed: int) -> None:
+        self.seed = seed
+        self.net = self._make_net(*self.definition.train_net())
+        self.test_nets: list[Net] = []
+        try:
+            for definition, state in self.definition.test_nets():
+                self.test_nets.append(self._make_net(definition, state))
+                self.test_nets[-1].share_weights(self.net)
+        except BaseException:
+            self.close()
+            raise
+        self.__dict__.pop("buffers", None)
+
+    def _make_net(self, definition: NetDefinition, state: NetState) -> Net:
+        return Net(
+            definition, state.phase, state.level, state.stages, self.device, seed=self.seed, plugins=self._plugins
+        )
+
+    @cached_property
+    def buffers(self) -> Buffers:
+        """The flat arrays that an update works on; made when they are first needed."""
+        flat = self.net.flat_weights
+        segments = tuple(ops.Segment(e.offset, e.size, e.lr_mult, e.decay_mult) for e in self.net.learnable)
+        histories = [self.device.zeros(flat.data.shape, flat.data.dtype) for _ in range(self._rule.histories)]
+        control = np.zeros(ops.CONTROL_SIZE)
+        control[ops.SCALE] = 1.0 / self.settings.iter_size
+        return Buffers(flat.data, flat.diff, histories, segments, self.device.from_host(control))
+
+    def _load_weights(self, given: list[str | Path]) -> None:
+        for name in given or settings.weight_files(self.definition):
+            self.load_reports.append(self.net.copy_from(resolve_path(name, self.definition.folder)))
+
+    # --- training --------------------------------------------------------------------------------------------------
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next update."""
+        return self._policy(self.iteration)
+
+    def solve(self) -> StopReason:
+        """Train up to max_iter, then snapshot and test; returns why it ended.
+
+        Raises NonFiniteError where NaN or infinity appears, SnapshotError where a snapshot cannot be written.
+        """
+        if not self.settings.HasField("max_iter"):
+            raise SettingsError(
+                "max_iter is not set", where=self.definition.place, mend="add a line such as max_iter: 1000"
+            )
+        self._start(saves=self.settings.snapshot > 0 or self.settings.snapshot_after_train)
+        try:
+            reason = self.step(max(0, self.settings.max_iter - self.iteration))
+            if reason is StopReason.FINISHED:
+                self._finish()
+        except BaseException:
+            self._tell("on_end", StopReason.FAILED)
+            raise
+        self._tell("on_end", reason)
+        return reason
+
+    def step(self, count: int = 1) -> StopReason:
+        """Do `count` iterations; `step(a)` then `step(b)` is the same as `step(a + b)`.
+
+        Tests, displays and snapshots that fall due on the way are made. Returns FINISHED, or why it ended sooner.
+        """
+        self._start(saves=self.settings.snapshot > 0)
+        end = self.iteration + count
+        with np.errstate(all="ignore"):  # what overflows is found by the check of the loss, with its layer
+            while self.iteration < end:
+                reason = self._iterate()
+                if reason is not None:
+                    self._stop_requests = 0
+                    return reason
+        return StopReason.FINISHED
+
+    def request_stop(self, *, save: bool = True) -> None:
+        """Ask to stop; may be called from a signal handler or a listener.
+
+        The first time, the iteration is finished, a snapshot is written (unless `save` is False) and training returns
+        STOPPED; a test in progress is given up. The second time, training returns ABORTED as soon as the net is between
+        two passes, without a snapshot.
+        """
+        self._stop_requests += 1
+        self._stop_saves = save
+
+    def request_snapshot(self) -> None:
+        """Ask for a snapshot after the iteration in progress; may be called from a signal handler or a listener."""
+        self._snapshot_requested = True
+
+    def _start(self, *, saves: bool) -> None:
+        if saves:
+            snapshot.check_writable(settings.snapshot_prefix(self.definition).parent)
+        if not self._started:
+            self._started = True
+            self._tell("on_start")
+
+    def _iterate(self) -> StopReason | None:
+        if self._is_due(self.settings.test_interval) and (self.iteration or self.settings.test_initialization):
+            self.test()
+        if self._stop_requests:
+            return self._stop()
+        if not self._compute_gradients():
+            return StopReason.ABORTED
+        self._update()
+        self.iteration += 1
+        self._tell("on_iteration")
+        if self._is_due(self.settings.snapshot) or self._snapshot_requested:
+            self.snapshot()
+        return self._stop() if self._stop_requests else None
+
+    def _is_due(self, interval: int) -> bool:
+        return interval > 0 and self.iteration % interval == 0
+
+    def _compute_gradients(self) -> bool:
+        """Sum the gradients of iter_size passes, and show the loss if due; False where asked to stop at once."""
+        start = time.perf_counter()
+        showing = self._is_due(self.settings.display)
+        lines: list[str] | None = [] if showing and self._debugs else None
+        self.net.clear_weight_diffs()
+        loss = 0.0
+        for _ in range(self.settings.iter_size):
+            if self._stop_requests > 1:
+                return False
+            loss += self._pass(lines)
+        if self._reads_loss:
+            # float32, as a state keeps them, so that a resumed run shows the same mean
+            self.losses.append(float(np.float32(loss / self.settings.iter_size)))
+        self._meter.add(self.net, self.settings.iter_size, time.perf_counter() - start)
+        if showing:
+            self._display()
+        if lines:
+            self._tell("on_debug", [*lines, debug.describe_totals(self.net)])
+        return True
+
+    def _pass(self, lines: list[str] | None) -> float:
+        """One forward and one backward pass; returns the loss, or 0 where nobody needs it."""
+        if lines is None:
+            self.net.forward_pass()
+        else:
+            lines += debug.traced_forward(self.net)
+        loss = self.net.loss() if self._reads_loss else 0.0
+        if not math.isfinite(loss):
+            raise guard.nonfinite_loss(self, loss)
+        if lines is None:
+            self.net.backward_pass()
+        else:
+            lines += debug.traced_backward(self.net)
+        return loss
+
+    @property
+    def _debugs(self) -> bool:
+        return bool(self.settings.debug_info or self.net.definition.message.debug_info)
+
+    @property
+    def _reads_loss(self) -> bool:
+        """Whether this iteration's loss is read: always on the host, else where it is shown or in a shown mean.
+
+        Reading it makes the host wait for a device.
+        """
+        if self.device.name == "cpu":
+            return True
+        display = self.settings.display
+        return bool(display > 0 and -self.iteration % display < self.settings.average_loss)
+
+    def _update(self) -> None:
+        start = time.perf_counter()
+        buffers = self.buffers
+        buffers.control[ops.RATE] = self.rate
+        buffers.control[ops.CORRECTION] = self._rule.correction(self.iteration)
+        if self.settings.clip_gradients >= 0:
+            self.device.ops.clip_gradients(
+                buffers.diffs,
+                buffers.segments,
+                buffers.control,
+                threshold=self.settings.clip_gradients,
+                iter_size=self.settings.iter_size,
+            )
+        self._rule.apply(self.device.ops, buffers)
+        self._meter.seconds += time.perf_counter() - start
+        if self._debugs and self._is_due(self.settings.display):
+            self._tell("on_debug", debug.describe_update(self.net))
+
+    def _display(self) -> None:
+        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
+        self._tell("on_display", self._meter.take(self.iteration, loss, self.rate, outputs_of(self.net)))
+
+    def _stop(self) -> StopReason:
+        if self._stop_requests > 1:
+            return StopReason.ABORTED
+        if self._stop_saves and self._saved_at != self.iteration:
+            self.snapshot()
+        return StopReason.STOPPED
+
+    def _finish(self) -> None:
+        """Snapshot, display and test. Caffe runs one more training pass here, which would move layer states on."""
+        if self.settings.snapshot_after_train and self._saved_at != self.iteration:
+            self.snapshot()
+        if self._is_due(self.settings.display) and self.losses:
+            self._display()
+        if self._is_due(self.settings.test_interval):
+            self.test()
+
+    # --- testing ---------------------------------------------------------------------------------------------------
+
+    def test(self) -> list[dict[str, Any]]:
+        """Run every test net over its test_iter batches; returns the mean of each output by name, one dict a net.
+
+        Single values are floats, others arrays. Empty where a stop was requested meanwhile: then every test net's data
+        position is as it was.
+        """
+        before = [net.state() for net in self.test_nets]
+        results: list[TestResult] = []
+        for index, net in enumerate(self.test_nets):
+            self._tell("on_test_start", index)
+            net.share_weights(self.net)
+            result = evaluate(
+                net,
+                self.settings.test_iter[index],
+                number=index,
+                iteration=self.iteration,
+                with_loss=self.settings.test_compute_loss,
+                interrupted=lambda: self._stop_requests > 0,
+            )
+            if result is None:
+                for other, state in zip(self.test_nets, before, strict=True):
+                    other.restore(state)
+                return []
+            results.append(result)
+            self._tell("on_test", result)
+        return [result.as_dict() for result in results]
+
+    # --- snapshots -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> SnapshotPaths:
+        """Write weights and state as PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate; returns their paths.
+
+        Raises NonFiniteError where a weight is NaN or infinite, so that what is on the disk stays good; SnapshotError
+        where the disk refuses.
+        """
+        self._snapshot_requested = False
+        guard.refuse_bad_weights(self)
+        paths = checkpoint.write(self)
+        self._saved_at = self.iteration
+        self._tell("on_snapshot", paths)
+        return paths
+
+    def restore(self, path: str | Path) -> None:
+        """Go on from a .solverstate: weights, histories, iteration, and what the layers remember.
+
+        Where the state was written with another seed the nets are built anew with it: take `net` and `test_nets` again.
+        Raises SnapshotError where the file is damaged or belongs to another net or rule.
+        """
+        state = snapshot.load_state(path)
+        if state.seed not in (None, self.seed):
+            self.close()
+            self._build_nets(int(state.seed or 0))
+        self._restore(state, Path(path))
+
+    def _restore(self, state: TrainingState, path: Path) -> None:
+        self.load_reports.append(checkpoint.restore(self, state, path))
+        self.iteration = self._saved_at = state.iteration
+        self.losses = deque(state.losses, maxlen=self.settings.average_loss)
+        self.restored_from = path
+
+    # --- the rest --------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for listener in self.listeners:
+            getattr(listener, event)(self, *what)
+
+    def close(self) -> None:
+        """Let go of threads and files of all nets."""
+        for net in (self.net, *self.test_nets):
+            net.close()
