@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from netforge.errors import did_you_mean
+
 COMMANDS = {
     "train": ("netforge.cli.train", "Train a net, go on with a stopped run, or fine-tune from weights."),
     "test": ("netforge.cli.test", "Measure a net with its weights: losses and accuracies."),
@@ -43,6 +45,14 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), module.rpartition(".")[2])
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with; an unknown one is answered with the closest."""
+        if args[0].replace("_", "-") not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f'No such command "{args[0]}": {did_you_mean(args[0], COMMANDS)}', ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any."""

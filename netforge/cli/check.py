@@ -10,7 +10,7 @@ from netforge.cli.errors import as_netforge_error, show_error
 from netforge.cli.files import is_solver, reads_data
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
 from netforge.cli.screen import bytes_text, console, count_text, shape_text, styled
-from netforge.errors import NetforgeError
+from netforge.errors import NetforgeError, UnknownNameError
 
 if TYPE_CHECKING:
     from netforge.net import Net
@@ -89,25 +89,23 @@ def check_solver(path: str) -> list[str]:
     """Check a solver's settings and build its nets; a line for each."""
     from netforge.net import Net
     from netforge.schema import read_solver
-    from netforge.solver import check_settings
+    from netforge.solver import SOLVERS
+    from netforge.solver.policies import make_policy
 
     solver = read_solver(path)
-    check_settings(solver)
+    make_policy(solver)
+    try:
+        SOLVERS[solver.message.type](solver)
+    except UnknownNameError as error:
+        raise error.at(solver.locate("type")) from None
     message = solver.message
     lines = [f"{message.type} solver, base_lr {message.base_lr:g} {message.lr_policy}, {message.max_iter:,} iterations"]
     named = [("train net", solver.train_net())]
     named += [(f"test net #{number}", net) for number, net in enumerate(solver.test_nets())]
     for name, (definition, state) in named:
-        with Net(definition.select(state), name_of(state), plan_only=True) as net:
+        with Net(definition, state.phase, state.level, state.stages, plan_only=True) as net:
             lines.append(f"{name:12}  {one_line(net)}")
     return lines + list(dict.fromkeys([*solver.notes, *(note for _, (net, _) in named for note in net.notes)]))
-
-
-def name_of(state: NetState) -> str:
-    """The phase of a state by name."""
-    from netforge.schema import messages
-
-    return str(messages.Phase.Name(state.phase))
 
 
 def one_line(net: Net) -> str:

@@ -11,7 +11,7 @@ from netforge.errors import DeviceError
 @click.command("device-query", cls=CaffeCommand)
 @device_options
 @output_options
-def device_query(device: str, gpu: str | None) -> None:
+def device_query(device: str | None, gpu: str | None) -> None:
     """Show what computes here: processor, threads, libraries, and the GPU or why there is none."""
     from netforge.device import get_device
 

@@ -106,7 +106,7 @@ def describe(cls: type[Layer]) -> list[SettingHelp]:
 
 def setting_rows(settings: list[SettingHelp]) -> list[tuple[str, ...]]:
     """Name, type, default, range and meaning of each setting, as text."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in settings:
         kind = f"{one.type}, repeated" if one.repeated else one.type
         allowed = " ".join(one.choices) if one.choices else one.range or ""

@@ -25,26 +25,16 @@ class CaffeCommand(click.Command):
         return super().parse_args(ctx, [doubled(arg) for arg in args])
 
 
-class CommaList(click.ParamType):
-    """Text with commas between its parts, as a list; may be given several times."""
-
-    name = "a,b"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """Cut at commas, without empty parts."""
-        return value if isinstance(value, list) else [part.strip() for part in value.split(",") if part.strip()]
+def split_commas(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of an option that may be repeated and may hold several with commas between, one by one."""
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
-def flatten(lists: tuple[list[str], ...]) -> tuple[str, ...]:
-    """The values of a repeated `CommaList` option in one tuple."""
-    return tuple(part for one in lists for part in one)
-
-
-def device_name(device: str, gpu: str | None) -> str:
-    """The device that --device and --gpu ask for together: "cpu", "auto" or "cuda:N"."""
+def device_name(device: str | None, gpu: str | None) -> str:
+    """The device that --device and --gpu ask for together: "cpu", "auto" (neither is given) or "cuda:N"."""
     if gpu is None:
-        return device
-    if device != "auto":
+        return device or "auto"
+    if device is not None:
         raise click.UsageError("--device and --gpu contradict each other: give one of them.")
     if not gpu.isdigit():
         raise click.UsageError(f'--gpu "{gpu}": netforge computes on one GPU; give its number, for example --gpu 0.')
@@ -62,9 +52,9 @@ def load_plugins(modules: tuple[str, ...]) -> None:
 def device_options(command: F) -> F:
     """--device and --gpu."""
     command = click.option("--gpu", metavar="N", help="The same as --device cuda:N.")(command)
-    return click.option(
-        "--device", default="auto", show_default=True, metavar="cpu|cuda:N|auto", help="Where to compute."
-    )(command)
+    return click.option("--device", metavar="cpu|cuda:N|auto", help="Where to compute; by default the best there is.")(
+        command
+    )
 
 
 def _note_verbosity(ctx: click.Context, param: click.Parameter, wanted: bool) -> bool:
@@ -106,9 +96,16 @@ def state_options(phase: str | None) -> Callable[[F], F]:
 
     def decorate(command: F) -> F:
         command = click.option(
-            "--stage", "stages", type=CommaList(), multiple=True, metavar="A,B", help="Stages of the net."
+            "--stage",
+            "stages",
+            type=CommaList(),
+            multiple=True,
+            metavar="A,B",
+            help="Stages, for include and exclude.",
         )(command)
-        command = click.option("--level", type=int, default=0, show_default=True, help="Level of the net.")(command)
+        command = click.option(
+            "--level", type=int, default=None if phase is None else 0, help="Level, for include and exclude."
+        )(command)
         if phase is None:
             return command
         return click.option(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from netforge.cli.screen import number, seconds_text
+from netforge.cli.screen import clock_text, number, seconds_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -24,7 +24,7 @@ class Progress:
     """What the live lines show; `rich` renders it as two lines that never are wider than the window.
 
     first, last: the iterations at which this run started and will end. images_per_iteration: items of the data layers'
-    batches. metrics: the newest test results, name to value, measured at iteration `tested_at`.
+    batches. metrics: the newest test results, name to value. testing, stopping, finished: what goes on.
     """
 
     first: int
@@ -35,8 +35,9 @@ class Progress:
     loss: float | None = None
     rate: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    tested_at: int = 0
+    testing: bool = False
     stopping: bool = False
+    finished: bool = False
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=400))
     _pauses: float = 0.0
 
@@ -86,6 +87,17 @@ class Progress:
         yield self.bar_line(width)
         yield self.number_line(width)
 
+    def activity(self) -> str:
+        """What goes on: a test, the stop that was asked for, or how much time is left or was spent."""
+        if self.finished:
+            return f"in {seconds_text(self.seconds)}"
+        if self.stopping:
+            return "stopping"
+        if self.testing:
+            return "testing"
+        left = self.seconds_left
+        return "" if left is None else f"{clock_text(left)} left"
+
     def bar_line(self, width: int) -> Text:
         """Iteration, bar, share, time left; the bar takes what the others leave, and goes where that is too little."""
         from rich.text import Text
@@ -93,9 +105,7 @@ class Progress:
         span = max(self.last - self.first, 1)
         share = min(max((self.iteration - self.first) / span, 0.0), 1.0)
         head = f"{self.iteration:,} / {self.last:,}"
-        left = self.seconds_left
-        when = "stopping" if self.stopping else "" if left is None else f"{seconds_text(round(left))} left"
-        tail = f"{share:4.0%}  {when}".rstrip()
+        tail = f"{share:4.0%}  {self.activity()}".rstrip()
         room = width - len(head) - len(tail) - 4
         if room < 8:
             return Text(f"{head}  {tail.strip()}"[:width], style="bold")

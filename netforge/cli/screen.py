@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts)
 
 
-def print_columns(rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
     """Print rows of text in aligned columns, for output that is not a terminal; `right` are column numbers."""
     import click
 
@@ -60,6 +61,11 @@ def seconds_text(seconds: float) -> str:
     """A time span: "0.42 s", "12.3 s", "4:05", "2:03:09"."""
     if seconds < 60:
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    return clock_text(seconds)
+
+
+def clock_text(seconds: float) -> str:
+    """A time span in whole seconds: "0:07", "4:05", "2:03:09"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.files import build_plan
-from netforge.cli.options import CaffeCommand, flatten, load_plugins, output_options, plugin_option, state_options
+from netforge.cli.options import CaffeCommand, split_commas, load_plugins, output_options, plugin_option, state_options
 from netforge.cli.screen import bytes_text, console, count_text, on_terminal, print_columns, shape_text, styled, table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def summary(
     model_option: str | None,
     phase: str,
     level: int,
-    stages: tuple[list[str], ...],
+    stages: tuple[str, ...],
     plugins: tuple[str, ...],
 ) -> None:
     """Show layers, shapes, weights, memory and multiply-adds of a net (a prototxt, or a solver that names one).
@@ -40,7 +40,7 @@ def summary(
     if path is None:
         raise click.UsageError("which net? For example: netforge summary models/lenet_mnist/train_val.prototxt")
     load_plugins(plugins)
-    with build_plan(path, phase, level, flatten(stages)) as net:
+    with build_plan(path, phase, level, split_commas(stages)) as net:
         rows = net.describe()
         cells = [row_cells(row) for row in rows]
         if on_terminal():

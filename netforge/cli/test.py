@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 from netforge.cli.files import net_of
 from netforge.cli.options import (
     CaffeCommand,
-    CommaList,
     device_name,
     device_options,
-    flatten,
+    split_commas,
     is_quiet,
+    is_verbose,
     load_plugins,
     output_options,
     plugin_option,
@@ -21,6 +23,9 @@ from netforge.cli.options import (
 )
 from netforge.cli.outputs import loss_tail, scalars
 from netforge.cli.screen import console, number, on_terminal, styled, table
+from netforge.cli.weights import show_report
+from netforge.errors import NetError
+from netforge.solver.events import Output, outputs_of
 
 if TYPE_CHECKING:
     from netforge.net import Net
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=CaffeCommand)
 @click.option("--model", required=True, metavar="NET", help="The net, a prototxt (or a solver that names one).")
-@click.option("--weights", required=True, type=CommaList(), multiple=True, metavar="FILE", help="The .caffemodel.")
+@click.option("--weights", required=True, multiple=True, metavar="FILE", help="The .caffemodel.")
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Batches to run.")
 @state_options("TEST")
 @device_options
@@ -37,12 +42,12 @@ if TYPE_CHECKING:
 @output_options
 def test(
     model: str,
-    weights: tuple[list[str], ...],
+    weights: tuple[str, ...],
     iterations: int,
     phase: str,
     level: int,
-    stages: tuple[list[str], ...],
-    device: str,
+    stages: tuple[str, ...],
+    device: str | None,
     gpu: str | None,
     seed: int | None,
     plugins: tuple[str, ...],
@@ -52,77 +57,91 @@ def test(
     Where output is not a terminal, Caffe's lines are printed: every batch, then "name = mean (* w = .. loss)".
     """
     from netforge.net import Net
+    from netforge.snapshot import LoadStatus
 
     load_plugins(plugins)
     place = device_name(device, gpu)
-    files = flatten(weights)
-    with Net(net_of(model, phase), phase, level, flatten(stages), place, weights=files, seed=seed) as net:
-        loss, means = (run_on_screen if on_terminal() and not is_quiet() else run_plainly)(net, iterations)
-        show(net, loss, means, iterations)
+    with Net(net_of(model, phase), phase, level, split_commas(stages), place, seed=seed) as net:
+        for file in split_commas(weights):
+            report = net.copy_from(file)
+            if is_verbose() or report.of(LoadStatus.MISSING):
+                show_report(report)
+        averages = Averages(net)
+        (run_on_screen if on_terminal() and not is_quiet() else run_plainly)(averages, iterations)
+        (show_table if on_terminal() else show_plainly)(net, averages)
 
 
-def run_plainly(net: Net, iterations: int) -> tuple[float, dict[str, Any]]:
+def run_plainly(averages: Averages, iterations: int) -> None:
     """Run all batches and print the outputs of each as Caffe does."""
-    averages = Averages(net)
     for batch in range(iterations):
         values = averages.add_batch()
         if not is_quiet():
-            for name, value in scalars(values):
-                click.echo(f"Batch {batch}, {name} = {number(value)}")
-    return averages.means()
+            for output, value in scalars(values):
+                click.echo(f"Batch {batch}, {output.name} = {number(value)}")
 
 
-def run_on_screen(net: Net, iterations: int) -> tuple[float, dict[str, Any]]:
+def run_on_screen(averages: Averages, iterations: int) -> None:
     """Run all batches behind a progress bar that leaves nothing behind."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    averages = Averages(net)
     columns = (TextColumn("batch"), MofNCompleteColumn(), BarColumn(None), TimeRemainingColumn())
     with Progress(*columns, console=console(), transient=True, expand=True) as progress:
         for _ in progress.track(range(iterations)):
             averages.add_batch()
-    return averages.means()
 
 
 class Averages:
-    """Means of the loss and of all outputs over batches."""
+    """Means of the loss and of all outputs over batches, in double precision."""
 
     def __init__(self, net: Net) -> None:
         self.net = net
-        self._batches = 0
+        self.batches = 0
         self._loss = 0.0
-        self._sums: dict[str, Any] = {}
+        self._sums: dict[str, npt.NDArray[Any]] = {}
 
-    def add_batch(self) -> dict[str, Any]:
-        """Run one batch and return its outputs."""
-        values = self.net.forward()
+    def add_batch(self) -> tuple[Output, ...]:
+        """Run one batch and return its outputs; raises NetError where an output changes its shape."""
+        self.net.forward_pass()
         self._loss += self.net.loss()
-        self._batches += 1
-        for name, value in values.items():
-            previous = self._sums.get(name)
-            self._sums[name] = value if previous is None or previous.shape != value.shape else previous + value
-        return values
+        self.batches += 1
+        outputs = outputs_of(self.net)
+        for output in outputs:
+            total = self._sums.setdefault(output.name, np.zeros(output.values.shape))
+            if total.shape != output.values.shape:
+                raise NetError(
+                    f'output "{output.name}" changed its shape from {total.shape} to {output.values.shape}, '
+                    "so it has no mean",
+                    mend="end that branch in Silence",
+                )
+            total += output.values
+        return outputs
 
-    def means(self) -> tuple[float, dict[str, Any]]:
-        """The mean loss, and the mean of each output."""
-        return self._loss / self._batches, {name: total / self._batches for name, total in self._sums.items()}
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return self._loss / self.batches
+
+    def means(self) -> tuple[Output, ...]:
+        """The mean of each output."""
+        return outputs_of(self.net, {name: total / self.batches for name, total in self._sums.items()})
 
 
-def show(net: Net, loss: float, means: dict[str, Any], iterations: int) -> None:
-    """Print the means: a table on a terminal, else Caffe's lines."""
-    if not on_terminal():
-        click.echo(f"Loss: {number(loss)}")
-        for name, value in means.items():
-            for label, one in scalars({name: value}):
-                click.echo(f"{label} = {number(one)}{loss_tail(net.loss_weights.get(name), one)}")
-        return
+def show_plainly(net: Net, averages: Averages) -> None:
+    """Print the means in the words of `caffe test`."""
+    click.echo(f"Loss: {number(averages.loss)}")
+    for output, value in scalars(averages.means()):
+        click.echo(f"{output.name} = {number(value)}{loss_tail(output, value)}")
+
+
+def show_table(net: Net, averages: Averages) -> None:
+    """Print the means as a table."""
     shown = table("output", "mean", "loss weight", right=("mean", "loss weight"))
-    for name, value in means.items():
-        weight = net.loss_weights.get(name)
-        for label, one in scalars({name: value}):
-            shown.add_row(styled((label, "bold cyan")), f"{one:.6g}", "" if weight is None else f"{weight:g}")
+    for output, value in scalars(averages.means()):
+        weight = f"{output.loss_weight:g}" if output.loss_weight else ""
+        shown.add_row(styled((output.name, "bold cyan")), f"{value:.6g}", weight)
     screen = console()
     screen.print(shown)
+    name = net.name or "net"
     screen.print(
-        styled(f"\nmean of {iterations} batches of {net.name or 'the net'}, phase {net.phase}, loss {loss:.6g}")
+        styled((f"\n{name}, phase {net.phase}: mean of {averages.batches} batches, loss {averages.loss:.6g}", "dim"))
     )

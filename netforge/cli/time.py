@@ -12,10 +12,9 @@ import click
 from netforge.cli.files import net_of
 from netforge.cli.options import (
     CaffeCommand,
-    CommaList,
     device_name,
     device_options,
-    flatten,
+    split_commas,
     load_plugins,
     output_options,
     plugin_option,
@@ -45,7 +44,7 @@ class Timing:
 @click.command(cls=CaffeCommand)
 @click.argument("net_file", required=False, metavar="[NET]")
 @click.option("--model", metavar="NET", help="The same as the argument.")
-@click.option("--weights", type=CommaList(), multiple=True, metavar="FILE", help="Weights to run with.")
+@click.option("--weights", multiple=True, metavar="FILE", help="Weights to run with.")
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Iterations to measure.")
 @state_options("TRAIN")
 @device_options
@@ -54,12 +53,12 @@ class Timing:
 def time(
     net_file: str | None,
     model: str | None,
-    weights: tuple[list[str], ...],
+    weights: tuple[str, ...],
     iterations: int,
     phase: str,
     level: int,
-    stages: tuple[list[str], ...],
-    device: str,
+    stages: tuple[str, ...],
+    device: str | None,
     gpu: str | None,
     plugins: tuple[str, ...],
 ) -> None:
@@ -74,7 +73,7 @@ def time(
         raise click.UsageError("which net? For example: netforge time models/lenet_mnist/train_val.prototxt")
     load_plugins(plugins)
     place = device_name(device, gpu)
-    with Net(net_of(path, phase), phase, level, flatten(stages), place, weights=flatten(weights)) as net:
+    with Net(net_of(path, phase), phase, level, split_commas(stages), place, weights=split_commas(weights)) as net:
         measure(net, WARM_UP)
         timing = measure(net, iterations)
         (show_table if on_terminal() else show_plainly)(net, timing)

@@ -1,0 +1,129 @@
+"""What is known of a training run before it starts, and what remains of it when it ends."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from netforge.cli.outputs import single_values
+from netforge.net import Net
+from netforge.schema import NetDefinition
+from netforge.solver import Listener, SnapshotPaths, Solver, StopReason, TestResult
+
+Fact = tuple[str, str]
+
+
+def opening_facts(solver: Solver) -> list[Fact]:
+    """Net, data, update rule, device and seed, as pairs of a word and a text."""
+    net, settings = solver.net, solver.settings
+    weights = sum(row.weight_count for row in net.describe())
+    rate = f"base_lr {settings.base_lr:g} {settings.lr_policy}"
+    facts = [
+        ("net", f"{net.name or 'without a name'}, {len(net.layers)} layers, {weights:,} weights"),
+        ("data", data_text(solver)),
+        ("solver", f"{settings.type}, {rate}, {settings.max_iter:,} iterations"),
+        ("device", " ".join(solver.device.describe()[:1])),
+        ("seed", str(solver.seed)),
+    ]
+    if solver.restored_from is not None:
+        facts.append(("goes on", f"at iteration {solver.iteration:,} of {solver.restored_from}"))
+    return [fact for fact in facts if fact[1]]
+
+
+def data_text(solver: Solver) -> str:
+    """The data sources of all nets: "digits.training, 64 a batch (TRAIN); digits.testing, 100 a batch (TEST)"."""
+    parts = []
+    for net in (solver.net, *solver.test_nets):
+        sources = [text for layer in net.layers for text in sources_of(layer.definition.message)]
+        if sources:
+            parts.append(f"{', '.join(dict.fromkeys(sources))} ({net.phase})")
+    return "; ".join(dict.fromkeys(parts))
+
+
+def sources_of(message: Any) -> list[str]:
+    """The `source` of every block of a layer that has one, with its batch size."""
+    found = []
+    for field, block in message.ListFields():
+        source = "" if field.message_type is None or field.is_repeated else getattr(block, "source", "")
+        if source:
+            size = getattr(block, "batch_size", 0)
+            found.append(f"{source}, {size} a batch" if size else source)
+    return found
+
+
+def images_per_iteration(solver: Solver) -> int:
+    """Images that the data layers of the train net hand out in one iteration; rows where no layer reads images."""
+    net, folder = solver.net, solver.net.definition.folder
+    starts = [layer for layer in net.layers if not layer.definition.message.bottom and layer.definition.message.top]
+    images = [layer for layer in starts if type(layer).image_shape(layer.definition, folder) is not None]
+    counts = [rows(net, layer.definition.message.top[0]) * images_in_row(layer.settings) for layer in images]
+    passes: int = solver.settings.iter_size
+    return passes * (
+        sum(counts) or max((rows(net, top) for one in starts for top in one.definition.message.top), default=1)
+    )
+
+
+def rows(net: Net, blob: str) -> int:
+    """Size of the first axis of a blob."""
+    return (*net.blobs[blob].shape, 1)[0]
+
+
+def images_in_row(settings: Any) -> int:
+    """2 for pairs, else 1."""
+    return max(1, int(getattr(settings, "images_per_blob", 1)))
+
+
+class Outcome(Listener):
+    """Remembers what a run leaves behind: the newest tests, the newest snapshot, why it ended."""
+
+    def __init__(self) -> None:
+        self.tests: dict[int, TestResult] = {}
+        self.paths: SnapshotPaths | None = None
+        self.saved_at = 0
+        self.reason = StopReason.FAILED
+
+    def on_test(self, solver: Solver, result: TestResult) -> None:
+        """Keep the newest of each test net."""
+        self.tests[result.net] = result
+
+    def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
+        """Keep the newest."""
+        self.paths, self.saved_at = paths, solver.iteration
+
+    def on_end(self, solver: Solver, reason: StopReason) -> None:
+        """Keep the reason."""
+        self.reason = reason
+
+    def facts(self, solver: Solver) -> list[Fact]:
+        """Scores, files and the command to go on, as pairs of a word and a text."""
+        facts = [
+            (name, f"{value:.6g} ({batches_text(result)})")
+            for result in self.tests.values()
+            for name, value in single_values(result.outputs).items()
+        ]
+        if self.paths is None:
+            return facts
+        facts += [(word, str(path)) for word, path in zip(("weights", "state"), self.paths, strict=True) if path]
+        if self.paths.state:
+            facts.append(("go on" if self.reason is not StopReason.FINISHED else "train on", self.command(solver)))
+        return facts
+
+    def command(self, solver: Solver) -> str:
+        """The line that goes on with this run; a finished one is given as many iterations again."""
+        assert self.paths
+        words = ["netforge", "train", "--solver", solver.definition.source, "--snapshot", str(self.paths.state)]
+        if self.reason is StopReason.FINISHED:
+            words += ["--set", f"max_iter={2 * solver.settings.max_iter}"]
+        return shlex.join(words)
+
+
+def batches_text(result: TestResult) -> str:
+    """Where a score comes from."""
+    which = f"test net #{result.net}, " if result.net else ""
+    return f"{which}{result.batches} test batches at iteration {result.iteration:,}"
+
+
+def notes_of(solver: Solver) -> list[str]:
+    """What the reader of the files wants to be known, each once."""
+    nets: list[NetDefinition] = [solver.net.definition, *(net.definition for net in solver.test_nets)]
+    return list(dict.fromkeys([*solver.definition.notes, *(note for net in nets for note in net.notes)]))

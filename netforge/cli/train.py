@@ -1,0 +1,165 @@
+"""`netforge train`: train a net, go on with a stopped run, or fine-tune from weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netforge.cli.files import require_solver
+from netforge.cli.options import (
+    CaffeCommand,
+    device_name,
+    device_options,
+    split_commas,
+    is_quiet,
+    is_verbose,
+    load_plugins,
+    output_options,
+    plugin_option,
+    state_options,
+)
+from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts
+from netforge.cli.screen import console, on_terminal, styled
+from netforge.cli.signals import Signals
+from netforge.cli.train_log import TrainLog
+from netforge.cli.train_screen import TrainScreen
+from netforge.cli.weights import show_report
+from netforge.errors import NetforgeError
+from netforge.schema import messages, parse_solver, read_solver
+from netforge.solver import Listener, RunLog, Solver, StopReason
+
+EFFECT = click.Choice(["stop", "snapshot", "none"])
+
+
+@click.command(cls=CaffeCommand)
+@click.option("--solver", "solver_file", required=True, metavar="FILE", help="The solver, a prototxt.")
+@click.option("--snapshot", metavar="FILE", help="Go on from this .solverstate.")
+@click.option("--weights", multiple=True, metavar="FILE", help="Start from these .caffemodel files.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the solver.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of everything random; the same as random_seed.")
+@click.option("--sigint-effect", type=EFFECT, default="stop", show_default=True, help="What Ctrl-C does.")
+@click.option("--sighup-effect", type=EFFECT, default="snapshot", show_default=True, help="What SIGHUP does.")
+@state_options(None)
+@device_options
+@plugin_option
+@output_options
+def train(
+    solver_file: str,
+    snapshot: str | None,
+    weights: tuple[str, ...],
+    settings: tuple[str, ...],
+    seed: int | None,
+    sigint_effect: str,
+    sighup_effect: str,
+    level: int | None,
+    stages: tuple[str, ...],
+    device: str | None,
+    gpu: str | None,
+    plugins: tuple[str, ...],
+) -> None:
+    """Train the net that a solver file names.
+
+    On a terminal a live display shows the run; elsewhere Caffe's log lines are printed. Ctrl-C finishes the iteration,
+    takes a snapshot and stops; the line to go on is printed. A second Ctrl-C stops at once. SIGTERM stops like Ctrl-C,
+    SIGHUP takes a snapshot.
+    """
+    if snapshot and weights:
+        raise click.UsageError("--snapshot goes on with a run, --weights starts a new one: give one of them.")
+    require_solver(solver_file)
+    load_plugins(plugins)
+    definition = read_solver(solver_file)
+    overrides = parse_settings(settings) | state_override(definition.message, level, split_commas(stages))
+    if seed is not None:
+        overrides["random_seed"] = seed
+    signals, outcome = Signals(sigint_effect, sighup_effect), Outcome()
+    with signals:
+        solver = Solver(
+            definition,
+            device=chosen_device(device, gpu),
+            weights=split_commas(weights),
+            restore=snapshot,
+            listeners=[signals, outcome],
+            **overrides,
+        )
+        run(solver, signals, outcome)
+
+
+def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
+    """Show the head, train, show the end; exits with status 130 where the run was broken off."""
+    for note in notes_of(solver):
+        click.echo(f"note: {note}", err=True)
+    if not is_quiet():
+        show_facts(opening_facts(solver))
+        for report in solver.load_reports:
+            if is_verbose() or solver.restored_from is None:
+                show_report(report)
+    log = RunLog()
+    solver.listeners += [log, *displays(solver, signals)]
+    try:
+        solver.solve()
+    finally:
+        solver.close()
+        if outcome.reason is not StopReason.FAILED:
+            show_facts([*outcome.facts(solver), ("log", str(log.path))])
+    if outcome.reason is StopReason.ABORTED:
+        raise KeyboardInterrupt
+
+
+def displays(solver: Solver, signals: Signals) -> list[Listener]:
+    """Who shows the run: the live screen, the log lines, or nobody."""
+    if is_quiet():
+        return []
+    if on_terminal():
+        return [TrainScreen(images_per_iteration(solver), signals)]
+    return [TrainLog()]
+
+
+def show_facts(facts: list[Fact]) -> None:
+    """Print words and texts in two columns."""
+    width = max((len(word) for word, _ in facts), default=0)
+    if not on_terminal():
+        for word, text in facts:
+            click.echo(f"{word}: {text}")
+        return
+    screen = console()
+    screen.print()
+    for word, text in facts:
+        screen.print(styled((f"  {word:{width}}  ", "dim"), text), soft_wrap=True)
+    screen.print()
+
+
+def chosen_device(device: str | None, gpu: str | None) -> str | None:
+    """The device asked for; None leaves the choice to the solver file's solver_mode."""
+    return None if device is None and gpu is None else device_name(device, gpu)
+
+
+def parse_settings(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The values of --set FIELD=VALUE by field; values are written as in a prototxt, several with commas between."""
+    fields = messages.SolverParameter.DESCRIPTOR.fields_by_name
+    overrides: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f'--set "{text}": write FIELD=VALUE, for example --set max_iter=1000.')
+        many = name in fields and fields[name].is_repeated
+        values = value.split(",") if many else [value]
+        try:
+            message = parse_solver("\n".join(f"{name}: {one}" for one in values), name="--set").message
+        except NetforgeError as error:
+            error.where = f"--set {text}"
+            raise
+        overrides[name] = getattr(message, name)
+    return overrides
+
+
+def state_override(message: Any, level: int | None, stages: tuple[str, ...]) -> dict[str, Any]:
+    """The train_state that --level and --stage ask for, as an override; none where they are not given."""
+    if level is None and not stages:
+        return {}
+    state = type(message.train_state)()
+    state.CopyFrom(message.train_state)
+    if level is not None:
+        state.level = level
+    state.stage.extend(stages)
+    return {"train_state": state}
