@@ -1,0 +1,86 @@
+"""Arrays in files that are mapped into memory: what was read from the image database once is not read again.
+
+A file is named after a digest of its content, written under another name, synced and renamed. So a file that is there
+is whole and right, and two processes that write the same one at once do no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.errors import DataError
+
+ABANDONED_AFTER_S = 3600.0
+
+
+class Cache:
+    """A folder of .npy files; made when the first file is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def array(self, key: str, store: Callable[[Path], None]) -> npt.NDArray[Any]:
+        """The array named `key`, mapped read-only; where it is missing or cut short, `store` writes it to a given path.
+
+        Raises DataError where the folder cannot be written.
+        """
+        path = self.folder / f"{key}.npy"
+        found = self._load(path)
+        if found is None:
+            self._write(path, store)
+            found = self._load(path)
+        if found is None:
+            raise DataError("a file of the cache cannot be read back", where=str(path), mend="check the disk")
+        return found
+
+    @staticmethod
+    def _load(path: Path) -> npt.NDArray[Any] | None:
+        try:
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def _write(self, path: Path, store: Callable[[Path], None]) -> None:
+        temporary = self.folder / f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            store(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise DataError(
+                f"the cache of the image database cannot be written: {error.strerror}",
+                where=str(path),
+                mend="check the free space and the rights of this folder, or choose another one through NETFORGE_HOME",
+            ) from error
+        finally:
+            if self.folder.is_dir():
+                temporary.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed while writing have left."""
+        for part in self.folder.glob("*.part"):
+            try:
+                if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
+                    part.unlink(missing_ok=True)
+            except OSError:
+                continue
+
+    def discard(self, stamps: Iterable[str]) -> None:
+        """Remove the files named after these digests; one that another process has open on Windows stays."""
+        for stamp in stamps:
+            for path in self.folder.glob(f"{stamp}.*.npy"):
+                try:
+                    path.unlink(missing_ok=True)
+                except PermissionError:
+                    continue

@@ -1,0 +1,280 @@
+"""The image database: one SQLite file that holds any number of named data sources.
+
+Readers and one writer may use it at the same time (write-ahead log). Everything that is changed together is one
+transaction: whoever is killed, at any moment, leaves the database as it was before or as it is after.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data import tables
+from netforge.data.cache import Cache
+from netforge.data.home import database_path
+from netforge.data.source import ArraySource
+from netforge.data.writer import Writer
+from netforge.errors import DataError, UnknownNameError, did_you_mean
+
+LOCK_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What the database knows about a source without looking at an image.
+
+    shape: (C, H, W). count: images in use. dtype: of the stored pixels. stamp, label_stamp: digests of the content.
+    created: UTC, ISO 8601.
+    """
+
+    id: int
+    name: str
+    shape: tuple[int, int, int]
+    dtype: str
+    color_order: str
+    count: int
+    stamp: str
+    label_stamp: str
+    created: str
+
+
+class ImageDatabase:
+    """The image database in the file `path`; without one, the user's own.
+
+    The file is opened at the first use, and made at the first `write`. Use it as a context manager, or call `close`;
+    one object serves one thread. Every method raises DataError where the file cannot be read or is no image database.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path) if path is not None else database_path()
+        self.cache = Cache(self.path.parent / "cache")
+        self._open_connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> ImageDatabase:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._open_connection is not None:
+            self._open_connection.close()
+            self._open_connection = None
+
+    def sources(self) -> list[SourceInfo]:
+        """All sources, by name; empty where there is no database yet."""
+        if not self.path.exists():
+            return []
+        with self._explained() as connection:
+            rows = connection.execute(
+                "SELECT id, name, channels, height, width, dtype, color_order, count, stamp, label_stamp, created"
+                " FROM sources ORDER BY name"
+            ).fetchall()
+        return [SourceInfo(i, name, (c, h, w), *rest) for i, name, c, h, w, *rest in rows]
+
+    def __contains__(self, name: str) -> bool:
+        return any(info.name == name for info in self.sources())
+
+    def find(self, name: str) -> SourceInfo:
+        """The source of that name; raises UnknownNameError with the closest known names."""
+        known = self.sources()
+        for info in known:
+            if info.name == name:
+                return info
+        raise UnknownNameError(f'the image database {self.path} has no source "{name}"', mend=self._mend(name, known))
+
+    @staticmethod
+    def _mend(name: str, known: list[SourceInfo]) -> str:
+        from netforge.data.builtin import BUILTIN_NAMES
+
+        stem = name.partition(".")[0] or "MNIST"
+        advice = f'Import it: "netforge data import mnist FOLDER --name {stem}"'
+        close = did_you_mean(name, [*(info.name for info in known), *BUILTIN_NAMES])
+        return f"{close} {advice}" if close else f'{advice} ("netforge data list" shows all names)'
+
+    def class_names(self, info: SourceInfo) -> dict[int, str]:
+        """Label to name, for the classes that have names."""
+        with self._explained() as connection:
+            return dict(connection.execute("SELECT label, name FROM classes WHERE source = ?", (info.id,)))
+
+    def mean(self, info: SourceInfo) -> npt.NDArray[np.float32] | None:
+        """The mean image (C, H, W) that goes with a source; None where none was stored."""
+        with self._explained() as connection:
+            row = connection.execute("SELECT data FROM means WHERE source = ?", (info.id,)).fetchone()
+        if row is None:
+            return None
+        return np.frombuffer(row[0], "<f4").astype(np.float32).reshape(info.shape)
+
+    def open(self, name: str) -> ArraySource:
+        """The source of that name, its pixels memory-mapped from the cache, which is filled first where need be."""
+        with self._snapshot():
+            info = self.find(name)
+            label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
+            positions, labels = self.cache.array(label_key, lambda path: self._store_labels(info, path))
+            pixels = self.cache.array(pixel_key, lambda path: self._store_pixels(info, path))
+            return ArraySource(
+                name,
+                pixels,
+                labels,
+                rows=None if len(positions) == len(pixels) else np.asarray(positions),
+                class_names=self.class_names(info),
+                mean=self.mean(info),
+                color_order=info.color_order,
+            )
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """What is read inside belongs together, whatever another process writes meanwhile."""
+        if not self.path.exists():
+            yield
+            return
+        with self._explained() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.execute("ROLLBACK")
+
+    def _store_labels(self, info: SourceInfo, path: Path) -> None:
+        with self._explained() as connection:
+            rows = connection.execute(
+                "SELECT position, label FROM images WHERE source = ? AND active ORDER BY position", (info.id,)
+            )
+            flat = np.fromiter((value for row in rows for value in row), np.int64)
+        with path.open("wb") as file:
+            np.save(file, np.ascontiguousarray(flat.reshape(-1, 2).T))
+
+    def _store_pixels(self, info: SourceInfo, path: Path) -> None:
+        """Copy the pixels into an .npy file, a row of the table at a time; raises DataError where they are damaged."""
+        from netforge.data.writer import PixelDigest
+
+        digest = PixelDigest(info.shape, np.dtype(info.dtype))
+        with self._explained() as connection, path.open("wb") as file:
+            (total,) = connection.execute("SELECT count(*) FROM images WHERE source = ?", (info.id,)).fetchone()
+            header = {"descr": digest.dtype.str, "fortran_order": False, "shape": (total, *info.shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for (data,) in connection.execute("SELECT data FROM pixels WHERE source = ? ORDER BY first", (info.id,)):
+                digest.update(data)
+                file.write(data)
+        if digest.stamp != info.stamp:
+            raise DataError(
+                f'the pixels of source "{info.name}" are damaged: their digest is not the one stored at import',
+                where=str(self.path),
+                mend="import the source again with --replace",
+            )
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """One transaction: all that is done through the writer happens, or, after an exception, nothing of it.
+
+        A second writer waits up to a minute for the first one. Makes the database where there is none.
+        """
+        with self._explained(create=True) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            writer = Writer(connection, str(self.path))
+            try:
+                yield writer
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            stamps = {s for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for s in pair}
+        self.cache.discard(writer.dropped_stamps - stamps)
+
+    @contextmanager
+    def _explained(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection; what SQLite complains about becomes a DataError."""
+        try:
+            yield self._connection(create)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> DataError:
+        text, mend = str(error), None
+        if "locked" in text:
+            mend = "another process is writing to it: wait until that has ended, and try again"
+        elif "unable to open" in text or "readonly" in text:
+            mend = "check that the folder exists and may be written, or choose another one through NETFORGE_HOME"
+        elif "not a database" in text or "malformed" in text:
+            mend = "restore it from a copy, or move it away and import the sources again"
+        elif "full" in text:
+            mend = "free some space on the disk"
+        return DataError(f"the image database cannot be used: {text}", where=str(self.path), mend=mend)
+
+    def _connection(self, create: bool) -> sqlite3.Connection:
+        if self._open_connection is None:
+            if create:
+                self._make_folder()
+            mode = "rwc" if create else "rw"
+            uri = f"{self.path.resolve().as_uri()}?mode={mode}"
+            connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._open_connection = connection
+        return self._open_connection
+
+    def _make_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"the folder of the image database cannot be made: {error.strerror}",
+                where=str(self.path.parent),
+                mend="choose another one through NETFORGE_HOME",
+            ) from error
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables of a new file, or check that the file is ours and of a version we know."""
+        connection.execute("PRAGMA foreign_keys = ON")
+        if self._version(connection) == 0:
+            set_write_ahead_log(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            if self._version(connection) == 0:
+                for statement in tables.CREATE.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {tables.VERSION}")
+            connection.execute("COMMIT")
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The version of the tables, 0 for an empty file."""
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if count == 0:
+            return 0
+        if application != tables.APPLICATION_ID:
+            raise DataError("this SQLite file is no image database", where=str(self.path), mend="name another file")
+        if version > tables.VERSION:
+            raise DataError(
+                f"the image database has format {version}, this netforge knows formats up to {tables.VERSION}",
+                where=str(self.path),
+                mend="use a newer netforge, or another database",
+            )
+        return int(version)
+
+
+def set_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait for other processes here, so this does."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,78 @@
+"""Caffe's records: a Datum holds one image, as bytes, as floats, or as an encoded image file, and its label."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from netforge.errors import DataError
+from netforge.schema import messages
+
+# Images with more pixels are refused: no net takes them, but a hostile file of a few kilobytes can claim them.
+MOST_PIXELS = 64_000_000
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")
+
+
+def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
+    """The image (C, H, W), uint8 or float32, and the label of a serialized Datum.
+
+    Encoded images come out as Caffe's do: channels in the order B, G, R. Raises DataError, with `where`, for a record
+    that is damaged or whose sizes contradict its content.
+    """
+    try:
+        datum = messages.Datum.FromString(record)
+    except DecodeError as error:
+        raise DataError("the record is no Datum", where=where, mend="make the database again") from error
+    if datum.encoded:
+        return decode_image(datum.data, where), datum.label
+    shape = (datum.channels, datum.height, datum.width)
+    if min(shape) < 1:
+        raise DataError(f"the Datum has shape {shape}; each size must be at least 1", where=where)
+    expected = datum.channels * datum.height * datum.width
+    if datum.data:
+        values: npt.NDArray[Any] = np.frombuffer(datum.data, np.uint8)
+    else:
+        values = np.array(datum.float_data, np.float32)
+    if len(values) != expected:
+        raise DataError(f"the Datum has {len(values)} values, but its shape {shape} asks for {expected}", where=where)
+    return values.reshape(shape), datum.label
+
+
+def decode_image(data: bytes, where: str) -> npt.NDArray[np.uint8]:
+    """The pixels (C, H, W) of an encoded image file: 1 channel, or B, G, R, or B, G, R, alpha.
+
+    Raises DataError for a file that is damaged, too large, or not of 8 bits a channel.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise DataError(
+                    f"the image has {image.width} x {image.height} pixels, the limit is {MOST_PIXELS}", where=where
+                )
+            mode = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}.get(image.mode, image.mode)
+            if mode not in ("L", "RGB", "RGBA"):
+                raise DataError(
+                    f"the image is of mode {image.mode}",
+                    where=where,
+                    mend="store grey or colour images of 8 bits a channel",
+                )
+            pixels = np.asarray(image.convert(mode))
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        kind = "is of no known image format" if isinstance(error, UnidentifiedImageError) else "cannot be decoded"
+        raise DataError(f"the encoded image {kind}", where=where, mend="make the record again") from error
+    if pixels.ndim == 2:
+        return pixels[None]
+    return np.ascontiguousarray(pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]].transpose(2, 0, 1))

@@ -1,0 +1,151 @@
+"""LMDB databases of Caffe's Datum records, read in the order of their keys."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netforge.data.datum import decode_datum
+from netforge.data.source import Indices, Pixels, Source
+from netforge.errors import DataError
+
+DATA_FILE = "data.mdb"
+
+
+def is_lmdb(path: Path) -> bool:
+    """Whether `path` is the folder of an LMDB, or its data file."""
+    return (path / DATA_FILE).is_file() or (path.suffix == ".mdb" and path.is_file())
+
+
+class _Environment:
+    """An open LMDB; a process must not open the same one twice, so those who read it share this object."""
+
+    shared: weakref.WeakValueDictionary[tuple[int, Path], _Environment] = weakref.WeakValueDictionary()
+
+    def __init__(self, path: Path) -> None:
+        import lmdb
+
+        self.path = path
+        with _explained(path):
+            self.handle: Any = lmdb.open(
+                str(path),
+                subdir=path.is_dir(),
+                readonly=True,
+                lock=False,
+                create=False,
+                readahead=False,
+                max_spare_txns=4,
+            )
+        weakref.finalize(self, self.handle.close)
+
+    @classmethod
+    def of(cls, path: Path) -> _Environment:
+        """The environment of this process (a forked child opens its own) for a path."""
+        key = (os.getpid(), path.resolve())
+        found = cls.shared.get(key)
+        if found is None:
+            found = cls.shared[key] = cls(path.resolve())
+        return found
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """A read transaction."""
+        with _explained(self.path), self.handle.begin(buffers=False) as transaction:
+            yield transaction
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    import lmdb
+
+    try:
+        yield
+    except lmdb.Error as error:
+        raise DataError(f"the LMDB cannot be read: {error}", where=str(path), mend="make the database again") from error
+
+
+class LmdbSource(Source):
+    """An LMDB of Datum records of one shape.
+
+    path: its folder, or its data file. The first record gives the shape; records of another one are refused when read.
+    Raises DataError where there is no LMDB, or no record in it.
+    """
+
+    color_order = "BGR"
+    shuffled = False
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.path = path
+        self.class_names = {}
+        with self._environment().reading() as transaction:
+            self.count = int(transaction.stat()["entries"])
+            cursor = transaction.cursor()
+            if not cursor.first():
+                raise DataError("the LMDB holds no records", where=str(path))
+            first, _ = decode_datum(cursor.value(), self._where(cursor.key()))
+        self.shape = (first.shape[0], first.shape[1], first.shape[2])
+        self._keys: list[bytes] | None = None
+        self._labels: Indices | None = None
+
+    def _environment(self) -> _Environment:
+        environment = _Environment.of(self.path)
+        self._kept = environment  # keeps it open as long as this source lives
+        return environment
+
+    def _where(self, key: bytes) -> str:
+        return f"{self.path}, record {key.decode(errors='backslashreplace')}"
+
+    def read(self, indices: Indices) -> tuple[Pixels, Indices]:
+        """Decode the records."""
+        keys = self._all_keys()
+        pixels: Pixels = np.empty((len(indices), *self.shape), np.uint8)
+        labels = np.empty(len(indices), np.int64)
+        with self._environment().reading() as transaction:
+            for i, index in enumerate(indices):
+                key = keys[index]
+                image, labels[i] = decode_datum(transaction.get(key), self._where(key))
+                if image.shape != self.shape:
+                    raise DataError(
+                        f"the image has shape {image.shape}, the first one of the database {self.shape}",
+                        where=self._where(key),
+                        mend="make the database with images of one size",
+                    )
+                if image.dtype != pixels.dtype and pixels.dtype == np.uint8:
+                    pixels = pixels.astype(np.float32)
+                pixels[i] = image
+        return pixels, labels
+
+    def _all_keys(self) -> list[bytes]:
+        if self._keys is None:
+            with self._environment().reading() as transaction:
+                self._keys = list(transaction.cursor().iternext(keys=True, values=False))
+        return self._keys
+
+    @property
+    def labels(self) -> Indices:
+        """The label of every image, read in one pass when first asked for."""
+        if self._labels is None:
+            with self._environment().reading() as transaction:
+                self._labels = np.fromiter(
+                    (decode_label(value, self._where(key)) for key, value in transaction.cursor()), np.int64
+                )
+        return self._labels
+
+
+def decode_label(record: bytes, where: str) -> int:
+    """The label of a serialized Datum, its image left alone."""
+    from google.protobuf.message import DecodeError
+
+    from netforge.schema import messages
+
+    try:
+        return int(messages.Datum.FromString(record).label)
+    except DecodeError as error:
+        raise DataError("the record is no Datum", where=where, mend="make the database again") from error

@@ -1,0 +1,36 @@
+"""Mean images in files, as Caffe's compute_image_mean writes them (.binaryproto)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.errors import DataError
+from netforge.schema import messages, parse_binary
+
+
+def read_mean(path: Path) -> npt.NDArray[np.float32]:
+    """The mean image (C, H, W) in a serialized BlobProto, of shape (C, H, W) or (1, C, H, W).
+
+    Raises DataError where the file cannot be read or its sizes contradict its content, SchemaError where it is no
+    BlobProto.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the mean file cannot be read: {error.strerror}", where=str(path)) from error
+    blob = parse_binary(messages.BlobProto, data, str(path))
+    old_shape = (blob.num, blob.channels, blob.height, blob.width)
+    shape = tuple(blob.shape.dim) if blob.HasField("shape") else old_shape
+    values = np.array(blob.data or blob.double_data, np.float32)
+    if len(shape) == 4 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 3 or math.prod(shape) != len(values):
+        raise DataError(
+            f"the mean file holds {len(values)} values of shape {shape}, expected one image (channels, height, width)",
+            where=str(path),
+        )
+    return values.reshape(shape)

@@ -1,0 +1,164 @@
+"""What a data source is: numbered images of one shape with their labels, wherever they are stored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.errors import DataError
+
+Pixels = npt.NDArray[Any]
+Indices = npt.NDArray[np.int64]
+
+
+class Source(ABC):
+    """Images 0 .. count-1 of shape (C, H, W), each with an integer label.
+
+    name: for messages. shape: (channels, height, width). count: number of images. class_names: label to name, where
+    names are known. color_order: order of three channels, "RGB" or "BGR". shuffled: whether a Data layer draws at
+    random unless the net says otherwise (image databases) or in stored order (Caffe's databases).
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    count: int
+    class_names: dict[int, str]
+    color_order: str = "RGB"
+    shuffled: bool = True
+
+    @abstractmethod
+    def read(self, indices: Indices) -> tuple[Pixels, Indices]:
+        """The images (n, C, H, W), uint8 or float32, and labels (n,) with the given numbers.
+
+        May be called from any thread. Raises DataError, naming the record, where one is damaged.
+        """
+
+    @property
+    @abstractmethod
+    def labels(self) -> Indices:
+        """The label of every image, shape (count,); reading them all may take a pass over the source."""
+
+    @property
+    def mean(self) -> npt.NDArray[np.float32] | None:
+        """The mean image (C, H, W) of the training images that belong to this source; None where none is stored."""
+        return None
+
+    @property
+    def images(self) -> Images:
+        """The pixels as something that is indexed like an array."""
+        return Images(self)
+
+    def class_name(self, label: int) -> str:
+        """The name of a class; the label itself where it has no name."""
+        return self.class_names.get(int(label), str(int(label)))
+
+
+class Images:
+    """The pixels of a source, indexed by image number, slice or array of numbers; read when indexed."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.shape = (source.count, *source.shape)
+
+    def __len__(self) -> int:
+        return self._source.count
+
+    def __getitem__(self, which: int | slice | npt.ArrayLike) -> Pixels:
+        numbers = np.arange(len(self))[np.asarray(which) if not isinstance(which, slice) else which]
+        pixels, _ = self._source.read(np.atleast_1d(numbers))
+        return pixels if np.ndim(numbers) else pixels[0]
+
+    def take(self, indices: npt.ArrayLike, out: Pixels | None = None) -> Pixels:
+        """The images with the given numbers, (n, C, H, W), written into `out` where it is given."""
+        pixels = self[np.asarray(indices, np.int64)]
+        if out is None:
+            return pixels
+        out[...] = pixels
+        return out
+
+
+class ArraySource(Source):
+    """Images in an array, in memory or memory-mapped.
+
+    pixels: (n, C, H, W), uint8 or float32. labels: (n,) integers. rows: which of the n images belong to the source, in
+    which order; None means all. mean: (C, H, W).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pixels: Pixels,
+        labels: npt.ArrayLike,
+        *,
+        rows: Indices | None = None,
+        class_names: dict[int, str] | None = None,
+        mean: npt.NDArray[np.float32] | None = None,
+        color_order: str = "RGB",
+    ) -> None:
+        if pixels.ndim != 4:
+            raise DataError(f"images have shape {pixels.shape}, expected (count, channels, height, width)", where=name)
+        self.name = name
+        self._pixels = np.asarray(pixels)
+        self._rows = rows
+        self._labels = np.asarray(labels, np.int64)
+        self._mean = mean
+        self.shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
+        self.count = len(pixels) if rows is None else len(rows)
+        self.class_names = class_names or {}
+        self.color_order = color_order
+        if self._labels.shape != (self.count,):
+            raise DataError(f"{self.count} images have labels of shape {self._labels.shape}", where=name)
+
+    def read(self, indices: Indices) -> tuple[Pixels, Indices]:
+        """Gather the images."""
+        rows = indices if self._rows is None else self._rows[indices]
+        return self._pixels[rows], self._labels[indices]
+
+    @property
+    def labels(self) -> Indices:
+        """The label of every image."""
+        return self._labels
+
+    @property
+    def mean(self) -> npt.NDArray[np.float32] | None:
+        """The mean image that goes with the images."""
+        return self._mean
+
+
+class RelabelledSource(Source):
+    """Another source under other labels.
+
+    mapping: old label to new label; labels it does not name stay.
+    """
+
+    def __init__(self, source: Source, mapping: dict[int, int]) -> None:
+        self._source = source
+        self._mapping = mapping
+        self.name = source.name
+        self.shape = source.shape
+        self.count = source.count
+        self.class_names = source.class_names
+        self.color_order = source.color_order
+        self.shuffled = source.shuffled
+
+    def _mapped(self, labels: Indices) -> Indices:
+        known, where = np.unique(labels, return_inverse=True)
+        return np.array([self._mapping.get(int(k), int(k)) for k in known], np.int64)[where]
+
+    def read(self, indices: Indices) -> tuple[Pixels, Indices]:
+        """Gather the images."""
+        pixels, labels = self._source.read(indices)
+        return pixels, self._mapped(labels)
+
+    @property
+    def labels(self) -> Indices:
+        """The label of every image."""
+        return self._mapped(self._source.labels)
+
+    @property
+    def mean(self) -> npt.NDArray[np.float32] | None:
+        """The mean image that goes with the images."""
+        return self._source.mean

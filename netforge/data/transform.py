@@ -1,0 +1,148 @@
+"""From stored pixels to network input: (pixel - mean) * scale, with crop and mirror, for a whole batch at once.
+
+Caffe's order and rules: the mean is indexed at the uncropped pixel, the scale comes after the mean, crops are random in
+TRAIN and central otherwise, and mirroring is a coin flip per image in every phase.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.sampling import below, random_words
+from netforge.device.random import RandomStream
+from netforge.errors import ShapeError
+
+Pixels = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+# ITU-R BT.601 luma, the weights with which image libraries turn colour into grey.
+LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}
+
+
+class Transformer:
+    """Turns images (n, C, H, W) into float32 input.
+
+    shape: (C, H, W) of the images. scale: factor after the mean was subtracted. mean: (C, H, W) of the images after
+    `channels` and `swap` took effect, or (C, 1, 1), or None. crop: side of the square to cut out, 0 for none; mirror:
+    flip every other image at random; train: random crops. channels: 1 or 3 to force grey or colour. swap: exchange the
+    first and third channel. color_order: what the three channels are, for grey. mask: (left, right, top, bottom) of a
+    rectangle of pixels to set to zero, borders included. stream: what random choices are drawn from, three words an
+    image.
+
+    Raises ShapeError where crop, mask, channels or mean do not fit the shape.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        stream: RandomStream,
+        scale: float = 1.0,
+        mean: npt.NDArray[Any] | None = None,
+        crop: int = 0,
+        mirror: bool = False,
+        train: bool = False,
+        channels: int | None = None,
+        swap: bool = False,
+        color_order: str = "RGB",
+        mask: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        stored, height, width = shape
+        self._stored = stored
+        self._channels = channels or stored
+        self._size = (height, width)
+        self._stream = stream
+        self._scale = np.float32(scale)
+        self._crop = crop
+        self._mirror = mirror
+        self._random_crop = bool(crop) and train and crop < max(height, width)
+        self._swap = swap
+        self._color_order = color_order
+        self._mask = mask
+        self.shape = (self._channels, crop or height, crop or width)
+        self._mean = self._fit_mean(mean)
+        self._check()
+
+    def _fit_mean(self, mean: npt.NDArray[Any] | None) -> Floats | None:
+        if mean is None:
+            return None
+        channels, height, width = self._channels, *self._size
+        if mean.shape not in ((channels, height, width), (channels, 1, 1), (1, 1, 1)):
+            raise ShapeError(
+                f"the mean has shape {mean.shape}, but the images have shape {(channels, height, width)}",
+                mend="use the mean of these images; it must have the size of the uncropped image",
+            )
+        return np.ascontiguousarray(mean, np.float32)
+
+    def _check(self) -> None:
+        height, width = self._size
+        if self._crop > min(height, width):
+            raise ShapeError(f"crop_size {self._crop} is larger than the images, {height} x {width} pixels")
+        if self._stored not in (1, 3, 4, self._channels):
+            raise ShapeError(f"images with {self._stored} channels cannot be turned into {self._channels}")
+        if self._swap and self._channels != 3:
+            raise ShapeError(f"color_order needs images with 3 channels, these have {self._channels}")
+        if self._mask:
+            left, right, top, bottom = self._mask
+            if not (0 <= left < right and 0 <= top < bottom):
+                raise ShapeError(f"the mask left {left}, right {right}, top {top}, bottom {bottom} is no rectangle")
+
+    def __call__(self, pixels: Pixels, position: int) -> Floats:
+        """The input made of `pixels` (n, C, H, W); random choices are those of draw number `position`."""
+        count = len(pixels)
+        pixels = self._recolour(pixels)
+        if self._mask:
+            left, right, top, bottom = self._mask
+            pixels = pixels.copy()
+            pixels[:, :, top : bottom + 1, left : right + 1] = 0
+        words = None
+        if self._random_crop or self._mirror:
+            words = random_words(self._stream, position, 3 * count).reshape(count, 3)
+        out = self._crop_and_centre(pixels, words)
+        if self._scale != 1:
+            out *= self._scale
+        if self._mirror and words is not None:
+            flipped = below(words[:, 2], 2).astype(bool)
+            out[flipped] = out[flipped, :, :, ::-1]
+        return out
+
+    def _crop_and_centre(self, pixels: Pixels, words: npt.NDArray[np.uint64] | None) -> Floats:
+        """The cut-out window minus the mean, a new array."""
+        mean = self._mean
+        if self._random_crop and words is not None:
+            height, width = self._size
+            y = below(words[:, 0], height - self._crop + 1)
+            x = below(words[:, 1], width - self._crop + 1)
+            window = cut(pixels, np.arange(len(pixels)), y, x, self._crop)
+            if mean is not None and mean.shape[1:] == self._size:
+                mean = cut(mean[None], np.zeros(len(pixels), np.int64), y, x, self._crop)
+        elif self._crop:
+            y0, x0 = ((size - self._crop) // 2 for size in self._size)
+            centre = (..., slice(y0, y0 + self._crop), slice(x0, x0 + self._crop))
+            window = pixels[centre]
+            if mean is not None and mean.shape[1:] == self._size:
+                mean = mean[centre]
+        else:
+            window = pixels
+        if mean is None:
+            return window.astype(np.float32)
+        return np.subtract(window, mean, dtype=np.float32)
+
+    def _recolour(self, pixels: Pixels) -> Pixels:
+        if self._channels == 3 and self._stored != 3:
+            pixels = np.repeat(pixels, 3, axis=1) if self._stored == 1 else pixels[:, :3]
+        elif self._channels == 1 and self._stored > 1:
+            weights = np.array([LUMA[c] for c in self._color_order], np.float32)
+            grey = np.einsum("nchw,c->nhw", pixels[:, :3], weights)[:, None]
+            pixels = np.rint(grey).astype(np.uint8) if pixels.dtype == np.uint8 else grey
+        return pixels[:, ::-1] if self._swap else pixels
+
+
+def cut(images: Pixels, which: Numbers, y: Numbers, x: Numbers, side: int) -> Pixels:
+    """Windows (n, C, side, side) of images (m, C, H, W): window i starts at y[i], x[i] of image which[i]."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(2, 3))
+    return np.asarray(windows[which, :, y, x])
