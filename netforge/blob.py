@@ -152,5 +152,7 @@ class Blob:
 
     def _share_checked(self, other: Blob) -> None:
         if self.count > other.count:
-            raise ShapeError(f'blob "{self.name}" {self.shape} does not fit into the memory of "{other.name}" {other.shape}')
+            raise ShapeError(
+                f'blob "{self.name}" {self.shape} does not fit into the memory of "{other.name}" {other.shape}'
+            )
         self._views.clear()

@@ -71,9 +71,7 @@ class Registry(Generic[T]):
         try:
             return self._names[fold(name)]
         except KeyError:
-            raise UnknownNameError(
-                f'unknown {self.kind} "{name}"', mend=did_you_mean(name, self._entries)
-            ) from None
+            raise UnknownNameError(f'unknown {self.kind} "{name}"', mend=did_you_mean(name, self._entries)) from None
 
 
 def origin(thing: object) -> str:

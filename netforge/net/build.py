@@ -13,7 +13,9 @@ from netforge.net.wiring import Value, Wiring
 from netforge.schema import LayerDefinition
 
 
-def make_layers(definitions: Sequence[LayerDefinition], wiring: Wiring, memory: Memory, context: LayerContext) -> list[Layer]:
+def make_layers(
+    definitions: Sequence[LayerDefinition], wiring: Wiring, memory: Memory, context: LayerContext
+) -> list[Layer]:
     """Instantiate every layer, run its `setup` and first `reshape`; errors name the layer and its place."""
     layers: list[Layer] = []
     try:

@@ -84,9 +84,7 @@ def _force(wiring: Wiring, layers: Sequence[Layer], routing: Routing) -> None:
         ]
 
 
-def _check(
-    wiring: Wiring, layers: Sequence[Layer], routing: Routing, weighted: set[Value], needed: set[Value]
-) -> None:
+def _check(wiring: Wiring, layers: Sequence[Layer], routing: Routing, weighted: set[Value], needed: set[Value]) -> None:
     for number, layer in enumerate(layers):
         place = layer.definition.place
         if not layer.differentiable and any(value in weighted for value in wiring.tops[number]):

@@ -32,7 +32,8 @@ class Net:
     """A net for one phase, ready to run.
 
     source: a prototxt's path, a NetParameter message, or a NetDefinition. phase: "TRAIN", "TEST" or "RUN"; RUN is
-    derived from a training file where that has no Input layer. level, stages: as in NetState. device: "cpu", "cuda:N",
+    derived from a training file where that has no Input layer. level: None keeps the file's; stages are added to the
+    file's. device: "cpu", "cuda:N",
     "auto", or a Device. weights: a file, or several, loaded in order. dtype: float32, or float64 for gradient checks.
     seed: of everything random; None draws a fresh one, kept in `.seed`. plugins: modules that register layers.
     plan_only: open data sources no further than their headers; shapes are known, nothing can run.
@@ -45,7 +46,7 @@ class Net:
         self,
         source: str | Path | NetDefinition | Any,
         phase: str = "TEST",
-        level: int = 0,
+        level: int | None = None,
         stages: Sequence[str] = (),
         device: str | Device = "cpu",
         weights: str | Path | Sequence[str | Path] | None = None,
@@ -63,7 +64,7 @@ class Net:
         if self.phase == "RUN":
             self.definition = running_definition(whole, level, stages)
         else:
-            self.definition = whole.select(merge_state(whole, self.phase, level, stages))
+            self.definition = whole.select(merge_state(whole, self.phase, level, tuple(stages)))
         self.name: str = self.definition.name
         self._build(plan_only)
         for path in [weights] if isinstance(weights, str | Path) else weights or ():
@@ -181,7 +182,9 @@ class Net:
         layer = self.layers[number]
         try:
             self._collect_diffs(number)
-            layer.backward(self._memory.tops[number], self._routing.propagate_down[number], self._memory.bottoms[number])
+            layer.backward(
+                self._memory.tops[number], self._routing.propagate_down[number], self._memory.bottoms[number]
+            )
         except Exception as error:
             build.raise_at(error, layer.definition)
             raise

@@ -7,6 +7,7 @@ Softmax. A file that has an Input layer in phase RUN already is only filtered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from netforge.errors import NetError
@@ -14,12 +15,14 @@ from netforge.net.wiring import find_class
 from netforge.schema import LayerDefinition, NetDefinition, merge_state, messages
 
 
-def running_definition(definition: NetDefinition, level: int = 0, stages: Sequence[str] = ()) -> NetDefinition:
+def running_definition(
+    definition: NetDefinition, level: int | None = None, stages: Sequence[str] = ()
+) -> NetDefinition:
     """The layers that run on one image; the file's own include and exclude rules for phase RUN apply first.
 
     Raises NetError where there is no data layer to take the input's name and shape from, or where nothing is left.
     """
-    selected = definition.select(merge_state(definition, "RUN", level, stages))
+    selected = definition.select(merge_state(definition, "RUN", level, tuple(stages)))
     classes = [find_class(layer) for layer in selected.layers]
     if any(cls.type == "Input" for cls in classes):
         return selected
@@ -28,13 +31,13 @@ def running_definition(definition: NetDefinition, level: int = 0, stages: Sequen
     layers = _connect(entry, _without_losses(kept))
     if len(layers) == 1:
         raise NetError("no layer is left in phase RUN", where=definition.place, mend="look at its exclude rules")
-    return selected.replace_layers(tuple(layers))
+    return replace(selected, layers=tuple(layers))
 
 
 def _input_layer(definition: NetDefinition) -> LayerDefinition:
     """An Input layer in place of the data layer of TEST (else of TRAIN), for one image of its source."""
     for phase in ("TEST", "TRAIN"):
-        for layer in definition.select(merge_state(definition, phase, 0, ())).layers:
+        for layer in definition.select(merge_state(definition, phase)).layers:
             shape = find_class(layer).image_shape(layer, definition.folder)
             if shape is not None and layer.message.top:
                 name = layer.message.top[0]
