@@ -8,6 +8,7 @@ from netforge.device.operations.decode import DecodeOps
 from netforge.device.operations.linear import LinearOps
 from netforge.device.operations.loss import LossOps
 from netforge.device.operations.neuron import NeuronOps
+from netforge.device.operations.normalize import NormalizeOps
 from netforge.device.operations.pooling import PoolingOps
 from netforge.device.operations.random import RandomOps
 from netforge.device.operations.shape import ShapeOps
@@ -25,6 +26,7 @@ class Ops(
     LossOps,
     ContrastiveOps,
     DecodeOps,
+    NormalizeOps,
     ShapeOps,
     UpdateOps,
 ):

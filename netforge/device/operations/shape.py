@@ -1,7 +1,52 @@
-"""Operations: copying between differently shaped arrays."""
+"""Operations: moving rows and picking elements by index.
+
+Plain copies of windows and transposes are written with array assignment in the layers; what needs indices is here.
+Index arrays hold whole numbers as floats, checked before.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
 
 class ShapeOps:
-    """NumPy reference of copying between differently shaped arrays."""
+    """NumPy reference of moving rows and picking elements by index."""
+
+    def gather_rows(self, x: Array, index: Array, y: Array) -> None:
+        """y[i] = x[index[i]]; x (rows, size), index (n,), y (n, size)."""
+        np.take(x, index.astype(np.intp), axis=0, out=y)
+
+    def scatter_add_rows(self, dy: Array, index: Array, dx: Array) -> None:
+        """dx[index[i]] += dy[i], in the order of i; shapes as in `gather_rows`. Adds: clear dx first where needed."""
+        np.add.at(dx, index.astype(np.intp), dy)
+
+    def selected_rows(self, selector: Array) -> Array:
+        """Indices of the elements of selector (n,) that are not 0, on the host: the size of a blob depends on them."""
+        return np.flatnonzero(selector)
+
+    def maximum_forward(self, inputs: list[Array], y: Array, winner: Array) -> None:
+        """y = elementwise maximum of the inputs; winner (int32) = index of the input it came from, the later at a tie."""
+        np.copyto(y, inputs[0])
+        winner[...] = 0
+        for i, x in enumerate(inputs[1:], start=1):
+            later = x >= y
+            np.copyto(winner, i, where=later)
+            np.copyto(y, x, where=later)
+
+    def maximum_backward(self, dy: Array, winner: Array, dx: Array, index: int) -> None:
+        """dx = dy where `index` is the winner, 0 elsewhere."""
+        np.multiply(dy, winner == index, out=dx)
+
+    def top_k(self, x: Array, indices: Array, values: Array, k: int) -> None:
+        """The k largest elements along axis 1 of x (outer, C, inner), largest first; at ties the larger index first.
+
+        indices (as floats) and values: (outer, k, inner).
+        """
+        classes = x.shape[1]
+        order = classes - 1 - np.argsort(-x[:, ::-1], axis=1, kind="stable")[:, :k]
+        np.copyto(indices, order)
+        np.copyto(values, np.take_along_axis(x, order, axis=1))

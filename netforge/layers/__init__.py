@@ -1,0 +1,23 @@
+"""All built-in layers; importing this package registers them."""
+
+from netforge.layers import (
+    accuracy,
+    contrastive,
+    data,
+    decode,
+    input,
+    linear,
+    loss,
+    neuron,
+    normalize,
+    pooling,
+    python,
+    recurrent,
+    reduce,
+    shape,
+    softmax,
+    vision,
+)
+from netforge.layers.base import LAYERS, Layer, LayerContext, Slots, register_layer, slots
+
+__all__ = ["LAYERS", "Layer", "LayerContext", "Slots", "register_layer", "slots"]

@@ -1,0 +1,69 @@
+"""Axes and labels: what the families of layers share about shapes and about values that must be class numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from netforge.blob import Blob
+from netforge.errors import DataError
+from netforge.layers.base import Layer
+
+
+def canonical_axis(layer: Layer, axis: int, blob: Blob, setting: str) -> int:
+    """`axis` counted from 0; negative ones count from the end. Raises SettingsError where the blob has no such axis."""
+    axes = len(blob.shape)
+    if not -axes <= axis < axes:
+        raise layer.fail(
+            f'axis {axis} is out of range: bottom "{blob.name}" has shape {blob.shape}',
+            setting=setting,
+            mend=f"choose one from {-axes} to {axes - 1}" if axes else "this layer needs a bottom with axes",
+        )
+    return axis % axes
+
+
+def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """(elements before the axis, its size, elements behind it): the shape in which an operation along it is done."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
+def scalar(array: Any) -> Any:
+    """A blob of one element as an array of shape (1,), as operations take losses and scales."""
+    return array.reshape(1)
+
+
+def same_shape(layer: Layer, blobs: list[Blob]) -> None:
+    """Raise ShapeError where the blobs differ in shape."""
+    for other in blobs[1:]:
+        if other.shape != blobs[0].shape:
+            raise layer.fail(
+                f'bottoms differ in shape: "{blobs[0].name}" has {blobs[0].shape}, "{other.name}" has {other.shape}'
+            )
+
+
+def same_batch(layer: Layer, blobs: list[Blob]) -> None:
+    """Raise ShapeError where the blobs differ in the size of their first axis."""
+    for blob in blobs:
+        if not blob.shape or blob.shape[0] != blobs[0].shape[0]:
+            raise layer.fail(
+                f'bottoms differ in their number of items: "{blobs[0].name}" has shape {blobs[0].shape}, '
+                f'"{blob.name}" has {blob.shape}'
+            )
+
+
+def check_labels(layer: Layer, labels: Blob, classes: int, ignore: int | None = None) -> None:
+    """Raise DataError where a label is no class number below `classes`; where that is known without waiting."""
+    bad = layer.ops.check_labels(labels.data, classes, ignore)
+    if bad >= 0:
+        raise bad_label(layer, labels, bad, classes)
+
+
+def bad_label(layer: Layer, labels: Blob, index: int, classes: int) -> Exception:
+    """The error for the label at a flat index."""
+    value = float(layer.device.to_host(labels.data).reshape(-1)[index])
+    return layer.fail(
+        f'label {value:g} at index {index} of "{labels.name}" is not a class: there are {classes}, '
+        f"numbered 0 to {classes - 1}",
+        error=DataError,
+        mend="correct the labels of the data source, or num_output of the layer that makes the scores",
+    )

@@ -1,0 +1,317 @@
+"""From embeddings to classes: a running centroid of each class, distances to it, and the accuracy of the nearest one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.blob import Blob
+from netforge.layers.axes import bad_label, check_labels, same_batch, scalar
+from netforge.layers.base import Layer, register_layer, slots
+
+
+class CentroidLayer(Layer):
+    """What Decode and AccuracyEncoding share: weights that hold a running centroid of each class.
+
+    Weights, which no solver touches: [0] centroids (L, D), [1] status (L,), 1 for a class that has seen more items than
+    the horizon, [2] enc_counts (L,), items seen. L starts at 2 and grows with the largest label; rows are kept.
+
+    The n-th item x of a class moves its centroid by (x - centroid) / min(n, horizon): the first item is copied, then
+    follows the exact mean, and beyond `horizon` items an exponential average over about the newest ones. The horizon is
+    decode_param.recent_items, or N * cache_size where that is 0, as MyCaffe has it. While the weights of the net move, a
+    short horizon keeps the centroids near to where the net now puts their class; 200 is a good value.
+    """
+
+    differentiable = False
+    per_item = False
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Declare the weights."""
+        self.decode = self.definition.settings("decode_param")
+        if self.decode.cache_size < 1:
+            raise self.fail("cache_size is 0", setting="decode_param.cache_size", mend="use 1 or more")
+        if not bottom[0].shape:
+            raise self.fail(f'embedding "{bottom[0].name}" is a scalar', mend="give (N, D)")
+        self.size = math.prod(bottom[0].shape[1:])
+        self.horizon = self.decode.recent_items or max(1, bottom[0].shape[0]) * self.decode.cache_size
+        classes = self.first_classes()
+        for shape in ((classes, self.size), (classes,), (classes,)):
+            self.add_weight(shape, learnable=False, resizable=True)
+        self.ignored = self.buffer("ignored")
+
+    def first_classes(self) -> int:
+        """Number of classes before any label was seen."""
+        return 2
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that there is room for."""
+        return self.weights[0].shape[0]
+
+    def _check(self, bottom: list[Blob]) -> None:
+        """Embeddings must keep their size, and labels come one row for each of them."""
+        same_batch(self, bottom)
+        if math.prod(bottom[0].shape[1:]) != self.size:
+            raise self.fail(
+                f'embedding "{bottom[0].name}" has shape {bottom[0].shape}, the centroids {self.size} elements'
+            )
+        if self.weights[0].count != self.classes * self.size:
+            raise self.fail(f"centroids have shape {self.weights[0].shape}, embeddings {self.size} elements")
+        if len(bottom) > 1 and not math.prod(bottom[1].shape[1:]):
+            raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give at least one label an item")
+
+    def _rows(self, blob: Blob) -> Any:
+        return blob.data.reshape(blob.shape[0], -1)
+
+    def _table(self) -> tuple[Any, Any, Any]:
+        """Centroids (L, D), counts (L,) and status (L,)."""
+        centroids, status, counts = (blob.data for blob in self.weights[:3])
+        return centroids.reshape(self.classes, self.size), counts.reshape(-1), status.reshape(-1)
+
+    def _ignored_classes(self) -> Any:
+        """1 for each class that must never win, or None."""
+        labels = [label for label in self.decode.ignore_label if 0 <= label < self.classes]
+        if not labels:
+            return None
+        self.ignored.reshape(self.classes)
+        self.ignored.data[...] = 0
+        for label in labels:
+            self.ignored.data[label] = 1
+        return self.ignored.data
+
+    def _admit(self, labels: Blob) -> None:
+        """Make room for labels beyond the classes seen so far; raises DataError for those that are no class numbers."""
+        if self.ops.check_labels(labels.data, self.classes) < 0:
+            return
+        values = self.device.to_host(labels.data).reshape(-1)
+        wrong = np.flatnonzero(~((values >= 0) & (values == np.floor(values)) & (values < MOST_CLASSES)))
+        if len(wrong):
+            raise bad_label(self, labels, int(wrong[0]), MOST_CLASSES)
+        self.grow(int(values.max()) + 1)
+
+    def grow(self, classes: int) -> None:
+        """Make room for `classes` classes and keep the rows of those that are there."""
+        for blob in self.weights:
+            rows = self.device.to_host(blob.data).copy()
+            blob.reshape((classes, *blob.shape[1:]))
+            blob.data[...] = 0
+            blob.data[: len(rows)] = self.device.from_host(rows)
+
+
+MOST_CLASSES = 1 << 20
+"""Labels from here on are taken for damaged data: a row of centroids for each smaller one would have to be made."""
+
+
+@register_layer("Decode", settings="decode_param")
+class Decode(CentroidLayer):
+    """Squared distances of an embedding to every class; the smallest names the predicted class. No gradient.
+
+    target CENTROID: to the class's running centroid, which follows the embeddings in TRAIN (see `CentroidLayer`) unless
+    enable_centroid_update is false. PREGEN: to fixed targets, drawn in the first TRAIN pass so that each pair is
+    further apart than 2 pregen_alpha (squared). KNN: the mean of the k smallest distances to the stored embeddings of the
+    class (weight [3], (L, horizon, D)), zeros until every class has k of them.
+
+    Labels (only column 0 counts) are needed in TRAIN, and not used elsewhere. Classes in ignore_label are never the
+    nearest. The second top gives the centroids after centroid_output_iteration TRAIN passes, once all classes have
+    status 1, and zeros before.
+    """
+
+    bottoms = slots("embedding (N, D...)", optional=("labels (N, 1 or more), needed in TRAIN",))
+    tops = slots("distances (N, classes)", optional=("centroids (classes, D)",))
+    dynamic_shape = True
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Check the target and the labels."""
+        s = self.settings
+        self.target = s.Target.Name(s.target)
+        if self.target == "PREGEN" and s.pregen_label_count < 1:
+            raise self.fail(
+                "PREGEN needs the number of classes", setting="decode_param.target", mend="give pregen_label_count"
+            )
+        super().setup(bottom, top)
+        if self.phase == "TRAIN" and len(bottom) < 2:
+            raise self.fail("labels are missing", mend="in TRAIN, give the labels as the second bottom")
+        if self.target == "KNN":
+            if self.horizon < s.k:
+                raise self.fail(f"k {s.k} is above the {self.horizon} stored items", setting="decode_param.k")
+            self.add_weight((self.classes, self.horizon, self.size), learnable=False, resizable=True)
+        self.passes = 0
+
+    def first_classes(self) -> int:
+        """PREGEN knows its classes."""
+        return int(self.settings.pregen_label_count) if self.target == "PREGEN" else 2
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """One distance for each class."""
+        self._check(bottom)
+        top[0].reshape((bottom[0].shape[0], self.classes))
+        if len(top) > 1:
+            top[1].reshape((self.classes, self.size))
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """In TRAIN take the batch in, then measure distances."""
+        x = self._rows(bottom[0])
+        if self.phase == "TRAIN":
+            self._learn(x, bottom, top)
+        centroids, counts, status = self._table()
+        ignored = self._ignored_classes()
+        if self.target == "KNN":
+            cache = self.weights[3].data
+            self.ops.nearest_cached_distances(x, cache, counts, top[0].data, ignored, self.settings.k)
+        else:
+            self.ops.centroid_distances(x, centroids, top[0].data, ignored)
+        if len(top) < 2:
+            return
+        if self.passes >= self.settings.centroid_output_iteration or self.phase != "TRAIN" or self.target == "PREGEN":
+            self.ops.centroid_output(centroids, status, ignored, top[1].data)
+        else:
+            top[1].data[...] = 0
+
+    def _learn(self, x: Any, bottom: list[Blob], top: list[Blob]) -> None:
+        self.passes += 1
+        if self.target == "PREGEN":
+            check_labels(self, bottom[1], self.classes)
+            self._generate()
+            return
+        self._admit(bottom[1])
+        self.reshape(bottom, top)
+        centroids, counts, status = self._table()
+        labels = self._rows(bottom[1])
+        if self.target == "KNN":
+            self.ops.cache_encodings(x, labels, self.weights[3].data, counts)
+            status[...] = counts >= self.settings.k
+        elif self.settings.enable_centroid_update:
+            self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
+        else:
+            status[...] = 1
+
+    def _generate(self) -> None:
+        """Draw the fixed targets, once in the life of the weights."""
+        centroids, _, status = self._table()
+        if self.passes > 1 or self.device.to_host(status).any():
+            return
+        targets = spread_targets(self.classes, self.size, self.settings.pregen_alpha, self.random.generator())
+        centroids[...] = self.device.from_host(targets.astype(self.dtype))
+        status[...] = 1
+
+    def state(self) -> dict[str, Any]:
+        """The number of TRAIN passes, besides the draws."""
+        return {**super().state(), "passes": self.passes}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        super().restore(state)
+        self.passes = int(state["passes"])
+
+
+def spread_targets(classes: int, size: int, alpha: float, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    """`classes` points of `size` dimensions, each pair with a squared distance of at least 2 alpha.
+
+    Starts at zero and moves every point that lies too near to an earlier one by uniform noise in [0, alpha / 2) in each
+    dimension, until none does.
+    """
+    points = np.zeros((classes, size))
+    least = 2 * alpha
+    while True:
+        distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+        crowded = (np.tril(distances < least, -1)).any(axis=1)
+        if not crowded.any():
+            return points
+        points[crowded] += generator.uniform(0, least / 4, (int(crowded.sum()), size))
+
+
+def ignored_labels(layer: Layer) -> tuple[int, ...]:
+    """The labels that accuracy_param leaves out: ignore_label, and ignore_labels as "{0,1}"."""
+    settings = layer.definition.settings("accuracy_param")
+    labels = [settings.ignore_label] if settings.HasField("ignore_label") else []
+    words = settings.ignore_labels.strip("{}[]() ").replace(",", " ").split()
+    try:
+        labels += [int(word) for word in words]
+    except ValueError:
+        raise layer.fail(
+            f'ignore_labels "{settings.ignore_labels}" is no list of whole numbers',
+            setting="accuracy_param.ignore_labels",
+            mend='write it as "{0,1}"',
+        ) from None
+    return tuple(labels)
+
+
+def plain_accuracy(layer: Layer) -> None:
+    """Raise SettingsError for settings of accuracy_param that only Accuracy can follow."""
+    settings = layer.definition.settings("accuracy_param")
+    for name in ("top_k", "axis"):
+        if getattr(settings, name) != 1:
+            raise layer.fail(
+                f"{name} is {getattr(settings, name)}",
+                setting=f"accuracy_param.{name}",
+                mend=f"this layer needs {name}: 1",
+            )
+
+
+@register_layer("AccuracyDecode", settings="accuracy_param")
+class AccuracyDecode(Layer):
+    """The share of items whose smallest distance is that to their own class; at ties the lowest class wins. No gradient.
+
+    Items with a label in ignore_label or ignore_labels do not count. Distances of FLT_MAX, and NaN, never win.
+    """
+
+    bottoms = slots("distances (N, classes...), from Decode", "labels (N, 1 or more), of which the first counts")
+    tops = slots("accuracy scalar")
+    differentiable = False
+    per_item = False
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Read which labels to leave out."""
+        plain_accuracy(self)
+        self.ignore = ignored_labels(self)
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """One row of labels for each row of distances."""
+        same_batch(self, bottom)
+        if len(bottom[0].shape) < 2 or not math.prod(bottom[1].shape[1:]):
+            raise self.fail(f'"{bottom[0].name}" {bottom[0].shape} and "{bottom[1].name}" {bottom[1].shape} do not fit')
+        top[0].reshape(())
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Count the items whose own class is nearest."""
+        distances, labels = (blob.data.reshape(blob.shape[0], -1) for blob in bottom)
+        self.ops.nearest_accuracy(distances, labels, scalar(top[0].data), self.ignore)
+
+
+@register_layer("AccuracyEncoding", settings="accuracy_param")
+class AccuracyEncoding(CentroidLayer):
+    """The share of items whose nearest centroid is that of their own class. No gradient.
+
+    The layer keeps centroids of its own (see `CentroidLayer`; decode_param gives the horizon) and takes every batch in
+    before it measures, in whatever phase it runs. So early figures are optimistic: Decode and AccuracyDecode are not.
+    """
+
+    bottoms = slots("embedding (N, D...)", "labels (N, 1 or more), of which the first counts")
+    tops = slots("accuracy scalar")
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Declare the centroids and make room for distances."""
+        plain_accuracy(self)
+        super().setup(bottom, top)
+        self.ignore = ignored_labels(self)
+        self.distances = self.buffer("distances")
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """The accuracy is a scalar."""
+        self._check(bottom)
+        self.distances.reshape((bottom[0].shape[0], self.classes))
+        top[0].reshape(())
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Take the batch in, then count the items whose own centroid is nearest."""
+        if self.ops.check_labels(bottom[1].data, self.classes) >= 0:
+            self._admit(bottom[1])
+            self.reshape(bottom, top)
+        x, labels = self._rows(bottom[0]), self._rows(bottom[1])
+        centroids, counts, status = self._table()
+        self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
+        self.ops.centroid_distances(x, centroids, self.distances.data, None)
+        self.ops.nearest_accuracy(self.distances.data, labels, scalar(top[0].data), self.ignore)

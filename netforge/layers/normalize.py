@@ -1,0 +1,217 @@
+"""Normalisation: by batch statistics, by an item's own statistics, and by neighbouring values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from netforge.blob import Blob
+from netforge.device.operations.pooling import PoolGeometry
+from netforge.layers.base import Layer, register_layer, slots
+from netforge.layers.pooling import check_image
+
+
+@register_layer("BatchNorm", settings="batch_norm_param")
+class BatchNorm(Layer):
+    """y = (x - mean) / sqrt(variance + eps) per channel (Ioffe and Szegedy 2015), without scale and shift.
+
+    In TRAIN the statistics are the batch's, and weights [0] (sum of means), [1] (sum of unbiased variances), [2] (sum of
+    weights) take them in, after a multiplication by moving_average_fraction. Elsewhere, or with use_global_stats, the
+    statistics are [0] / [2] and [1] / [2]. No solver touches these weights. Follow it with a Scale layer (bias_term:
+    true) for a learned scale and shift.
+    """
+
+    bottoms = slots("x (N, C, ...)")
+    in_place = True
+    per_item = False
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Declare the stored statistics."""
+        s = self.settings
+        self.stored = s.use_global_stats if s.HasField("use_global_stats") else self.phase != "TRAIN"
+        if s.scale_bias:
+            raise self.fail(
+                "scale_bias is not offered",
+                setting="batch_norm_param.scale_bias",
+                mend="add a Scale layer with bias_term: true",
+            )
+        self._check_params()
+        self.channels = self._channels(bottom[0])
+        for shape in ((self.channels,), (self.channels,), (1,)):
+            self.add_weight(shape, learnable=False)
+        names = ("mean", "variance", "normalized")
+        self.mean, self.variance, self.normalized = map(self.buffer, names)
+
+    def _check_params(self) -> None:
+        for i, spec in enumerate(self.definition.message.param):
+            if spec.HasField("lr_mult") and spec.lr_mult != 0:
+                raise self.fail(
+                    f"param {i} has lr_mult {spec.lr_mult:g}, but the weights are statistics, which no solver may change",
+                    setting=f"param[{i}].lr_mult",
+                    mend="use lr_mult: 0, or leave param out",
+                )
+
+    @staticmethod
+    def _channels(blob: Blob) -> int:
+        return blob.shape[1] if len(blob.shape) > 1 else 1
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """The number of channels stays as it was."""
+        shape = bottom[0].shape
+        if self._channels(bottom[0]) != self.channels or not shape:
+            raise self.fail(
+                f'bottom "{bottom[0].name}" has shape {shape}, the layer was made for {self.channels} channels'
+            )
+        self.view = (shape[0], self.channels, math.prod(shape[2:]))
+        if top[0] is not bottom[0]:
+            top[0].reshape(shape)
+        self.mean.reshape(self.channels)
+        self.variance.reshape(self.channels)
+        self.normalized.reshape(self.view)
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Normalise, and in TRAIN take the batch's statistics in."""
+        x = bottom[0].data.reshape(self.view)
+        mean, variance = self.mean.data, self.variance.data
+        if self.stored:
+            self._read_statistics(mean, variance)
+        else:
+            self.ops.channel_statistics(x, mean, variance)
+            self._take_in(mean, variance)
+        self.ops.normalize_forward(x, mean, variance, self.settings.eps, self.normalized.data)
+        top[0].data.reshape(self.view)[...] = self.normalized.data
+
+    def _read_statistics(self, mean: Any, variance: Any) -> None:
+        weight = self.weights[2].data
+        factor = self.xp.where(weight == 0, 0, 1 / self.xp.where(weight == 0, 1, weight))
+        self.xp.multiply(self.weights[0].data, factor, out=mean)
+        self.xp.multiply(self.weights[1].data, factor, out=variance)
+
+    def _take_in(self, mean: Any, variance: Any) -> None:
+        items = self.view[0] * self.view[2]
+        mean_sum, variance_sum, weight = (blob.data for blob in self.weights)
+        for stored in (mean_sum, variance_sum, weight):
+            stored *= self.settings.moving_average_fraction
+        weight += 1
+        mean_sum += mean
+        variance_sum += variance * (items / max(1, items - 1))
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """Stored statistics are constants; the batch's own depend on the input."""
+        if not propagate_down[0]:
+            return
+        dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
+        variance, eps = self.variance.data, self.settings.eps
+        if self.stored:
+            self.xp.divide(dy, self.xp.sqrt(variance + eps)[:, None], out=dx)
+        else:
+            self.ops.batch_norm_backward(self.normalized.data, variance, eps, dy, dx)
+
+
+@register_layer("MVN", settings="mvn_param")
+class MVN(Layer):
+    """Mean 0 and, with normalize_variance, standard deviation 1 for each plane, or each item with across_channels.
+
+    y = (x - mean) / (std + eps): eps is added to the standard deviation. The gradient treats std + eps as std.
+    """
+
+    bottoms = slots("x (N, C, ...)")
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Make room for the divisor of each plane."""
+        self.divisor = self.buffer("divisor")
+
+    backward_reads_top = True
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Each row of the view is normalised by itself."""
+        shape = bottom[0].shape
+        if len(shape) < 2:
+            raise self.fail(f'bottom "{bottom[0].name}" has shape {shape}', mend="MVN takes (N, C, ...)")
+        axis = 1 if self.settings.across_channels else 2
+        self.view = (math.prod(shape[:axis]), math.prod(shape[axis:]))
+        self.divisor.reshape((self.view[0], 1))
+        top[0].reshape(shape)
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Centre, then divide."""
+        x, y = bottom[0].data.reshape(self.view), top[0].data.reshape(self.view)
+        self.xp.subtract(x, x.mean(axis=1, keepdims=True), out=y)
+        if self.settings.normalize_variance:
+            divisor = self.divisor.data
+            self.xp.mean(y * y, axis=1, keepdims=True, out=divisor)
+            self.xp.sqrt(divisor, out=divisor)
+            divisor += self.settings.eps
+            self.xp.divide(y, divisor, out=y)
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """dx = (dy - mean(dy) - y * mean(y * dy)) / (std + eps)."""
+        if not propagate_down[0]:
+            return
+        dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
+        self.xp.subtract(dy, dy.mean(axis=1, keepdims=True), out=dx)
+        if self.settings.normalize_variance:
+            y = top[0].data.reshape(self.view)
+            dx -= y * (y * dy).mean(axis=1, keepdims=True)
+            dx /= self.divisor.data
+
+
+@register_layer("LRN", settings="lrn_param")
+class LRN(Layer):
+    """Local response normalisation (Krizhevsky et al. 2012, section 3.3).
+
+    ACROSS_CHANNELS: y = x * (k + alpha / local_size * sum of x^2 over local_size neighbouring channels) ^ -beta.
+    WITHIN_CHANNEL: y = x * (1 + alpha * mean of x^2 in a local_size square, counting zeros of the padding) ^ -beta.
+    """
+
+    bottoms = slots("x (N, C, H, W)")
+    backward_reads_top = True
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Check the window."""
+        s = self.settings
+        if s.local_size % 2 == 0:
+            raise self.fail(f"local_size is {s.local_size}", setting="lrn_param.local_size", mend="use an odd number")
+        self.within = s.norm_region == s.WITHIN_CHANNEL
+        self.geometry = PoolGeometry((s.local_size,) * 2, (1, 1), (s.local_size // 2,) * 2)
+        self.scale, self.work = self.buffer("scale"), self.buffer("work")
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """The top has the bottom's shape."""
+        check_image(self, bottom[0])
+        shape = bottom[0].shape
+        self.view = (*shape[:2], math.prod(shape[2:]))
+        top[0].reshape(shape)
+        self.scale.reshape(shape)
+        self.work.reshape(shape)
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Divide by the neighbours' magnitude."""
+        s, x, y = self.settings, bottom[0].data, top[0].data
+        scale = self.scale.data
+        if not self.within:
+            self.ops.lrn_forward(
+                x.reshape(self.view), scale.reshape(self.view), y.reshape(self.view), s.local_size, s.alpha, s.beta, s.k
+            )
+            return
+        self.ops.pool_average_forward(x * x, scale, self.geometry)
+        scale *= s.alpha
+        scale += 1
+        self.xp.multiply(x, scale**-s.beta, out=y)
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """The direct slope, less what each value adds to its neighbours' divisors."""
+        if not propagate_down[0]:
+            return
+        s = self.settings
+        x, y, dy, dx = bottom[0].data, top[0].data, top[0].diff, bottom[0].diff
+        scale, work = self.scale.data, self.work.data
+        if not self.within:
+            views = (array.reshape(self.view) for array in (x, scale, y, dy, dx))
+            self.ops.lrn_backward(*views, s.local_size, s.alpha, s.beta)
+            return
+        self.ops.pool_average_backward(dy * y / scale, work, self.geometry)
+        work *= x
+        work *= 2 * s.alpha * s.beta
+        self.xp.subtract(dy * scale**-s.beta, work, out=dx)
