@@ -95,6 +95,7 @@ class Data(Layer):
         ),
     )
     differentiable = False
+    _batches: Prefetcher[Batch] | None = None
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Open the source and check the settings against it."""
@@ -110,7 +111,6 @@ class Data(Layer):
             plan_only=context.plan_only,
             fail=self.fail,
         )
-        self._batches: Prefetcher[Batch] | None = None
         if not context.plan_only:
             reader = BatchReader(
                 self.source, self._make_sampler(), self.transformer, settings.batch_size, noise=self._make_noise()
