@@ -1,4 +1,4 @@
-"""Text and bytes to messages: reading nets and solvers with places, legacy upgrade, phases, users' settings, writing."""
+"""Text and bytes to messages: reading nets and solvers with places, upgrade of old files, phases, users' settings."""
 
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema.definition import LayerDefinition, NetDefinition, merge_state

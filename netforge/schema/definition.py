@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netforge.errors import Place, SettingsError
+from netforge.errors import Place, PluginError, SettingsError, did_you_mean
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema import settings as user_settings
-from netforge.schema.fields import find_field
-from netforge.schema.reader import Block
+from netforge.schema.blocks import Block
+from netforge.schema.fields import field_names, find_field
 from netforge.schema.state import NetState, layer_is_kept
 from netforge.schema.writing import write_text
 
@@ -39,7 +40,7 @@ class LayerDefinition:
         return str(self.message.type)
 
     def locate(self, path: str) -> Place:
-        """The place of a field such as "pooling_param.kernel_size" or "bottom[1]"; the layer's where it is not written."""
+        """The place of a field such as "pooling_param.kernel_size" or "bottom[1]"; the layer's where it is not set."""
         found = self.block.locate(path) if self.block else None
         if found is None and "." in path:
             return self.locate(path.rpartition(".")[0])
@@ -71,7 +72,11 @@ class LayerDefinition:
             return None
         if user_settings.is_declared(field_name):
             return user_settings.instance(field_name, self.message, self.locate(field_name))
-        return getattr(self.message, field_name)
+        spec = find_field(self.message.DESCRIPTOR, field_name)
+        if spec is None:
+            known = field_names(self.message.DESCRIPTOR)
+            raise PluginError(f'LayerParameter has no field "{field_name}"', mend=did_you_mean(field_name, known))
+        return spec.get(self.message)
 
     def copy_with(self, message: Any) -> LayerDefinition:
         """The same layer at the same place with another LayerParameter."""
@@ -83,7 +88,8 @@ class NetDefinition:
     """A net as a file or message defines it, in today's form.
 
     layers: in order of execution; `input:` fields have become a first layer of type Input. message: the NetParameter
-    without its layers. source: the file, or "<text>". folder: where paths in it start from. notes: what was passed over.
+    without its layers. source: the file, or "<text>". folder: where paths in it start from. notes: what was
+    passed over.
     """
 
     message: Any
@@ -100,7 +106,11 @@ class NetDefinition:
 
     def select(self, state: NetState) -> NetDefinition:
         """The net with only those layers that `state` keeps; filtering twice changes nothing."""
-        return dataclasses.replace(self, layers=tuple(d for d in self.layers if layer_is_kept(d.message, state)))
+        return self.replace_layers(d for d in self.layers if layer_is_kept(d.message, state))
+
+    def replace_layers(self, layers: Iterable[LayerDefinition]) -> NetDefinition:
+        """The same net with other layers."""
+        return dataclasses.replace(self, layers=tuple(layers))
 
     def to_message(self) -> Any:
         """A NetParameter with the layers in it."""
@@ -115,11 +125,11 @@ class NetDefinition:
 
 
 def merge_state(
-    definition: NetDefinition, phase: str = "TEST", level: int | None = None, stages: tuple[str, ...] = ()
+    definition: NetDefinition, phase: str = "TEST", level: int | None = None, stages: Iterable[str] = ()
 ) -> NetState:
     """The state to build a net in: `phase` and `level` override the file's, `stages` are added to its.
 
-    level: None keeps the file's. As in Caffe, a phase in the file is what a solver falls back to, not what a caller gets.
+    level: None keeps the file's.
     """
     filed = NetState().merged(definition.message.state)
     merged = tuple(dict.fromkeys([*filed.stages, *stages]))

@@ -38,13 +38,13 @@ class SettingHelp:
 
 
 def describe_settings(field: str) -> list[SettingHelp]:
-    """The settings in a field of LayerParameter such as "pooling_param"; raises UnknownNameError where there is none."""
+    """The settings in a field of LayerParameter such as "pooling_param"; raises UnknownNameError at another."""
     spec = find_field(messages.LayerParameter.DESCRIPTOR, field)
     if spec is None or not spec.is_message:
         known = field_names(messages.LayerParameter.DESCRIPTOR)
         raise UnknownNameError(f'LayerParameter has no block "{field}"', mend=did_you_mean(field, known))
     declared = user_settings.declared_class(field) if user_settings.is_declared(field) else None
-    return [_describe(child, declared) for child in own_specs(spec.descriptor.message_type)]
+    return [_describe(child, declared) for child in own_specs(spec.block)]
 
 
 def _describe(spec: FieldSpec, declared: type | None) -> SettingHelp:
@@ -53,7 +53,7 @@ def _describe(spec: FieldSpec, declared: type | None) -> SettingHelp:
     choices: tuple[str, ...] = tuple(map(str, spec.choices or ()))
     if descriptor.enum_type is not None:
         choices = tuple(value.name for value in descriptor.enum_type.values)
-    kind = descriptor.message_type.name if spec.is_message else _TYPE_NAMES.get(descriptor.cpp_type, "int")
+    kind = spec.block.name if spec.is_message else _TYPE_NAMES.get(descriptor.cpp_type, "int")
     return SettingHelp(
         name=spec.name,
         type="choice" if choices else kind,

@@ -21,7 +21,8 @@ _LAYER_BLOCKS = (
 )
 
 _NAMES: dict[str, str] = {
-    "NetParameter": "enable_memory_stats enable_lora enable_lora_load_only model_path project_id solver_count solver_rank",
+    "NetParameter": "enable_memory_stats enable_lora enable_lora_load_only model_path "
+    "project_id solver_count solver_rank",
     "SolverParameter": "use_training_net_for_testing verbose_optimization_output test_type snapshot_update_method "
     "output_image_information enable_gradient_display skip_accuracy_average gradient_accumulation",
     "LayerParameter": "group_start use_halfsize connect_loss_event weight_adapter freeze_learning_override "
@@ -29,10 +30,9 @@ _NAMES: dict[str, str] = {
     "ParamSpec": "active",
     "DataParameter": "display_timing primary_data synchronize_with synchronize_target output_image_information "
     "enable_debug_output data_debug_param score_norm_param time_align active option",
-    "TransformationParameter": "resize_param noise_param expansion_param emit_constraint active option label_mapping_param",
+    "TransformationParameter": "resize_param noise_param expansion_param emit_constraint active option "
+    "label_mapping_param",
     "DistortionParameter": "use_gpu hue_prob hue_delta",
-    "MaskParameter": "",
-    "LabelMappingParameter": "",
     "ConvolutionParameter": "cudnn_workspace_limit cudnn_worspace_allow_on_groups cudnn_workspace_allow_on_groups "
     "cudnn_enable_tensor_cores",
     "PoolingParameter": "reshape_algorithm",

@@ -9,7 +9,6 @@ from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
 
 from netforge.schema.ranges import Interval, note_of
 from netforge.schema.values import scalar_parser
@@ -20,13 +19,13 @@ _LABEL_REPEATED, _LABEL_REQUIRED = 3, 2
 def is_repeated(field: FieldDescriptor) -> bool:
     """Whether a field may hold several values (protobuf 6 replaced `label` by flags)."""
     flag = getattr(field, "is_repeated", None)
-    return bool(field.label == _LABEL_REPEATED if flag is None else flag)
+    return bool(getattr(field, "label", None) == _LABEL_REPEATED if flag is None else flag)
 
 
 def is_required(field: FieldDescriptor) -> bool:
     """Whether a message is incomplete without the field."""
     flag = getattr(field, "is_required", None)
-    return bool(field.label == _LABEL_REQUIRED if flag is None else flag)
+    return bool(getattr(field, "label", None) == _LABEL_REQUIRED if flag is None else flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,20 @@ class FieldSpec:
     range: Interval | None
     choices: tuple[Any, ...] | None = None
 
-    def get(self, message: Message) -> Any:
+    @property
+    def block(self) -> Descriptor:
+        """The message that the field holds."""
+        found = self.descriptor.message_type
+        assert found is not None, f"{self.name} holds no message"
+        return found
+
+    def get(self, message: Any) -> Any:
         """The value in a message; its default where it is absent."""
         if self.descriptor.is_extension:
             return message.Extensions[self.descriptor]
         return getattr(message, self.descriptor.name)
 
-    def put(self, message: Message, value: Any) -> None:
+    def put(self, message: Any, value: Any) -> None:
         """Set a singular scalar, or append to a repeated one."""
         if self.repeated:
             self.get(message).append(value)
@@ -61,7 +67,7 @@ class FieldSpec:
         else:
             setattr(message, self.descriptor.name, value)
 
-    def add_message(self, message: Message) -> Any:
+    def add_message(self, message: Any) -> Any:
         """The sub-message to fill in: a new one of a repeated field, else the one, marked as present."""
         if self.repeated:
             return self.get(message).add()
@@ -69,7 +75,7 @@ class FieldSpec:
         child.SetInParent()
         return child
 
-    def present_in(self, message: Message) -> bool:
+    def present_in(self, message: Any) -> bool:
         """Whether the message holds a value of this field."""
         if self.repeated:
             return len(self.get(message)) > 0
@@ -106,7 +112,13 @@ def declare_choices(full_name: str, choices: tuple[Any, ...]) -> None:
 
 def declare_extension(field: FieldDescriptor) -> None:
     """Let prototxt name a protobuf extension by its short name inside the message that it extends."""
-    _extensions.setdefault(field.containing_type.full_name, {})[field.name] = make_spec(field)
+    extended: Any = field.containing_type
+    _extensions.setdefault(extended.full_name, {})[field.name] = make_spec(field)
+
+
+def forget_fields() -> None:
+    """Forget what was worked out about fields, after a declaration has changed."""
+    _own_fields.cache_clear()
 
 
 @functools.cache
@@ -127,7 +139,8 @@ def find_extension(descriptor: Descriptor, full_name: str) -> FieldSpec | None:
         field = descriptor_pool.Default().FindExtensionByName(full_name)
     except KeyError:
         return None
-    return make_spec(field) if field.containing_type.full_name == descriptor.full_name else None
+    extended: Any = field.containing_type
+    return make_spec(field) if extended.full_name == descriptor.full_name else None
 
 
 def field_names(descriptor: Descriptor) -> list[str]:
@@ -143,7 +156,7 @@ def own_specs(descriptor: Descriptor) -> Iterable[FieldSpec]:
 def blocks_with(descriptor: Descriptor, name: str) -> Iterator[FieldSpec]:
     """The message fields of a message whose own fields include `name`."""
     for candidate in [*_own_fields(descriptor.full_name).values(), *_extensions.get(descriptor.full_name, {}).values()]:
-        if candidate.is_message and find_field(candidate.descriptor.message_type, name) is not None:
+        if candidate.is_message and find_field(candidate.block, name) is not None:
             yield candidate
 
 

@@ -67,15 +67,13 @@ def read_text(path: Path, what: str) -> SourceText:
             f"this is a folder, where the file of {what} is expected", where=file, mend="name a file in it"
         )
     try:
-        size = path.stat().st_size
-        if size > LARGEST_TEXT_BYTES:
-            megabytes = f"{size / 2**20:.0f} MB"
-            raise SchemaError(
-                f"{megabytes} are too much for {what} in text form", where=file, mend="is it another file?"
-            )
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST_TEXT_BYTES + 1)
     except OSError as error:
         raise SchemaError(f"cannot be read: {error.strerror}", where=file, mend="check its path and rights") from None
+    if len(data) > LARGEST_TEXT_BYTES:
+        limit = f"{LARGEST_TEXT_BYTES >> 20} MB"
+        raise SchemaError(f"more than {limit} are too much for {what} in text form", where=file, mend=_WEIGHTS)
     return SourceText(decode_text_file(data, file, what), file)
 
 
@@ -83,6 +81,8 @@ def decode_text_file(data: bytes, file: str, what: str) -> str:
     """UTF-8 text of `data`, without a byte order mark; raises SchemaError that says what it is instead."""
     if data.startswith(_HDF5_MAGIC):
         raise SchemaError(f"this is an HDF5 file, where {what} in text form is expected", where=file, mend=_WEIGHTS)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SchemaError("this text is in UTF-16", where=file, mend="save the file as UTF-8")
     if b"\0" in data[:65536]:
         raise SchemaError(f"this is a binary file, where {what} in text form is expected", where=file, mend=_WEIGHTS)
     try:

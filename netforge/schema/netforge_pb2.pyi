@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer, RepeatedScalarFieldContainer
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
@@ -18,6 +18,7 @@ NONE: int
 ALL: int
 
 class BlobShape(Message):
+    DESCRIPTOR: Descriptor
     dim: RepeatedScalarFieldContainer[int]
     def __init__(
         self,
@@ -26,6 +27,7 @@ class BlobShape(Message):
     ) -> None: ...
 
 class BlobProto(Message):
+    DESCRIPTOR: Descriptor
     shape: BlobShape
     data: RepeatedScalarFieldContainer[float]
     diff: RepeatedScalarFieldContainer[float]
@@ -50,6 +52,7 @@ class BlobProto(Message):
     ) -> None: ...
 
 class BlobProtoVector(Message):
+    DESCRIPTOR: Descriptor
     blobs: RepeatedCompositeFieldContainer[BlobProto]
     def __init__(
         self,
@@ -58,6 +61,7 @@ class BlobProtoVector(Message):
     ) -> None: ...
 
 class Datum(Message):
+    DESCRIPTOR: Descriptor
     channels: int
     height: int
     width: int
@@ -78,6 +82,7 @@ class Datum(Message):
     ) -> None: ...
 
 class FillerParameter(Message):
+    DESCRIPTOR: Descriptor
     VarianceNorm: EnumTypeWrapper
     FAN_IN: int
     FAN_OUT: int
@@ -104,6 +109,7 @@ class FillerParameter(Message):
     ) -> None: ...
 
 class NetParameter(Message):
+    DESCRIPTOR: Descriptor
     name: str
     input: RepeatedScalarFieldContainer[str]
     input_shape: RepeatedCompositeFieldContainer[BlobShape]
@@ -130,6 +136,7 @@ class NetParameter(Message):
     ) -> None: ...
 
 class SolverParameter(Message):
+    DESCRIPTOR: Descriptor
     SnapshotFormat: EnumTypeWrapper
     HDF5: int
     BINARYPROTO: int
@@ -259,6 +266,7 @@ class SolverParameter(Message):
     ) -> None: ...
 
 class StateValue(Message):
+    DESCRIPTOR: Descriptor
     key: str
     integer: int
     data: bytes
@@ -275,6 +283,7 @@ class StateValue(Message):
     ) -> None: ...
 
 class LayerStateRecord(Message):
+    DESCRIPTOR: Descriptor
     layer: str
     values: RepeatedCompositeFieldContainer[StateValue]
     def __init__(
@@ -285,6 +294,7 @@ class LayerStateRecord(Message):
     ) -> None: ...
 
 class NetStateRecord(Message):
+    DESCRIPTOR: Descriptor
     net: str
     layers: RepeatedCompositeFieldContainer[LayerStateRecord]
     index: int
@@ -297,6 +307,7 @@ class NetStateRecord(Message):
     ) -> None: ...
 
 class SolverState(Message):
+    DESCRIPTOR: Descriptor
     iter: int
     learned_net: str
     history: RepeatedCompositeFieldContainer[BlobProto]
@@ -317,6 +328,7 @@ class SolverState(Message):
     ) -> None: ...
 
 class NetState(Message):
+    DESCRIPTOR: Descriptor
     phase: int
     level: int
     stage: RepeatedScalarFieldContainer[str]
@@ -329,6 +341,7 @@ class NetState(Message):
     ) -> None: ...
 
 class NetStateRule(Message):
+    DESCRIPTOR: Descriptor
     phase: int
     min_level: int
     max_level: int
@@ -345,6 +358,7 @@ class NetStateRule(Message):
     ) -> None: ...
 
 class ParamSpec(Message):
+    DESCRIPTOR: Descriptor
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -362,6 +376,7 @@ class ParamSpec(Message):
     ) -> None: ...
 
 class MaxBottomCountParameter(Message):
+    DESCRIPTOR: Descriptor
     phase: int
     count: int
     def __init__(
@@ -372,6 +387,7 @@ class MaxBottomCountParameter(Message):
     ) -> None: ...
 
 class LayerParameter(Message):
+    DESCRIPTOR: Descriptor
     name: str
     type: str
     bottom: RepeatedScalarFieldContainer[str]
@@ -512,6 +528,7 @@ class LayerParameter(Message):
     ) -> None: ...
 
 class OptionParameter(Message):
+    DESCRIPTOR: Descriptor
     active: bool
     def __init__(
         self,
@@ -520,6 +537,7 @@ class OptionParameter(Message):
     ) -> None: ...
 
 class TransformationParameter(Message):
+    DESCRIPTOR: Descriptor
     ScaleOperator: EnumTypeWrapper
     NONE: int
     MUL: int
@@ -565,6 +583,7 @@ class TransformationParameter(Message):
     ) -> None: ...
 
 class MaskParameter(Message):
+    DESCRIPTOR: Descriptor
     option: OptionParameter
     active: bool
     boundary_left: int
@@ -583,6 +602,7 @@ class MaskParameter(Message):
     ) -> None: ...
 
 class DistortionParameter(Message):
+    DESCRIPTOR: Descriptor
     option: OptionParameter
     active: bool
     brightness_prob: float
@@ -613,6 +633,7 @@ class DistortionParameter(Message):
     ) -> None: ...
 
 class LabelMappingParameter(Message):
+    DESCRIPTOR: Descriptor
     option: OptionParameter
     active: bool
     mapping: RepeatedScalarFieldContainer[str]
@@ -625,6 +646,7 @@ class LabelMappingParameter(Message):
     ) -> None: ...
 
 class LossParameter(Message):
+    DESCRIPTOR: Descriptor
     NormalizationMode: EnumTypeWrapper
     FULL: int
     VALID: int
@@ -644,6 +666,7 @@ class LossParameter(Message):
     ) -> None: ...
 
 class AccuracyParameter(Message):
+    DESCRIPTOR: Descriptor
     top_k: int
     axis: int
     ignore_label: int
@@ -662,6 +685,7 @@ class AccuracyParameter(Message):
     ) -> None: ...
 
 class ArgMaxParameter(Message):
+    DESCRIPTOR: Descriptor
     ComparisonOperator: EnumTypeWrapper
     MAX: int
     MIN: int
@@ -679,6 +703,7 @@ class ArgMaxParameter(Message):
     ) -> None: ...
 
 class BatchNormParameter(Message):
+    DESCRIPTOR: Descriptor
     use_global_stats: bool
     moving_average_fraction: float
     eps: float
@@ -697,6 +722,7 @@ class BatchNormParameter(Message):
     ) -> None: ...
 
 class BiasParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     num_axes: int
     filler: FillerParameter
@@ -709,6 +735,7 @@ class BiasParameter(Message):
     ) -> None: ...
 
 class ClipParameter(Message):
+    DESCRIPTOR: Descriptor
     min: float
     max: float
     def __init__(
@@ -719,6 +746,7 @@ class ClipParameter(Message):
     ) -> None: ...
 
 class ConcatParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     concat_dim: int
     def __init__(
@@ -729,6 +757,7 @@ class ConcatParameter(Message):
     ) -> None: ...
 
 class ContrastiveLossParameter(Message):
+    DESCRIPTOR: Descriptor
     CentroidLearning: EnumTypeWrapper
     NONE: int
     MATCHING: int
@@ -755,6 +784,7 @@ class ContrastiveLossParameter(Message):
     ) -> None: ...
 
 class ConvolutionParameter(Message):
+    DESCRIPTOR: Descriptor
     Engine: EnumTypeWrapper
     DEFAULT: int
     CAFFE: int
@@ -801,6 +831,7 @@ class ConvolutionParameter(Message):
     ) -> None: ...
 
 class CropParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     offset: RepeatedScalarFieldContainer[int]
     def __init__(
@@ -811,6 +842,7 @@ class CropParameter(Message):
     ) -> None: ...
 
 class DataParameter(Message):
+    DESCRIPTOR: Descriptor
     DB: EnumTypeWrapper
     LEVELDB: int
     LMDB: int
@@ -870,6 +902,7 @@ class DataParameter(Message):
     ) -> None: ...
 
 class DataNoiseParameter(Message):
+    DESCRIPTOR: Descriptor
     use_noisy_mean: bool
     noise_data_label: int
     noisy_data_path: str
@@ -884,6 +917,7 @@ class DataNoiseParameter(Message):
     ) -> None: ...
 
 class DataSequenceParameter(Message):
+    DESCRIPTOR: Descriptor
     cache_size: int
     k: int
     output_labels: bool
@@ -902,6 +936,7 @@ class DataSequenceParameter(Message):
     ) -> None: ...
 
 class DecodeParameter(Message):
+    DESCRIPTOR: Descriptor
     Target: EnumTypeWrapper
     PREGEN: int
     CENTROID: int
@@ -932,6 +967,7 @@ class DecodeParameter(Message):
     ) -> None: ...
 
 class DebugParameter(Message):
+    DESCRIPTOR: Descriptor
     max_stored_batches: int
     item_index: int
     def __init__(
@@ -942,6 +978,7 @@ class DebugParameter(Message):
     ) -> None: ...
 
 class DropoutParameter(Message):
+    DESCRIPTOR: Descriptor
     dropout_ratio: float
     def __init__(
         self,
@@ -950,6 +987,7 @@ class DropoutParameter(Message):
     ) -> None: ...
 
 class DummyDataParameter(Message):
+    DESCRIPTOR: Descriptor
     data_filler: RepeatedCompositeFieldContainer[FillerParameter]
     shape: RepeatedCompositeFieldContainer[BlobShape]
     num: RepeatedScalarFieldContainer[int]
@@ -968,6 +1006,7 @@ class DummyDataParameter(Message):
     ) -> None: ...
 
 class EltwiseParameter(Message):
+    DESCRIPTOR: Descriptor
     EltwiseOp: EnumTypeWrapper
     PROD: int
     SUM: int
@@ -987,6 +1026,7 @@ class EltwiseParameter(Message):
     ) -> None: ...
 
 class ELUParameter(Message):
+    DESCRIPTOR: Descriptor
     alpha: float
     def __init__(
         self,
@@ -995,6 +1035,7 @@ class ELUParameter(Message):
     ) -> None: ...
 
 class EmbedParameter(Message):
+    DESCRIPTOR: Descriptor
     num_output: int
     input_dim: int
     bias_term: bool
@@ -1011,6 +1052,7 @@ class EmbedParameter(Message):
     ) -> None: ...
 
 class ExpParameter(Message):
+    DESCRIPTOR: Descriptor
     base: float
     scale: float
     shift: float
@@ -1023,6 +1065,7 @@ class ExpParameter(Message):
     ) -> None: ...
 
 class FlattenParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     end_axis: int
     def __init__(
@@ -1033,6 +1076,7 @@ class FlattenParameter(Message):
     ) -> None: ...
 
 class HDF5DataParameter(Message):
+    DESCRIPTOR: Descriptor
     source: str
     batch_size: int
     shuffle: bool
@@ -1045,6 +1089,7 @@ class HDF5DataParameter(Message):
     ) -> None: ...
 
 class HDF5OutputParameter(Message):
+    DESCRIPTOR: Descriptor
     file_name: str
     def __init__(
         self,
@@ -1053,6 +1098,7 @@ class HDF5OutputParameter(Message):
     ) -> None: ...
 
 class HingeLossParameter(Message):
+    DESCRIPTOR: Descriptor
     Norm: EnumTypeWrapper
     L1: int
     L2: int
@@ -1064,6 +1110,7 @@ class HingeLossParameter(Message):
     ) -> None: ...
 
 class ImageDataParameter(Message):
+    DESCRIPTOR: Descriptor
     source: str
     batch_size: int
     rand_skip: int
@@ -1094,6 +1141,7 @@ class ImageDataParameter(Message):
     ) -> None: ...
 
 class InfogainLossParameter(Message):
+    DESCRIPTOR: Descriptor
     source: str
     axis: int
     def __init__(
@@ -1104,6 +1152,7 @@ class InfogainLossParameter(Message):
     ) -> None: ...
 
 class InnerProductParameter(Message):
+    DESCRIPTOR: Descriptor
     num_output: int
     bias_term: bool
     weight_filler: FillerParameter
@@ -1122,6 +1171,7 @@ class InnerProductParameter(Message):
     ) -> None: ...
 
 class InputParameter(Message):
+    DESCRIPTOR: Descriptor
     shape: RepeatedCompositeFieldContainer[BlobShape]
     def __init__(
         self,
@@ -1130,6 +1180,7 @@ class InputParameter(Message):
     ) -> None: ...
 
 class KnnParameter(Message):
+    DESCRIPTOR: Descriptor
     num_output: int
     k: int
     max_stored_batches: int
@@ -1142,6 +1193,7 @@ class KnnParameter(Message):
     ) -> None: ...
 
 class LogParameter(Message):
+    DESCRIPTOR: Descriptor
     base: float
     scale: float
     shift: float
@@ -1154,6 +1206,7 @@ class LogParameter(Message):
     ) -> None: ...
 
 class LRNParameter(Message):
+    DESCRIPTOR: Descriptor
     NormRegion: EnumTypeWrapper
     ACROSS_CHANNELS: int
     WITHIN_CHANNEL: int
@@ -1179,6 +1232,7 @@ class LRNParameter(Message):
     ) -> None: ...
 
 class MemoryDataParameter(Message):
+    DESCRIPTOR: Descriptor
     batch_size: int
     channels: int
     height: int
@@ -1193,6 +1247,7 @@ class MemoryDataParameter(Message):
     ) -> None: ...
 
 class MVNParameter(Message):
+    DESCRIPTOR: Descriptor
     normalize_variance: bool
     across_channels: bool
     eps: float
@@ -1205,6 +1260,7 @@ class MVNParameter(Message):
     ) -> None: ...
 
 class ParameterParameter(Message):
+    DESCRIPTOR: Descriptor
     shape: BlobShape
     def __init__(
         self,
@@ -1213,6 +1269,7 @@ class ParameterParameter(Message):
     ) -> None: ...
 
 class PoolingParameter(Message):
+    DESCRIPTOR: Descriptor
     PoolMethod: EnumTypeWrapper
     MAX: int
     AVE: int
@@ -1256,6 +1313,7 @@ class PoolingParameter(Message):
     ) -> None: ...
 
 class PowerParameter(Message):
+    DESCRIPTOR: Descriptor
     power: float
     scale: float
     shift: float
@@ -1268,6 +1326,7 @@ class PowerParameter(Message):
     ) -> None: ...
 
 class PReLUParameter(Message):
+    DESCRIPTOR: Descriptor
     filler: FillerParameter
     channel_shared: bool
     def __init__(
@@ -1278,6 +1337,7 @@ class PReLUParameter(Message):
     ) -> None: ...
 
 class PythonParameter(Message):
+    DESCRIPTOR: Descriptor
     module: str
     layer: str
     param_str: str
@@ -1292,6 +1352,7 @@ class PythonParameter(Message):
     ) -> None: ...
 
 class RecurrentParameter(Message):
+    DESCRIPTOR: Descriptor
     num_output: int
     weight_filler: FillerParameter
     bias_filler: FillerParameter
@@ -1308,6 +1369,7 @@ class RecurrentParameter(Message):
     ) -> None: ...
 
 class ReductionParameter(Message):
+    DESCRIPTOR: Descriptor
     ReductionOp: EnumTypeWrapper
     SUM: int
     ASUM: int
@@ -1327,6 +1389,7 @@ class ReductionParameter(Message):
     ) -> None: ...
 
 class ReLUParameter(Message):
+    DESCRIPTOR: Descriptor
     Engine: EnumTypeWrapper
     DEFAULT: int
     CAFFE: int
@@ -1341,6 +1404,7 @@ class ReLUParameter(Message):
     ) -> None: ...
 
 class ReshapeParameter(Message):
+    DESCRIPTOR: Descriptor
     shape: BlobShape
     axis: int
     num_axes: int
@@ -1353,6 +1417,7 @@ class ReshapeParameter(Message):
     ) -> None: ...
 
 class ScaleParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     num_axes: int
     filler: FillerParameter
@@ -1369,6 +1434,7 @@ class ScaleParameter(Message):
     ) -> None: ...
 
 class SigmoidParameter(Message):
+    DESCRIPTOR: Descriptor
     Engine: EnumTypeWrapper
     DEFAULT: int
     CAFFE: int
@@ -1381,6 +1447,7 @@ class SigmoidParameter(Message):
     ) -> None: ...
 
 class SliceParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     slice_point: RepeatedScalarFieldContainer[int]
     slice_dim: int
@@ -1393,6 +1460,7 @@ class SliceParameter(Message):
     ) -> None: ...
 
 class SoftmaxParameter(Message):
+    DESCRIPTOR: Descriptor
     Engine: EnumTypeWrapper
     DEFAULT: int
     CAFFE: int
@@ -1407,6 +1475,7 @@ class SoftmaxParameter(Message):
     ) -> None: ...
 
 class SPPParameter(Message):
+    DESCRIPTOR: Descriptor
     PoolMethod: EnumTypeWrapper
     MAX: int
     AVE: int
@@ -1427,6 +1496,7 @@ class SPPParameter(Message):
     ) -> None: ...
 
 class SwishParameter(Message):
+    DESCRIPTOR: Descriptor
     beta: float
     def __init__(
         self,
@@ -1435,6 +1505,7 @@ class SwishParameter(Message):
     ) -> None: ...
 
 class TanHParameter(Message):
+    DESCRIPTOR: Descriptor
     Engine: EnumTypeWrapper
     DEFAULT: int
     CAFFE: int
@@ -1447,6 +1518,7 @@ class TanHParameter(Message):
     ) -> None: ...
 
 class ThresholdParameter(Message):
+    DESCRIPTOR: Descriptor
     threshold: float
     def __init__(
         self,
@@ -1455,6 +1527,7 @@ class ThresholdParameter(Message):
     ) -> None: ...
 
 class TileParameter(Message):
+    DESCRIPTOR: Descriptor
     axis: int
     tiles: int
     def __init__(
@@ -1465,6 +1538,7 @@ class TileParameter(Message):
     ) -> None: ...
 
 class TripletLossParameter(Message):
+    DESCRIPTOR: Descriptor
     alpha: float
     pregen_label_start: int
     def __init__(
@@ -1475,6 +1549,7 @@ class TripletLossParameter(Message):
     ) -> None: ...
 
 class WindowDataParameter(Message):
+    DESCRIPTOR: Descriptor
     source: str
     scale: float
     mean_file: str
@@ -1507,6 +1582,7 @@ class WindowDataParameter(Message):
     ) -> None: ...
 
 class V1LayerParameter(Message):
+    DESCRIPTOR: Descriptor
     LayerType: EnumTypeWrapper
     NONE: int
     ABSVAL: int
@@ -1643,6 +1719,7 @@ class V1LayerParameter(Message):
     ) -> None: ...
 
 class V0LayerParameter(Message):
+    DESCRIPTOR: Descriptor
     PoolMethod: EnumTypeWrapper
     MAX: int
     AVE: int

@@ -1,4 +1,4 @@
-"""Meanings and ranges of fields: data that the .proto's comments hold, so that reading, help pages and tests share it."""
+"""Meanings and ranges of fields: data in the comments of the .proto, shared by reader, help and tests."""
 
 from __future__ import annotations
 

@@ -6,18 +6,17 @@ descriptors, keeps the place of every field, and says how to mend what it refuse
 
 from __future__ import annotations
 
-import difflib
 import re
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from netforge.errors import Place, SchemaError, SettingsError, did_you_mean
-from netforge.schema import netforge_pb2 as messages
+from netforge.errors import SettingsError, did_you_mean
+from netforge.schema.blocks import Block, OpenBlock, Parsed
 from netforge.schema.dialect import is_ignored
-from netforge.schema.fields import FieldSpec, blocks_with, field_names, find_extension, find_field, required_fields
+from netforge.schema.fields import FieldSpec, field_names, find_extension, find_field, required_fields
+from netforge.schema.hints import unknown_field
 from netforge.schema.tokens import (
     BARE_ITEM,
     BARE_TEXT,
@@ -26,56 +25,14 @@ from netforge.schema.tokens import (
     EXTENSION_NAME,
     NAME,
     QUOTED,
-    SPACE,
     WORD,
     SourceText,
     quote,
+    skip_space,
 )
 from netforge.schema.values import BadValue, decode_text, unescape
 
 M = TypeVar("M", bound=Message)
-
-
-class Block:
-    """Where a message stands in its file, and each of its fields: name -> offsets, or blocks for sub-messages."""
-
-    __slots__ = ("fields", "offset", "source")
-
-    def __init__(self, source: SourceText, offset: int) -> None:
-        self.source = source
-        self.offset = offset
-        self.fields: dict[str, list[Position]] = {}
-
-    @property
-    def place(self) -> Place:
-        """The place of the block."""
-        return self.source.place(self.offset)
-
-    def locate(self, path: str) -> Place | None:
-        """The place of a field such as "param[1].lr_mult"; None where it is not written."""
-        position: Position = self
-        for step in path.split("."):
-            name, _, index = step.rstrip("]").partition("[")
-            if not isinstance(position, Block) or name not in position.fields:
-                return None
-            found = position.fields[name]
-            number = int(index or 0)
-            if number >= len(found):
-                return None
-            position = found[number]
-        return position.place if isinstance(position, Block) else self.source.place(position)
-
-
-Position: TypeAlias = "int | Block"
-
-
-@dataclass
-class Parsed:
-    """A message, where its fields stand, and notes on fields that were passed over."""
-
-    message: Any
-    block: Block
-    notes: list[str] = field(default_factory=list)
 
 
 def parse_message(cls: type[M], source: SourceText) -> Parsed:
@@ -86,37 +43,27 @@ def parse_message(cls: type[M], source: SourceText) -> Parsed:
     return _Reader(source).run(cls())
 
 
-@dataclass
-class _Open:
-    """A block that is being read: its message, where it stands, the brace that ends it, its name in the parent."""
-
-    message: Any
-    block: Block
-    closer: str
-    name: str
-
-
 class _Reader:
     def __init__(self, source: SourceText) -> None:
         self.source = source
         self.text = source.text
         self.notes: dict[tuple[str, str], str] = {}
-        self.open: list[_Open] = []
+        self.open: list[OpenBlock] = []
 
     def run(self, message: Any) -> Parsed:
         block = Block(self.source, 0)
-        self.read_fields(_Open(message, block, "", ""), 0)
+        self.read_fields(OpenBlock(message, block, "", ""), 0)
         return Parsed(message, block, list(self.notes.values()))
 
     # ---- fields
 
-    def read_fields(self, frame: _Open, position: int) -> int:
+    def read_fields(self, frame: OpenBlock, position: int) -> int:
         """Read fields up to the brace that closes `frame` (or the end of the file); return the offset behind it."""
         text, end = self.text, len(self.text)
         self.open.append(frame)
         descriptor = frame.message.DESCRIPTOR
         while True:
-            position = SPACE.match(text, position).end()  # type: ignore[union-attr]
+            position = skip_space(text, position)
             if position >= end or text[position] in "}>":
                 break
             name = NAME.match(text, position)
@@ -129,7 +76,7 @@ class _Reader:
                 position = self.pass_over(frame, name[0] if name else "", position, after)
             else:
                 position = self.read_field(frame, spec, position, after)
-            position = SPACE.match(text, position).end()  # type: ignore[union-attr]
+            position = skip_space(text, position)
             if position < end and text[position] in ",;":
                 position += 1
         position = self.close(frame, position)
@@ -137,7 +84,7 @@ class _Reader:
         self.open.pop()
         return position
 
-    def close(self, frame: _Open, position: int) -> int:
+    def close(self, frame: OpenBlock, position: int) -> int:
         if position >= len(self.text):
             if frame.closer:
                 raise self.source.error(
@@ -159,7 +106,7 @@ class _Reader:
             )
         return position + 1
 
-    def check_required(self, frame: _Open) -> None:
+    def check_required(self, frame: OpenBlock) -> None:
         for name in required_fields(frame.message.DESCRIPTOR.full_name):
             if not frame.message.HasField(name):
                 raise SettingsError(f'{frame.name} needs "{name}"', where=frame.block.place, mend=f'add "{name}: ..."')
@@ -175,7 +122,7 @@ class _Reader:
             raise self.source.error(position, f"no extension {quote(match[1])} of {descriptor.name} is known", mend)
         return spec, match.end()
 
-    def read_field(self, frame: _Open, spec: FieldSpec, start: int, position: int) -> int:
+    def read_field(self, frame: OpenBlock, spec: FieldSpec, start: int, position: int) -> int:
         """Read one field whose name stands at `start`; return the offset behind its value."""
         text, positions = self.text, frame.block.fields.setdefault(spec.name, [])
         if positions and not spec.repeated:
@@ -200,26 +147,26 @@ class _Reader:
             )
         return self.read_scalar(frame, spec, start, position)
 
-    def read_list(self, frame: _Open, spec: FieldSpec, start: int, position: int) -> int:
+    def read_list(self, frame: OpenBlock, spec: FieldSpec, start: int, position: int) -> int:
         if not spec.repeated:
             raise self.source.error(start, f'"{spec.name}" takes one value, not a list', "remove the brackets")
         opened = position - 1
         while True:
-            position = SPACE.match(self.text, position).end()  # type: ignore[union-attr]
+            position = skip_space(self.text, position)
             found = self.text[position : position + 1]
             if found == "]":
                 return position + 1
             if not found:
                 raise self.source.error(opened, "the list that is opened here is never closed", 'add a "]"')
             read = self.read_block if spec.is_message else self.read_item
-            position = SPACE.match(self.text, read(frame, spec, position, position)).end()  # type: ignore[union-attr]
+            position = skip_space(self.text, read(frame, spec, position, position))
             found = self.text[position : position + 1]
             if found == ",":
                 position += 1
             elif found and found != "]":
                 raise self.source.error(position, f'expected "," or "]", found {self.source.found(position)}')
 
-    def read_block(self, frame: _Open, spec: FieldSpec, start: int, position: int) -> int:
+    def read_block(self, frame: OpenBlock, spec: FieldSpec, start: int, position: int) -> int:
         opener = self.text[position : position + 1]
         if opener not in CLOSERS:
             raise self.source.error(
@@ -229,16 +176,16 @@ class _Reader:
             )
         block = Block(self.source, start)
         frame.block.fields[spec.name].append(block)
-        child = _Open(spec.add_message(frame.message), block, CLOSERS[opener], spec.name)
+        child = OpenBlock(spec.add_message(frame.message), block, CLOSERS[opener], spec.name)
         return self.read_fields(child, position + 1)
 
     # ---- values
 
-    def read_item(self, frame: _Open, spec: FieldSpec, start: int, position: int) -> int:
+    def read_item(self, frame: OpenBlock, spec: FieldSpec, start: int, position: int) -> int:
         return self.read_scalar(frame, spec, start, position, BARE_ITEM)
 
     def read_scalar(
-        self, frame: _Open, spec: FieldSpec, start: int, position: int, bare: re.Pattern[str] = BARE_TEXT
+        self, frame: OpenBlock, spec: FieldSpec, start: int, position: int, bare: re.Pattern[str] = BARE_TEXT
     ) -> int:
         begin = position
         try:
@@ -262,7 +209,7 @@ class _Reader:
                 raise BadValue("a value without quotes", self.mend_quoted(position))
             raise BadValue("a value")
         if match[0] == "-":  # protobuf lets white space stand between sign and digits
-            digits = WORD.match(self.text, SPACE.match(self.text, match.end()).end())  # type: ignore[union-attr]
+            digits = WORD.match(self.text, skip_space(self.text, match.end()))
             if digits is not None:
                 return "-" + digits[0], digits.end()
         return match[0], match.end()
@@ -295,14 +242,13 @@ class _Reader:
                 raise self.source.error(position, "this text has no closing quote on its line", "add the quote")
             parts.append(unescape(match[1]))
             end = match.end()
-            position = SPACE.match(self.text, end).end()  # type: ignore[union-attr]
+            position = skip_space(self.text, end)
         return b"".join(parts), end
 
     def check_value(self, spec: FieldSpec, value: Any, position: int) -> None:
         if spec.range is not None and value not in spec.range:
             raise SettingsError(
-                f'"{spec.name}" is {self.text[position : WORD.match(self.text, position).end()]}'  # type: ignore[union-attr]
-                f", but must be {spec.range.words}",
+                f'"{spec.name}" is {self.source.found(position)}, but must be {spec.range.words}',
                 where=self.source.place(position),
                 mend=f"choose a value in {spec.range}",
             )
@@ -316,11 +262,11 @@ class _Reader:
 
     # ---- names that the message does not have
 
-    def pass_over(self, frame: _Open, name: str, start: int, position: int) -> int:
+    def pass_over(self, frame: OpenBlock, name: str, start: int, position: int) -> int:
         """Note a field of MyCaffe's and return the offset behind its value; raise where the name is unknown."""
         descriptor = frame.message.DESCRIPTOR
         if not is_ignored(descriptor, name):
-            raise self.unknown(frame, name, start)
+            raise unknown_field(self.source, self.open, name, start)
         key = (descriptor.name, name)
         place = self.source.place(start)
         self.notes.setdefault(key, f'{place}: "{name}" is written by MyCaffe and changes nothing in netforge')
@@ -345,46 +291,7 @@ class _Reader:
                 position = match.end() if match else position + 1
             if depth == 0:
                 return position
-            position = SPACE.match(self.text, position).end()  # type: ignore[union-attr]
+            position = skip_space(self.text, position)
         if depth:
             raise self.source.error(start, "the block that is opened here is never closed", 'add a "}" where it ends')
         raise self.source.error(position, f"expected a value, found {self.source.found(position)}")
-
-    def unknown(self, frame: _Open, name: str, start: int) -> SchemaError:
-        descriptor = frame.message.DESCRIPTOR
-        owner = f'"{frame.name}"' if frame.name else _ROOTS.get(descriptor.name, descriptor.name)
-        found = f"unknown field {quote(name)} in {owner}"
-        return self.source.error(start, found, self.mend_unknown(frame, descriptor, name))
-
-    def mend_unknown(self, frame: _Open, descriptor: Descriptor, name: str) -> str | None:
-        if not frame.name:
-            for other in (messages.NetParameter.DESCRIPTOR, messages.SolverParameter.DESCRIPTOR):
-                if other is not descriptor and find_field(other, name):
-                    return f"this looks like {_ROOTS[other.name]}, where {_ROOTS[descriptor.name]} is expected"
-        close = difflib.get_close_matches(name[:100].lower(), field_names(descriptor), n=1, cutoff=0.8)
-        if close:
-            return did_you_mean(name, field_names(descriptor))
-        for outer in reversed(self.open[:-1]):
-            if find_field(outer.message.DESCRIPTOR, name):
-                line = self.source.line(frame.block.offset)
-                where = f'"{outer.name}"' if outer.name else "the outermost level"
-                return (
-                    f'it belongs in {where}: is a "{frame.closer}" missing for "{frame.name}", opened at line {line}?'
-                )
-        blocks = self.blocks_of(name)
-        if blocks:
-            return f'"{name}" belongs in {" or ".join(blocks)}'
-        return did_you_mean(name[:100], field_names(descriptor))
-
-    def blocks_of(self, name: str) -> list[str]:
-        """The blocks of the layer at hand in which a field belongs; the block of the layer's type alone, where it does."""
-        for outer in reversed(self.open):
-            blocks = [spec.name for spec in blocks_with(outer.message.DESCRIPTOR, name)]
-            if blocks:
-                layer_type = re.sub(r"[^a-z0-9]", "", str(getattr(outer.message, "type", "")).lower())
-                own = [b for b in blocks if b.removesuffix("_param").replace("_", "") == layer_type]
-                return own or blocks[:4]
-        return []
-
-
-_ROOTS = {"NetParameter": "a net", "SolverParameter": "a solver"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 from netforge.errors import NetforgeError, Place, SchemaError, SettingsError
 from netforge.registry import load_entry_points, load_plugin
 from netforge.schema import netforge_pb2 as messages
+from netforge.schema.blocks import Block
 from netforge.schema.definition import LayerDefinition, NetDefinition
 from netforge.schema.files import read_text, resolve_path
-from netforge.schema.reader import Block, Parsed, parse_message
-from netforge.schema.tokens import SPACE, SourceText
+from netforge.schema.reader import parse_message
+from netforge.schema.tokens import SourceText, skip_space
 from netforge.schema.upgrade import misplaced_transform, upgrade_net
 
 
@@ -43,18 +45,23 @@ def parse_net(text: str, name: str = "<text>", folder: str | Path | None = None)
 
 def _parse_net(source: SourceText, folder: Path | None) -> NetDefinition:
     scan_plugins(source, folder)
-    parsed: Parsed = parse_message(messages.NetParameter, source)
+    parsed = parse_message(messages.NetParameter, source)
     return define_net(parsed.message, parsed.block, source=source.file, folder=folder, notes=parsed.notes)
+
+
+@functools.cache
+def _load_installed_plugins() -> None:
+    load_entry_points()
 
 
 def load_plugins(modules: Iterable[str], folder: Path | None) -> None:
     """Import the modules named, and those of installed packages that extend netforge."""
-    load_entry_points()
+    _load_installed_plugins()
     for module in modules:
         load_plugin(module, beside=folder)
 
 
-_BRACES_AND_PLUGINS = re.compile(r"""[{}<>]|#[^\n]*+|"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|\bplugin\b""")
+_BRACES_AND_PLUGINS = re.compile(r"""[{}<>]|#[^\n]*+|"(?:[^"\\\n]|\\.)*+"?+|'(?:[^'\\\n]|\\.)*+'?+|\bplugin\b""")
 
 
 def scan_plugins(source: SourceText, folder: Path | None) -> None:
@@ -85,10 +92,10 @@ def _modules_at(text: str, position: int) -> list[str]:
     position = start.end()
     while (module := _MODULE.match(text, position)) is not None:
         found.append(module[1])
-        position = SPACE.match(text, module.end()).end()  # type: ignore[union-attr]
+        position = skip_space(text, module.end())
         if not start[1] or text[position : position + 1] != ",":
             break
-        position = SPACE.match(text, position + 1).end()  # type: ignore[union-attr]
+        position = skip_space(text, position + 1)
     return found
 
 

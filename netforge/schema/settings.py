@@ -20,7 +20,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 from netforge.errors import NetforgeError, Place, PluginError, SettingsError
 from netforge.schema import netforge_pb2 as messages
-from netforge.schema.fields import declare_choices, declare_extension, find_field, is_repeated
+from netforge.schema.fields import declare_choices, declare_extension, find_field, forget_fields
 from netforge.schema.ranges import FieldNote, declare_note, parse_interval
 
 PACKAGE = "netforge.plugin"
@@ -95,6 +95,8 @@ def declare_settings(type_name: str, cls: type) -> str:
                 f'{fault} are declared twice in different forms, both as "{name}"', mend="rename one of them"
             )
         _declared[name] = dataclasses.replace(known, cls=cls)
+        _declare_notes(cls, f"{PACKAGE}.{proto.message_type[0].name}")
+        forget_fields()
         return name
     if find_field(messages.LayerParameter.DESCRIPTOR, name) is not None:
         raise PluginError(f'{fault} would be called "{name}", which netforge has already', mend="rename the layer type")
@@ -190,7 +192,7 @@ def _file_proto(name: str, cls: type, fault: str) -> FileDescriptorProto:
     )
     message = proto.message_type.add(name="".join(word.capitalize() for word in name.split("_")))
     _fill_message(message, f".{PACKAGE}.{message.name}", cls, fault, ())
-    extension = proto.extension.add(
+    proto.extension.add(
         name=name,
         number=extension_number(name),
         label=Proto.LABEL_OPTIONAL,
@@ -198,7 +200,6 @@ def _file_proto(name: str, cls: type, fault: str) -> FileDescriptorProto:
         type_name=f".{PACKAGE}.{message.name}",
         extendee=".netforge.LayerParameter",
     )
-    del extension
     return proto
 
 
@@ -237,17 +238,28 @@ def _add_to_pool(proto: FileDescriptorProto, name: str, fault: str) -> FieldDesc
         raise PluginError(f"{fault} cannot be expressed in protobuf: {error}") from error
 
 
+def _check_default(entry: dataclasses.Field[Any], note: FieldNote, choices: tuple[Any, ...] | None, name: str) -> None:
+    default = entry.default.name if isinstance(entry.default, enum.Enum) else entry.default
+    if default is dataclasses.MISSING or default is None:
+        return
+    if note.range is not None and not (isinstance(default, int | float) and default in note.range):
+        raise PluginError(f"the default of {name} is {default}, outside of its range {note.range}")
+    if choices is not None and default not in choices:
+        raise PluginError(f"the default of {name} is {default!r}, which is none of its choices")
+
+
 def _declare_notes(cls: type, full_name: str) -> None:
     descriptor = descriptor_pool.Default().FindMessageTypeByName(full_name)
     kinds = _kinds(cls, full_name)
     for entry in dataclasses.fields(cls):
         help_text, interval, choices = entry.metadata.get(_KEY, ("", None, None))
         own = f"{full_name}.{entry.name}"
-        declare_note(own, FieldNote(help_text, parse_interval(interval) if interval else None))
+        note = FieldNote(help_text, parse_interval(interval) if interval else None)
         allowed = choices or kinds[entry.name].choices
+        _check_default(entry, note, allowed, f"{cls.__name__}.{entry.name}")
+        declare_note(own, note)
         if allowed:
             declare_choices(own, allowed)
         field = descriptor.fields_by_name[entry.name]
         if field.message_type is not None:
             _declare_notes(kinds[entry.name].base, field.message_type.full_name)
-        assert is_repeated(field) == kinds[entry.name].repeated

@@ -8,9 +8,10 @@ from typing import Any
 
 from netforge.errors import NetforgeError, Place, SchemaError, SettingsError
 from netforge.schema import netforge_pb2 as messages
+from netforge.schema.blocks import Block
 from netforge.schema.definition import NetDefinition
 from netforge.schema.files import read_text, resolve_path
-from netforge.schema.reader import Block, Parsed, parse_message
+from netforge.schema.reader import parse_message
 from netforge.schema.reading import define_net, load_plugins, read_net, scan_plugins
 from netforge.schema.state import NetState
 from netforge.schema.tokens import SourceText
@@ -23,8 +24,8 @@ _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 class SolverDefinition:
     """A solver as a file or message defines it.
 
-    message: the SolverParameter, solver_type turned into `type`. source: the file. folder: where paths in it start from,
-    after the current folder. notes: what was passed over.
+    message: the SolverParameter, solver_type turned into `type`. source: the file. folder: where paths in it start
+    from, after the current folder. notes: what was passed over.
     """
 
     message: Any
@@ -146,7 +147,7 @@ def parse_solver(text: str, name: str = "<text>", folder: str | Path | None = No
 
 def _parse_solver(source: SourceText, folder: Path | None) -> SolverDefinition:
     scan_plugins(source, folder)
-    parsed: Parsed = parse_message(messages.SolverParameter, source)
+    parsed = parse_message(messages.SolverParameter, source)
     block = parsed.block
     message = upgrade_solver(parsed.message, lambda name: block.locate(name) or block.place)
     return SolverDefinition(message, source.file, folder, tuple(parsed.notes), block)

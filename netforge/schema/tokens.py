@@ -28,6 +28,13 @@ QUOTED = {
 CLOSERS = {"{": "}", "<": ">"}
 
 
+def skip_space(text: str, position: int) -> int:
+    """The offset of the first character from `position` on that is neither white space nor comment."""
+    match = SPACE.match(text, position)
+    assert match is not None  # the pattern matches everywhere
+    return match.end()
+
+
 class SourceText:
     """The text of a file, which turns offsets into places. Lines and columns count from 1, columns in characters."""
 

@@ -61,8 +61,7 @@ def upgrade_net(net: Any, place: Callable[[str], Place]) -> Upgrade:
         result.layers += [(_upgrade_v1(layer), index) for layer, index in old]
     else:
         result.layers += [(layer, index) for index, layer in enumerate(net.layer)]
-    for layer, _ in result.layers:
-        _freeze_batch_norm(layer)
+    result.layers = [(_freeze_batch_norm(layer), index) for layer, index in result.layers]
     return result
 
 
@@ -141,10 +140,15 @@ def _move_transform(old: Any, layer: Any) -> None:
             data.ClearField(name)
 
 
-def _freeze_batch_norm(layer: Any) -> None:
-    if layer.type == "BatchNorm" and len(layer.param) == 3:
-        for spec in layer.param:
-            spec.lr_mult = spec.decay_mult = 0
+def _freeze_batch_norm(layer: Any) -> Any:
+    """The layer; a copy with frozen weights where it is a BatchNorm with param blocks for its three stored sums."""
+    if layer.type != "BatchNorm" or len(layer.param) != 3:
+        return layer
+    frozen = messages.LayerParameter()
+    frozen.CopyFrom(layer)
+    for spec in frozen.param:
+        spec.lr_mult = spec.decay_mult = 0
+    return frozen
 
 
 def misplaced_transform(layer: Any) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,8 @@ from typing import Any
 from netforge.errors import Place, SchemaError, did_you_mean
 from netforge.schema import netforge_pb2 as messages
 
+V1 = messages.V1LayerParameter
+
 _TYPES = {
     "accuracy": "ACCURACY", "bnll": "BNLL", "concat": "CONCAT", "conv": "CONVOLUTION", "data": "DATA",
     "dropout": "DROPOUT", "euclidean_loss": "EUCLIDEAN_LOSS", "flatten": "FLATTEN", "hdf5_data": "HDF5_DATA",
@@ -78,15 +80,14 @@ def upgrade_v0(layers: Any, place: Callable[[str], Place], notes: list[str]) -> 
             continue
         new = _convert(old, where, notes) if old.HasField("layer") else old
         if any(name in padding for name in old.bottom):
-            _fold_padding(new, padding, where)
+            new = _fold_padding(new, padding, where)
         for name in old.top:
             padding.pop(name, None)
         result.append((new, index))
     return result
 
 
-def _fold_padding(layer: Any, padding: dict[str, Any], where: Place) -> None:
-    V1 = messages.V1LayerParameter
+def _fold_padding(layer: Any, padding: dict[str, Any], where: Place) -> Any:
     if layer.type not in (V1.CONVOLUTION, V1.POOLING) or len(layer.bottom) != 1:
         raise SchemaError(
             f'layer "{layer.name}" takes the output of a padding layer',
@@ -94,23 +95,26 @@ def _fold_padding(layer: Any, padding: dict[str, Any], where: Place) -> None:
             mend="only a conv or pool layer with one bottom can",
         )
     pad_layer = padding[layer.bottom[0]]
-    layer.bottom[0] = pad_layer.bottom[0]
+    padded = V1()
+    padded.CopyFrom(layer)
+    padded.bottom[0] = pad_layer.bottom[0]
     if layer.type == V1.CONVOLUTION:
-        layer.convolution_param.pad[:] = [pad_layer.layer.pad]
+        padded.convolution_param.pad[:] = [pad_layer.layer.pad]
     else:
-        layer.pooling_param.pad = pad_layer.layer.pad
+        padded.pooling_param.pad = pad_layer.layer.pad
+    return padded
 
 
 def _convert(old: Any, where: Place, notes: list[str]) -> Any:
     inner = old.layer
-    new = messages.V1LayerParameter(bottom=old.bottom, top=old.top, name=inner.name)
+    new = V1(bottom=old.bottom, top=old.top, name=inner.name)
     if inner.type not in _TYPES:
         raise SchemaError(
             f'layer "{inner.name}" has the unknown type "{inner.type}"',
             where=where,
             mend=did_you_mean(inner.type[:100], _TYPES),
         )
-    new.type = messages.V1LayerParameter.LayerType.Value(_TYPES[inner.type])
+    new.type = V1.LayerType.Value(_TYPES[inner.type])
     for descriptor, value in inner.ListFields():
         name = descriptor.name
         if name in ("name", "type"):

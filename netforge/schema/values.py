@@ -18,6 +18,7 @@ _LIMITS = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
+_LONGEST_NUMBER = 100
 _LARGEST_FLOAT = 3.4028235677973366e38  # from here on a double rounds to infinity in single precision
 _TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
@@ -38,7 +39,7 @@ class BadValue(Exception):
 
 
 def _integer(word: str) -> int:
-    if not _INTEGER.fullmatch(word) or len(word) > 40:
+    if not _INTEGER.fullmatch(word) or len(word) > _LONGEST_NUMBER:
         raise BadValue("a whole number")
     digits = word.lstrip("-")
     base = 16 if digits[:2] in ("0x", "0X") else 8 if digits.startswith("0") and len(digits) > 1 else 10
@@ -63,7 +64,7 @@ def parse_integer(cpp_type: int) -> Callable[[str], int]:
 
 def parse_double(word: str) -> float:
     """A number such as 1, 1.5e-3, .5f, -inf or nan; raises BadValue."""
-    if _FLOAT.fullmatch(word):
+    if len(word) <= _LONGEST_NUMBER and _FLOAT.fullmatch(word):
         text = word.lower()
         return float(text if text.endswith("inf") else text.removesuffix("f"))
     try:
@@ -152,7 +153,7 @@ def scalar_parser(field: FieldDescriptor) -> Callable[[str], Any]:
     kind = field.cpp_type
     if kind in _LIMITS:
         return parse_integer(kind)
-    if kind == FieldDescriptor.CPPTYPE_ENUM:
+    if field.enum_type is not None:
         return parse_enum(field.enum_type)
     if kind == FieldDescriptor.CPPTYPE_BOOL:
         return parse_bool
