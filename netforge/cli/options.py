@@ -66,7 +66,7 @@ def output_options(command: F) -> F:
     """--quiet and --verbose; ask `is_quiet` and `is_verbose`."""
     for name, text in (
         ("quiet", "Print errors and the final result only."),
-        ("verbose", "Say more: layers as they are built, and where in a plugin an error arose."),
+        ("verbose", "Show every layer of files of weights, and where in a plugin an error arose."),
     ):
         command = click.option(
             f"--{name}", is_flag=True, expose_value=False, is_eager=True, callback=_note_verbosity, help=text
@@ -98,13 +98,16 @@ def state_options(phase: str | None) -> Callable[[F], F]:
         command = click.option(
             "--stage",
             "stages",
-            type=CommaList(),
             multiple=True,
             metavar="A,B",
             help="Stages, for include and exclude.",
         )(command)
         command = click.option(
-            "--level", type=int, default=None if phase is None else 0, help="Level, for include and exclude."
+            "--level",
+            type=int,
+            metavar="N",
+            default=None if phase is None else 0,
+            help="Level, for include and exclude.",
         )(command)
         if phase is None:
             return command
@@ -113,6 +116,7 @@ def state_options(phase: str | None) -> Callable[[F], F]:
             type=click.Choice(["TRAIN", "TEST", "RUN"], case_sensitive=False),
             default=phase,
             show_default=True,
+            metavar="TRAIN|TEST|RUN",
             help="Which layers take part.",
         )(command)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.files import build_plan
-from netforge.cli.options import CaffeCommand, split_commas, load_plugins, output_options, plugin_option, state_options
+from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option, split_commas, state_options
 from netforge.cli.screen import bytes_text, console, count_text, on_terminal, print_columns, shape_text, styled, table
 
 if TYPE_CHECKING:

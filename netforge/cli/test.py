@@ -13,12 +13,12 @@ from netforge.cli.options import (
     CaffeCommand,
     device_name,
     device_options,
-    split_commas,
     is_quiet,
     is_verbose,
     load_plugins,
     output_options,
     plugin_option,
+    split_commas,
     state_options,
 )
 from netforge.cli.outputs import loss_tail, scalars
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 @click.command(cls=CaffeCommand)
 @click.option("--model", required=True, metavar="NET", help="The net, a prototxt (or a solver that names one).")
 @click.option("--weights", required=True, multiple=True, metavar="FILE", help="The .caffemodel.")
-@click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Batches to run.")
+@click.option(
+    "--iterations", type=click.IntRange(min=1), metavar="N", default=50, show_default=True, help="Batches to run."
+)
 @state_options("TEST")
 @device_options
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything random.")
 @plugin_option
 @output_options
 def test(

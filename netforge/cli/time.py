@@ -14,10 +14,10 @@ from netforge.cli.options import (
     CaffeCommand,
     device_name,
     device_options,
-    split_commas,
     load_plugins,
     output_options,
     plugin_option,
+    split_commas,
     state_options,
 )
 from netforge.cli.screen import console, number, on_terminal, styled, table

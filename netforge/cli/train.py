@@ -11,12 +11,12 @@ from netforge.cli.options import (
     CaffeCommand,
     device_name,
     device_options,
-    split_commas,
     is_quiet,
     is_verbose,
     load_plugins,
     output_options,
     plugin_option,
+    split_commas,
     state_options,
 )
 from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts
@@ -37,7 +37,9 @@ EFFECT = click.Choice(["stop", "snapshot", "none"])
 @click.option("--snapshot", metavar="FILE", help="Go on from this .solverstate.")
 @click.option("--weights", multiple=True, metavar="FILE", help="Start from these .caffemodel files.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the solver.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of everything random; the same as random_seed.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Seed of everything random; the same as random_seed."
+)
 @click.option("--sigint-effect", type=EFFECT, default="stop", show_default=True, help="What Ctrl-C does.")
 @click.option("--sighup-effect", type=EFFECT, default="snapshot", show_default=True, help="What SIGHUP does.")
 @state_options(None)

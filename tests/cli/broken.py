@@ -82,6 +82,8 @@ layer {
 }
 """
 
+DATA = 'layer { name: "db" type: "Data" top: "db"\n  '
+
 CHECK = ("check", "net.prototxt")
 TRAIN = ("train", "--solver", "solver.prototxt", "--device", "cpu")
 TEST = ("test", "--model", "net.prototxt", "--weights", "good.caffemodel", "--iterations", "1", "--device", "cpu")
@@ -120,7 +122,8 @@ class Broken:
         anchor = self.edit[1].strip("\n").split("\n")[0] if self.at is None else self.at
         if self.blame is not None or not anchor:
             return self.file if self.blame is None else self.blame
-        return f"{self.file}:{self.text[: self.text.index(anchor)].count(chr(10)) + 1}:"
+        appended_at = 0 if self.edit[0] else len(self.text) - len(self.edit[1])
+        return f"{self.file}:{self.text[: self.text.index(anchor, appended_at)].count(chr(10)) + 1}:"
 
 
 BROKEN = [
@@ -136,7 +139,7 @@ BROKEN = [
     Broken("word for a number", ("three", "num_output"), edit=("num_output: 3", "num_output: three")),
     Broken("unclosed string", ("quote",), edit=('name: "conv"', 'name: "conv')),
     Broken("unknown phase", ("TRIAN", "TRAIN"), edit=("phase: TEST", "phase: TRIAN")),
-    Broken("empty file", ("empty",), edit=(NET, ""), at=""),
+    Broken("empty file", ("no layer", "layer { ... }"), edit=(NET, ""), at=""),
     Broken(
         "value given twice",
         ("num_output",),
@@ -150,35 +153,50 @@ BROKEN = [
     ),
     Broken("binary garbage", ("text",), files={"net.prototxt": bytes(range(256)) * 4}, at=""),
     Broken("folder in place of a net", ("folder",), files={"net.prototxt": None}),
-    Broken("missing net", ("missing.prototxt",), command=("check", "missing.prototxt"), blame="missing.prototxt"),
+    Broken("missing net", ("missing.prototxt",), command=("check", "missing.prototxt"), blame=""),
+    Broken("net in place of a solver", ("net",), command=("train", "--solver", "net.prototxt"), at=""),
     Broken(
         "solver in place of a net",
-        ("solver", "--solver"),
-        command=(*TEST[:2], "solver.prototxt", *TEST[3:]),
-        blame="solver.prototxt",
+        ("belongs to a solver",),
+        command=TRAIN,
+        file="solver.prototxt",
+        edit=('net: "net.prototxt"', 'net: "solver.prototxt"'),
     ),
-    Broken("net in place of a solver", ("net",), command=("train", "--solver", "net.prototxt"), at=""),
     # layers that cannot be built
     Broken("unknown layer type", ("Convolutoin", '"Convolution"'), edit=('type: "Convolution"', 'type: "Convolutoin"')),
-    Broken("missing type", ("type",), edit=('  type: "Convolution"\n', ""), at='name: "conv"'),
+    Broken("missing type", ("type",), edit=('  type: "Convolution"\n', ""), at='layer {\n  name: "conv"'),
     Broken("unknown bottom", ("dat", '"data"', "conv"), edit=('bottom: "data"', 'bottom: "dat"')),
     Broken("bottom made later", ('"loss"',), edit=('bottom: "conv"', 'bottom: "loss"')),
-    Broken("duplicate top", ('"conv"', "score"), edit=('top: "score"', 'top: "conv"\n  top: "score"')),
+    Broken(
+        "duplicate top",
+        ('"conv"', "again"),
+        edit=("", 'layer { name: "again" type: "ReLU" bottom: "data" top: "conv" }\n'),
+    ),
     Broken(
         "too few bottoms",
         ("exactly 2", "loss"),
         edit=('  bottom: "score"\n  bottom: "label"\n  top: "loss"', '  bottom: "score"\n  top: "loss"'),
-        at='name: "loss"',
+        at='layer {\n  name: "loss"',
     ),
     Broken(
         "include and exclude",
         ("include", "exclude"),
+        at="exclude",
         edit=("include { phase: TEST }", "include { phase: TEST }\n  exclude { phase: TRAIN }"),
     ),
     Broken("missing num_output", ("num_output",), edit=("    num_output: 3\n", "")),
-    Broken("unknown filler", ("xaver", '"xavier"'), edit=('"xavier"', '"xaver"')),
-    Broken("kernel larger than the image", ("kernel", "9", "8"), edit=("kernel_size: 3", "kernel_size: 9")),
-    Broken("kernel of zero", ("kernel_size",), edit=("kernel_size: 3", "kernel_size: 0")),
+    Broken("unknown filler", ("xaver", '"xavier"'), at='layer {\n  name: "conv"', edit=('"xavier"', '"xaver"')),
+    Broken(
+        "kernel larger than the image",
+        ("kernel", "9", "8"),
+        at="convolution_param {",
+        edit=("kernel_size: 3", "kernel_size: 9"),
+    ),
+    Broken(
+        "kernel of zero",
+        ("kernel_size",),
+        edit=("kernel_size: 3", "kernel_size: 0"),
+    ),
     Broken(
         "negative size",
         ("-4",),
@@ -186,16 +204,12 @@ BROKEN = [
     ),
     Broken("negative count", ("-3", "num_output"), edit=("num_output: 3", "num_output: -3")),
     Broken(
-        "setting of another layer",
-        ("pooling_param", "Convolution"),
-        edit=("convolution_param {", "pooling_param { kernel_size: 2 }\n  convolution_param {"),
-    ),
-    Broken(
         "slice_point count",
-        ("slice_point",),
+        ("slice points", "3 tops"),
         edit=(
             "",
-            'layer { name: "cut" type: "Slice" bottom: "score" top: "a" top: "b" top: "c"\n  slice_param { slice_point: 1 } }\n',
+            'layer { name: "cut" type: "Slice" bottom: "score" top: "a" top: "b" top: "c"\n'
+            "  slice_param { slice_point: 1 } }\n",
         ),
         at="slice_param {",
     ),
@@ -226,15 +240,19 @@ BROKEN = [
         ("param",),
         edit=(
             '  top: "conv"\n',
-            '  top: "conv"\n  param { lr_mult: 1 }\n  param { lr_mult: 1 }\n  param { lr_mult: 1 }\n',
+            '  top: "conv"\n  param { lr_mult: 1 }\n  param { lr_mult: 2 }\n  param { lr_mult: 3 }\n',
         ),
-        at="param { lr_mult",
+        at="param { lr_mult: 3",
     ),
     Broken(
         "shared weights of different shape",
         ('"w"', "(4, 108)", "(5, 108)"),
-        edit=("", PAIR + PAIR.replace("pair", "mate").replace("num_output: 4", "num_output: 5")),
-        at='name: "mate"',
+        edit=(
+            "",
+            PAIR
+            + PAIR.replace("pair", "mate").replace("num_output: 4", "num_output: 5").replace("1 }\n", "1 }  # mate\n"),
+        ),
+        at='name: "w" lr_mult: 1 }  # mate',
     ),
     Broken(
         "lr_mult contradiction",
@@ -251,7 +269,7 @@ BROKEN = [
         ("nowhere",),
         edit=(
             "",
-            'layer { name: "db" type: "Data" top: "db"\n  data_param { source: "nowhere_lmdb" backend: LMDB batch_size: 4 } }\n',
+            DATA + 'data_param { source: "nowhere_lmdb" backend: LMDB batch_size: 4 } }\n',
         ),
         at="",
     ),
@@ -260,14 +278,14 @@ BROKEN = [
         ("digits.trainnig", '"digits.training"'),
         edit=(
             "",
-            'layer { name: "db" type: "Data" top: "db"\n  data_param { source: "digits.trainnig" backend: IMAGEDB batch_size: 4 } }\n',
+            DATA + 'data_param { source: "digits.trainnig" backend: IMAGEDB batch_size: 4 } }\n',
         ),
         at="",
     ),
     Broken(
         "missing source",
         ("source",),
-        edit=("", 'layer { name: "db" type: "Data" top: "db"\n  data_param { backend: IMAGEDB batch_size: 4 } }\n'),
+        edit=("", DATA + "data_param { backend: IMAGEDB batch_size: 4 } }\n"),
         at="",
     ),
     Broken(
@@ -275,16 +293,16 @@ BROKEN = [
         ("batch_size", "-4"),
         edit=(
             "",
-            'layer { name: "db" type: "Data" top: "db"\n  data_param { source: "digits.training" backend: IMAGEDB batch_size: -4 } }\n',
+            DATA + 'data_param { source: "digits.training" backend: IMAGEDB batch_size: -4 } }\n',
         ),
-        at="data_param {",
+        at="batch_size: -4",
     ),
     Broken(
         "label out of range",
         ("label", "7", "4"),
         command=TRAIN,
         edit=('type: "constant" value: 1', 'type: "constant" value: 7'),
-        at='name: "loss"',
+        at='layer {\n  name: "loss"',
     ),
     # solvers
     Broken("unknown lr_policy", ("stpe", '"step"'), command=TRAIN, file="solver.prototxt", edit=('"step"', '"stpe"')),

@@ -41,14 +41,14 @@ def test_spellings(arguments: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "gpu", "expected"), [("auto", None, "auto"), ("cpu", None, "cpu"), ("auto", "0", "cuda:0")]
+    ("device", "gpu", "expected"), [(None, None, "auto"), ("cpu", None, "cpu"), (None, "0", "cuda:0")]
 )
-def test_device_name(device: str, gpu: str | None, expected: str) -> None:
+def test_device_name(device: str | None, gpu: str | None, expected: str) -> None:
     assert device_name(device, gpu) == expected
 
 
-@pytest.mark.parametrize(("device", "gpu"), [("cpu", "0"), ("auto", "all"), ("auto", "0,1")])
-def test_device_contradictions(device: str, gpu: str) -> None:
+@pytest.mark.parametrize(("device", "gpu"), [("cpu", "0"), (None, "all"), (None, "0,1")])
+def test_device_contradictions(device: str | None, gpu: str) -> None:
     with pytest.raises(click.UsageError, match="--gpu"):
         device_name(device, gpu)
 
