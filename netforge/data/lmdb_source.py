@@ -100,7 +100,7 @@ class LmdbSource(Source):
         return environment
 
     def _where(self, key: bytes) -> str:
-        return f"{self.path}, record {key.decode(errors='backslashreplace')}"
+        return f"{self.path}, record {key.decode(errors='backslashreplace')!r}"
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
         """Decode the records."""

@@ -19,6 +19,8 @@ Pixels = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
+NO_WORDS = np.empty((0, 3), np.uint64)
+
 # ITU-R BT.601 luma, the weights with which image libraries turn colour into grey.
 LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}
 
@@ -93,44 +95,37 @@ class Transformer:
 
     def __call__(self, pixels: Pixels, position: int) -> Floats:
         """The input made of `pixels` (n, C, H, W); random choices are those of draw number `position`."""
-        count = len(pixels)
-        pixels = self._recolour(pixels)
-        if self._mask:
-            left, right, top, bottom = self._mask
-            pixels = pixels.copy()
-            pixels[:, :, top : bottom + 1, left : right + 1] = 0
-        words = None
-        if self._random_crop or self._mirror:
-            words = random_words(self._stream, position, 3 * count).reshape(count, 3)
-        out = self._crop_and_centre(pixels, words)
+        values = self._centre(self._recolour(pixels))
+        random = self._random_crop or self._mirror
+        words = random_words(self._stream, position, 3 * len(values)).reshape(-1, 3) if random else NO_WORDS
+        out = self._cut_out(values, words)
         if self._scale != 1:
             out *= self._scale
-        if self._mirror and words is not None:
+        if self._mirror:
             flipped = below(words[:, 2], 2).astype(bool)
             out[flipped] = out[flipped, :, :, ::-1]
         return out
 
-    def _crop_and_centre(self, pixels: Pixels, words: npt.NDArray[np.uint64] | None) -> Floats:
-        """The cut-out window minus the mean, a new array."""
-        mean = self._mean
-        if self._random_crop and words is not None:
-            height, width = self._size
-            y = below(words[:, 0], height - self._crop + 1)
-            x = below(words[:, 1], width - self._crop + 1)
-            window = cut(pixels, np.arange(len(pixels)), y, x, self._crop)
-            if mean is not None and mean.shape[1:] == self._size:
-                mean = cut(mean[None], np.zeros(len(pixels), np.int64), y, x, self._crop)
-        elif self._crop:
-            y0, x0 = ((size - self._crop) // 2 for size in self._size)
-            centre = (..., slice(y0, y0 + self._crop), slice(x0, x0 + self._crop))
-            window = pixels[centre]
-            if mean is not None and mean.shape[1:] == self._size:
-                mean = mean[centre]
-        else:
-            window = pixels
-        if mean is None:
-            return window.astype(np.float32)
-        return np.subtract(window, mean, dtype=np.float32)
+    def _centre(self, pixels: Pixels) -> Floats:
+        """The pixels minus the mean, a new array; the mask counts as stored zeros."""
+        if self._mask:
+            left, right, top, bottom = self._mask
+            pixels = pixels.copy()
+            pixels[:, :, top : bottom + 1, left : right + 1] = 0
+        if self._mean is None:
+            return pixels.astype(np.float32)
+        return np.subtract(pixels, self._mean, dtype=np.float32)
+
+    def _cut_out(self, values: Floats, words: npt.NDArray[np.uint64]) -> Floats:
+        """The square of side `crop` out of each image: anywhere, all places equally likely, or its centre."""
+        if not self._crop:
+            return values
+        spare = [size - self._crop for size in self._size]
+        if not self._random_crop:
+            y0, x0 = (s // 2 for s in spare)
+            return np.ascontiguousarray(values[:, :, y0 : y0 + self._crop, x0 : x0 + self._crop])
+        y, x = (below(words[:, axis], spare[axis] + 1) for axis in (0, 1))
+        return cut(values, y, x, self._crop)
 
     def _recolour(self, pixels: Pixels) -> Pixels:
         if self._channels == 3 and self._stored != 3:
@@ -142,7 +137,8 @@ class Transformer:
         return pixels[:, ::-1] if self._swap else pixels
 
 
-def cut(images: Pixels, which: Numbers, y: Numbers, x: Numbers, side: int) -> Pixels:
-    """Windows (n, C, side, side) of images (m, C, H, W): window i starts at y[i], x[i] of image which[i]."""
+def cut(images: Floats, y: Numbers, x: Numbers, side: int) -> Floats:
+    """The window (C, side, side) of each image (n, C, H, W) whose first row and column are y[i] and x[i]."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(2, 3))
-    return np.asarray(windows[which, :, y, x])
+    chosen: Floats = windows[np.arange(len(images)), :, y, x]
+    return chosen
