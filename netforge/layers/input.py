@@ -29,7 +29,6 @@ class Input(Layer):
 
     bottoms = slots()
     tops = slots("x", more="more inputs")
-    differentiable = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give the tops their first shapes."""
@@ -43,6 +42,9 @@ class Input(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The caller wrote the values."""
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """The caller reads the gradients."""
 
 
 @register_layer("DummyData", settings="dummy_data_param")
