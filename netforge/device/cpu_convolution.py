@@ -1,5 +1,6 @@
 """Convolution on a CPU: columns of a few images at a time, which stay in the cache, times the weights.
 
+Columns have the images as their innermost axis, so that copying and adding windows moves long runs of memory.
 Where the first spatial axis has stride 1, only the other axes are unfolded into columns, and the rows of the kernel
 become shifted views of one block of columns (Cho and Brand, "MEC: memory-efficient convolution", ICML 2017): for a
 5 x 5 kernel a fifth of the copying of im2col. Otherwise a block unfolds the whole kernel and there is one shift.
@@ -20,7 +21,8 @@ from netforge.device.workers import Workers, scratch
 
 Array = npt.NDArray[Any]
 
-BLOCK_ELEMENTS = 1 << 16  # columns of one piece of work: a good half of a common second-level cache in float32
+BLOCK_ELEMENTS = 1 << 18  # the most columns of one piece of work: 1 MiB in float32
+CHUNK = 16  # the most images of one piece of work: as many fill the lanes of any vector unit
 NARROW = 16  # rows of a matrix below which one product with all of the kernel beats one per kernel row
 PARTIAL_SUMS = 8  # weight gradients are summed in so many parts, each by one thread
 
@@ -119,7 +121,7 @@ def plan_convolution(
         shifts = tuple(slice(i * g.dilation[0], i * g.dilation[0] + out[0]) for i in range(kernel[0]))
         kernel, positions = (1, *kernel[1:]), (padded[0], *out[1:])
     block = x_shape[1] * prod(kernel) * prod(positions)
-    chunk = min(max(BLOCK_ELEMENTS // max(block, 1), 1), 64)
+    chunk = min(1 << (max(BLOCK_ELEMENTS // max(block, 1), 1).bit_length() - 1), CHUNK)
     return Plan(x_shape[0], chunk, spatial, padded, kernel, positions, shifts, g)
 
 

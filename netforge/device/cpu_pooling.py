@@ -56,10 +56,8 @@ def _halve(x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
     tiles = x.reshape(batch, channels, rows, 2, columns, 2)
     np.copyto(corners, tiles.transpose(3, 5, 0, 1, 2, 4))
     (first, second), (third, fourth) = corners
-    lowest = np.finfo(x.dtype).min
     np.fmax(first, second, out=y)  # fmax passes over NaN
     np.fmax(np.fmax(y, third, out=y), fourth, out=y)
-    np.fmax(y, lowest, out=y)
     # which corner holds the maximum first: 0, 1, 2 or 3
     which = (third != y).view(np.uint8)
     which += 1
@@ -69,7 +67,9 @@ def _halve(x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
     width = x.shape[3]
     np.take(np.array([0, 1, width, width + 1], np.int32), which, out=mask, mode="clip")
     mask += (np.arange(rows, dtype=np.int32)[:, None] * 2 * width) + np.arange(columns, dtype=np.int32) * 2
-    if y.size and y.min() == lowest:
+    lowest = np.finfo(x.dtype).min
+    if not y.min(initial=np.inf) > lowest:  # some window holds nothing but NaN and -inf
+        np.fmax(y, lowest, out=y)
         mask[y == lowest] = -1
 
 

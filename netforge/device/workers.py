@@ -1,8 +1,8 @@
 """Threads that share the work of one operation.
 
-Work is cut into pieces by its shape alone, never by the number of threads, and each piece is computed by one thread: so the
-results are the same bits whatever the number of threads. NumPy releases the interpreter's lock inside its loops
-and matrix products, so threads run side by side; the BLAS library's own threads are held back meanwhile.
+Work is cut into pieces by its shape alone, never by the number of threads, and each piece is computed by one thread: so
+the results are the same bits whatever the number of threads. NumPy releases the interpreter's lock inside its loops and
+matrix products, so threads run side by side; the BLAS library's own threads are held back meanwhile.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class BlasThreads:
     def __init__(self) -> None:
         from threadpoolctl import ThreadpoolController
 
-        self._libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+        self.libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
         self._lock = threading.Lock()
         self._depth = 0
         self._before: list[int] = []
@@ -117,7 +117,7 @@ class BlasThreads:
         """Name, version and kernels of the libraries."""
         names = (
             " ".join(str(part) for part in (lib.internal_api, lib.version, getattr(lib, "architecture", None)) if part)
-            for lib in self._libraries
+            for lib in self.libraries
         )
         return ", ".join(names) or "a BLAS whose threads cannot be set"
 
@@ -127,8 +127,8 @@ class BlasThreads:
         with self._lock:
             self._depth += 1
             if self._depth == 1:
-                self._before = [lib.get_num_threads() for lib in self._libraries]
-                self._set([1] * len(self._libraries))
+                self._before = [lib.get_num_threads() for lib in self.libraries]
+                self._set([1] * len(self.libraries))
         try:
             yield
         finally:
@@ -138,7 +138,7 @@ class BlasThreads:
                     self._set(self._before)
 
     def _set(self, threads: list[int]) -> None:
-        for library, number in zip(self._libraries, threads, strict=True):
+        for library, number in zip(self.libraries, threads, strict=True):
             library.set_num_threads(number)
 
 
@@ -146,7 +146,7 @@ _buffers = threading.local()
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array with undefined content from the calling thread's buffer `name`; valid until `name` is asked for again."""
+    """An array of undefined content in the calling thread's buffer `name`; valid until `name` is asked for again."""
     dtype = np.dtype(dtype)
     needed = prod(shape) * dtype.itemsize
     buffer: npt.NDArray[Any] | None = getattr(_buffers, name, None)

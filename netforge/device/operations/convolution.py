@@ -76,7 +76,8 @@ def add_windows(columns: Array, x: Array, g: ConvGeometry) -> None:
     for offset in product(*map(range, kernel)):
         place = (slice(k * d, k * d + s * o, s) for k, d, s, o in zip(offset, g.dilation, g.stride, out, strict=True))
         image = x[(slice(None), slice(None), *place)]
-        image += columns[(slice(None), slice(None), *offset)]
+        element: tuple[slice | int, ...] = (slice(None), slice(None), *offset)
+        image += columns[element]
 
 
 class ConvolutionOps:
