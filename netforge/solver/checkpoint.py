@@ -14,7 +14,7 @@ from netforge.net import Net
 from netforge.schema import messages
 from netforge.snapshot import TRAIN_NET, LoadReport, TrainingState
 from netforge.solver.events import SnapshotPaths
-from netforge.solver.policies import steps_reached
+from netforge.solver.policies import steps_taken
 from netforge.solver.settings import snapshot_prefix
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def capture(solver: Solver, learned_net: str) -> TrainingState:
         iteration=solver.iteration,
         history=histories(solver),
         learned_net=learned_net,
-        current_step=steps_reached(solver.settings, max(solver.iteration - 1, 0)),
+        current_step=steps_taken(solver.settings, max(solver.iteration - 1, 0)),
         seed=solver.seed,
         losses=tuple(solver.losses),
         nets=nets,

@@ -66,7 +66,7 @@ def inv(settings: Any, iteration: int) -> float:
 @register_policy("multistep", needs=("gamma", "stepvalue"))
 def multistep(settings: Any, iteration: int) -> float:
     """base_lr * gamma ^ (number of stepvalues reached)."""
-    return float(settings.base_lr * settings.gamma ** steps_reached(settings, iteration))
+    return float(settings.base_lr * settings.gamma ** bisect_right(settings.stepvalue, iteration))
 
 
 @register_policy("poly", needs=("power", "max_iter"))
@@ -91,14 +91,19 @@ def _logistic(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
 
 
-def steps_reached(settings: Any, iteration: int) -> int:
-    """How many stepvalues lie at or below `iteration`.
+def steps_taken(settings: Any, iteration: int) -> int:
+    """How often the rate of that iteration was lowered by the policies step and multistep; 0 for all others.
 
-    Caffe counts them up as it goes and keeps the count in the solver state (`current_step`), so that stepvalues edited
-    before a resume can leave the rate wrong for good. Here the count follows from the iteration alone; it is written
-    into the state for Caffe to read, and ignored when a state is read.
+    Caffe counts multistep's steps up as it goes and keeps the count in the solver state (`current_step`), so that
+    stepvalues edited before a resume can leave the rate wrong for good. Here the count follows from the iteration alone;
+    it is written into the state for Caffe to read, and ignored when a state is read.
     """
-    return bisect_right(settings.stepvalue, iteration)
+    match POLICIES.canonical(settings.lr_policy):
+        case "step":
+            return int(iteration // settings.stepsize)
+        case "multistep":
+            return bisect_right(settings.stepvalue, iteration)
+    return 0
 
 
 def make_policy(definition: SolverDefinition) -> Callable[[int], float]:
