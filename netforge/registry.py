@@ -39,8 +39,9 @@ class Registry(Generic[T]):
         for key in (name, *aliases):
             taken = self._names.get(fold(key))
             if taken is not None:
+                first, second = origin(self._entries[taken]), origin(thing)
                 raise PluginError(
-                    f'{self.kind} "{key}" is registered twice: by {origin(self._entries[taken])} and by {origin(thing)}',
+                    f'{self.kind} "{key}" is registered twice: by {first} and by {second}',
                     mend="give one of them another name",
                 )
         self._entries[name] = thing

@@ -9,7 +9,7 @@ from netforge.blob import Blob
 from netforge.errors import NetError, NetforgeError, SettingsError
 from netforge.layers.base import Layer, LayerContext
 from netforge.net.memory import Memory
-from netforge.net.wiring import Value, Wiring
+from netforge.net.wiring import Value, Wiring, describe
 from netforge.schema import LayerDefinition
 
 
@@ -60,7 +60,7 @@ class at_layer:
 
 def raise_at(error: BaseException, definition: LayerDefinition) -> None:
     """Raise `error` again so that it names the layer of `definition`."""
-    label = f'"{definition.name}" ({definition.type})'
+    label = describe(definition)
     if isinstance(error, NetforgeError):
         error.at(definition.place, label)
     elif isinstance(error, Exception) and not _is_ours(error):
@@ -82,20 +82,19 @@ def _is_ours(error: BaseException) -> bool:
     return all(name.partition(".")[0] in ("netforge", "numpy", "cupy") for name in names if name)
 
 
-def loss_weights(layers: Sequence[Layer], wiring: Wiring) -> dict[Value, float]:
+def loss_weights(definitions: Sequence[LayerDefinition], wiring: Wiring) -> dict[Value, float]:
     """The weight of each top that counts towards the loss; raises SettingsError where their number does not fit."""
     weights: dict[Value, float] = {}
-    for number, layer in enumerate(layers):
-        given = list(layer.definition.message.loss_weight)
-        tops = wiring.tops[number]
+    for definition, cls, tops in zip(definitions, wiring.classes, wiring.tops, strict=True):
+        given = list(definition.message.loss_weight)
         if given and len(given) != len(tops):
             raise SettingsError(
                 f"loss_weight is given {len(given)} times for {len(tops)} tops",
-                where=layer.definition.locate("loss_weight"),
-                layer=layer.label,
+                where=definition.locate("loss_weight"),
+                layer=describe(definition),
                 mend="give it once for each top, or not at all",
             )
-        if not given and layer.is_loss:
+        if not given and cls.is_loss:
             given = [1.0]
         weights.update({value: weight for value, weight in zip(tops, given, strict=False) if weight})
     return weights

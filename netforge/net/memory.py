@@ -7,6 +7,7 @@ through a blob of its own, with the same data and a gradient of its own; the net
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,11 @@ class Memory:
     readers: dict[Value, list[Blob]]
 
 
-def lay_out(wiring: Wiring, device: Device, dtype: npt.DTypeLike = np.float32) -> Memory:
-    """Make the blobs of a net; they have no shapes and no arrays yet."""
+def lay_out(wiring: Wiring, weighted: Set[Value], device: Device, dtype: npt.DTypeLike = np.float32) -> Memory:
+    """Make the blobs of a net; they have no shapes and no arrays yet. weighted: values that count towards the loss."""
     blob_of: dict[Value, Blob] = {}
     for value in wiring.values:
-        if value.rewrites is not None and may_overwrite(value.rewrites, value.producer, wiring):
+        if value.rewrites is not None and may_overwrite(value.rewrites, value.producer, wiring, weighted):
             blob_of[value] = blob_of[value.rewrites]
         else:
             blob_of[value] = Blob(device=device, dtype=dtype, name=value.name)
@@ -51,14 +52,14 @@ def lay_out(wiring: Wiring, device: Device, dtype: npt.DTypeLike = np.float32) -
     return Memory(blob_of, bottoms, tops, readers)
 
 
-def may_overwrite(value: Value, writer: int, wiring: Wiring) -> bool:
+def may_overwrite(value: Value, writer: int, wiring: Wiring, weighted: Set[Value]) -> bool:
     """Whether layer `writer` may work in the memory of `value` without changing what any other layer sees."""
     if not wiring.classes[writer].in_place:
         return False
     step: Value | None = value
     while step is not None:
         producer = wiring.classes[step.producer]
-        if len(step.readers) != 1 or producer.backward_reads_top:
+        if len(step.readers) != 1 or step in weighted or producer.backward_reads_top:
             return False
         step = step.rewrites or (wiring.bottoms[step.producer][0] if producer.is_view and step.top == 0 else None)
     return True

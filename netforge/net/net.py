@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import netforge.layers  # registers the built-in layers
+import netforge.layers  # noqa: F401  registers the built-in layers
 from netforge.blob import Blob
 from netforge.device import get_device
 from netforge.device.base import Device
@@ -75,7 +75,8 @@ class Net:
         if not definition.layers:
             raise NetError(f"no layer is left for phase {self.phase}", where=definition.place)
         self._wiring = wire(definition.layers)
-        self._memory = lay_out(self._wiring, self.device, self.dtype)
+        self._loss_weights = build.loss_weights(definition.layers, self._wiring)
+        self._memory = lay_out(self._wiring, set(self._loss_weights), self.device, self.dtype)
         context = LayerContext(self.phase, self.device, self.dtype, self.seed, definition.folder, plan_only)
         self.layers: list[Layer] = build.make_layers(definition.layers, self._wiring, self._memory, context)
         try:
@@ -90,7 +91,6 @@ class Net:
         weights.check_names(self.layers)
         self.learnable, self._behind = weights.gather_weights(self.layers, force=force)
         self._flat = weights.flatten(self.learnable, self.device, self.dtype)
-        self._loss_weights = build.loss_weights(self.layers, self._wiring)
         self._routing = route(self._wiring, self.layers, set(self._loss_weights), force=force)
         of = self._memory.of
         self.blobs: dict[str, Blob] = {value.name: of[value] for value in self._wiring.values}
@@ -303,7 +303,7 @@ class Net:
         self._flat.diff[...] = 0
 
     def share_weights(self, other: Net) -> None:
-        """Use the weights of the layers of the same name in `other` from now on; raises ShapeError where they differ."""
+        """Use the weights of the layers of the same name in `other`; raises ShapeError where shapes differ."""
         weights.share_weights(self.layers, other.layers)
 
     def save(self, path: str | Path) -> None:
