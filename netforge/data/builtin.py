@@ -7,9 +7,12 @@ testing images; which ones is fixed for ever.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from netforge.data.sampling import permutation, random_words
 from netforge.device.random import RandomStream
@@ -26,12 +29,10 @@ DIGIT_NAMES = {digit: str(digit) for digit in range(10)}
 
 def make_digits(database: ImageDatabase) -> None:
     """Put both sources into the database, unless another process has done so meanwhile."""
-    from sklearn.datasets import load_digits
-
-    loaded = load_digits()
-    grey = loaded.images.astype(np.uint16)  # 0 .. 16
-    images = ((grey * 255 + 8) // 16).astype(np.uint8)[:, None]
-    labels = loaded.target.astype(np.int64)
+    table = read_digits()
+    grey = table[:, :-1].astype(np.uint16).reshape(-1, *DIGITS_SHAPE)  # 0 .. 16
+    images = ((grey * 255 + 8) // 16).astype(np.uint8)
+    labels = table[:, -1].astype(np.int64)
     testing = testing_rows(labels)
     with database.write() as writer:
         if writer.has(TRAINING) and writer.has(TESTING):
@@ -42,7 +43,24 @@ def make_digits(database: ImageDatabase) -> None:
         writer.set_mean(TESTING, mean)
 
 
-def testing_rows(labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def read_digits() -> npt.NDArray[Any]:
+    """The digits as scikit-learn has them, (1797, 65): 64 pixels 0 .. 16, and the label.
+
+    The file is read where the package keeps it: to import scikit-learn, with SciPy, takes seconds. Where a version keeps
+    it elsewhere, the package is asked.
+    """
+    package = find_spec("sklearn")
+    if package is not None and package.origin is not None:
+        path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    return np.column_stack([loaded.data, loaded.target])
+
+
+def testing_rows(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which images are testing ones: of each class 500/1797, rounded, drawn from a fixed stream."""
     chosen = np.zeros(len(labels), np.bool_)
     stream = RandomStream(0, "digits")

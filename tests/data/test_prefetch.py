@@ -1,0 +1,117 @@
+"""Prefetching changes when batches are made, never which."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netforge.data.prefetch import Prefetcher
+from netforge.errors import DataError
+
+
+def square(position: int) -> int:
+    return position * position
+
+
+def threads() -> set[threading.Thread]:
+    return set(threading.enumerate())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 4), st.lists(st.integers(0, 9), max_size=30))
+def test_any_order_of_requests_gives_the_same_items(depth: int, positions: list[int]) -> None:
+    before = threads()
+    prefetcher = Prefetcher(square, depth)
+    assert [prefetcher.get(p) for p in positions] == [p * p for p in positions]
+    prefetcher.close()
+    assert threads() <= before
+
+
+def test_items_are_made_ahead_but_not_without_bound() -> None:
+    made: list[int] = []
+    prefetcher = Prefetcher(made.append, 3)
+    prefetcher.get(0)
+    deadline = time.monotonic() + 20
+    while len(made) < 4 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert made == [0, 1, 2, 3]
+    prefetcher.close()
+
+
+def test_an_error_surfaces_at_its_item_and_can_be_passed() -> None:
+    broken = {2}
+
+    def make(position: int) -> int:
+        if position in broken:
+            raise DataError("record 2 is damaged")
+        return position
+
+    prefetcher = Prefetcher(make, 4)
+    assert [prefetcher.get(0), prefetcher.get(1)] == [0, 1]
+    for _ in range(2):
+        with pytest.raises(DataError, match="record 2"):
+            prefetcher.get(2)
+    assert [prefetcher.get(3), prefetcher.get(4)] == [3, 4]
+    broken.clear()
+    assert [prefetcher.get(2), prefetcher.get(3)] == [2, 3]
+    prefetcher.close()
+
+
+def test_a_closed_prefetcher_starts_again() -> None:
+    before = threads()
+    prefetcher = Prefetcher(square, 2)
+    assert prefetcher.get(5) == 25
+    prefetcher.close()
+    prefetcher.close()
+    assert threads() <= before
+    assert prefetcher.get(6) == 36
+    prefetcher.close()
+
+
+def test_a_forgotten_prefetcher_ends_its_thread() -> None:
+    before = threads()
+    prefetcher = Prefetcher(square, 2)
+    prefetcher.get(0)
+    assert len(threads() - before) == 1
+    del prefetcher
+    gc.collect()
+    assert threads() <= before
+
+
+def test_the_interpreter_ends_in_spite_of_a_waiting_thread() -> None:
+    code = (
+        "from netforge.data.prefetch import Prefetcher\n"
+        "p = Prefetcher(lambda k: bytes(1000), 2)\n"
+        "p.get(0)\n"
+        "print('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_gets_its_own_thread() -> None:
+    code = (
+        "import os, sys\n"
+        "from netforge.data.prefetch import Prefetcher\n"
+        "p = Prefetcher(lambda k: k * k, 2)\n"
+        "first = p.get(0)\n"
+        "child = os.fork()\n"
+        "values = [p.get(k) for k in range(1, 6)]\n"
+        "if child:\n"
+        "    _, status = os.waitpid(child, 0)\n"
+        "    print(values, status)\n"
+        "else:\n"
+        "    sys.exit(0 if values == [1, 4, 9, 16, 25] else 3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[1, 4, 9, 16, 25] 0\n", done.stderr
