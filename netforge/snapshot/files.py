@@ -14,14 +14,15 @@ STATE = "solver state"
 UNKNOWN = "unknown"
 
 _HEAD_BYTES = 4096
-_MENDS = {
-    "empty": "the file has no bytes: copy it again",
-    "a Git LFS pointer": "fetch the file itself with `git lfs pull`",
-    "text": "give a file of weights or state; a prototxt describes a net and holds no weights",
-    STATE: "resume from it with --snapshot; weights are in the .caffemodel beside it",
-    WEIGHTS: "start from it with --weights; to resume, give the .solverstate beside it",
-    "an image mean": "name it as mean_file in transform_param",
-    UNKNOWN: "give a .caffemodel or .solverstate file, in protobuf or HDF5",
+# What a file may turn out to be: its words after "found", and the mend.
+_FOUND = {
+    "empty": ("an empty file", "copy it again"),
+    "lfs": ("a Git LFS pointer", "fetch the file itself with `git lfs pull`"),
+    "text": ("a text file", "give a file of weights or state; a prototxt describes a net and holds no weights"),
+    "mean": ("an image mean", "name it as mean_file in transform_param"),
+    STATE: ("a file of solver state", "resume from it with --snapshot; weights are in the .caffemodel beside it"),
+    WEIGHTS: ("a file of weights", "start from it with --weights; to resume, give the .solverstate beside it"),
+    UNKNOWN: ("a file of no known kind", "give a .caffemodel or .solverstate file, in protobuf or HDF5"),
 }
 
 
@@ -80,9 +81,8 @@ def check_kind(path: Path, wanted: str) -> bool:
     is_hdf5 = head.startswith(HDF5_MAGIC)
     kind = _kind_of_hdf5(path) if is_hdf5 else _kind_of_bytes(head)
     if kind != wanted:
-        found = "a file of a kind that netforge does not know" if kind == UNKNOWN else kind
-        article = "" if kind in ("empty", "text", UNKNOWN) or kind.startswith("a") else "a file of "
-        raise SnapshotError(f"expected a file of {wanted}, found {article}{found}", where=str(path), mend=_MENDS[kind])
+        found, mend = _FOUND[kind]
+        raise SnapshotError(f"expected a file of {wanted}, found {found}", where=str(path), mend=mend)
     return is_hdf5
 
 
@@ -104,12 +104,12 @@ def _kind_of_bytes(head: bytes) -> str:
     if not head:
         return "empty"
     if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer"
+        return "lfs"
     if _is_text(head):
         return "text"
     if head[0] == 0x08:  # field 1, a number: SolverState.iter or BlobProto.num
         end = next((i for i, byte in enumerate(head[1:11], start=2) if byte < 0x80), len(head))
-        return "an image mean" if head[end : end + 1] == b"\x10" else STATE
+        return "mean" if head[end : end + 1] == b"\x10" else STATE
     return WEIGHTS if head[0] in (0x0A, 0x12, 0x1A) or head[:2] == b"\xa2\x06" else UNKNOWN
 
 

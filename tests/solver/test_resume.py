@@ -147,9 +147,12 @@ def test_going_back_in_one_process() -> None:
 
 
 def test_weights_of_test_nets_alone_come_back() -> None:
-    own = NET + """
+    own = (
+        NET
+        + """
     layer { name: "own" type: "InnerProduct" bottom: "ip2" top: "own" include { phase: TEST }
       inner_product_param { num_output: 3 weight_filler { type: "gaussian" } } }"""
+    )
     path = write_solver(Path("here"), SOLVER, own)
     first = Solver(path)
     first.test_nets[0].params["own"][0].data[...] = 5

@@ -13,9 +13,11 @@ from netforge.schema import messages, parse_solver
 from netforge.solver import Listener, Solver, StopReason
 from tests.solver.helpers import NET, SOLVER, Recorder, weights, write_solver
 
-CONSTANT_NET = NET.replace('type: "gaussian"', 'type: "constant" value: 0.5').replace(
-    'type: "uniform" min: -1 max: 1', 'type: "constant" value: 2'
-).replace('layer { name: "drop" type: "Dropout" bottom: "ip1" top: "ip1" }', "")
+CONSTANT_NET = (
+    NET.replace('type: "gaussian"', 'type: "constant" value: 0.5')
+    .replace('type: "uniform" min: -1 max: 1', 'type: "constant" value: 2')
+    .replace('layer { name: "drop" type: "Dropout" bottom: "ip1" top: "ip1" }', "")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +242,7 @@ def test_a_snapshot_on_request() -> None:
 def test_a_loss_that_explodes_stops_training_and_names_layer_and_blob() -> None:
     heard = Recorder()
     solver = solver_with(listeners=[heard], base_lr=1e20, snapshot=1)
-    with pytest.raises(NonFiniteError, match=r'after \d+ updates') as caught:
+    with pytest.raises(NonFiniteError, match=r"after \d+ updates") as caught:
         solver.solve()
     assert caught.value.layer in ('"ip1" (InnerProduct)', '"ip2" (InnerProduct)', '"loss" (EuclideanLoss)')
     assert caught.value.mend and "base_lr" in caught.value.mend
@@ -313,7 +315,13 @@ def test_wrong_settings(overrides: dict[str, Any], words: str) -> None:
 
 
 def test_overrides_of_every_kind_of_field() -> None:
-    solver = solver_with(solver_mode="CPU", test_iter=[5], base_lr=0.125, regularization_type="NONE", test_state=[messages.NetState(level=2)])
+    solver = solver_with(
+        solver_mode="CPU",
+        test_iter=[5],
+        base_lr=0.125,
+        regularization_type="NONE",
+        test_state=[messages.NetState(level=2)],
+    )
     assert solver.settings.test_iter == [5]
     assert solver.rate == 0.125
     assert solver.definition.message.test_state[0].level == 2
@@ -342,7 +350,9 @@ def test_snapshot_prefix(prefix: str, expected: str) -> None:
     text = SOLVER.replace('"out/run"', f'"{prefix}"') if prefix else SOLVER.replace('snapshot_prefix: "out/run"', "")
     paths = solver_with(solver=text).snapshot()
     assert paths.weights is not None
-    assert paths.weights.relative_to(Path.cwd() if paths.weights.is_absolute() else ".") == Path(f"{expected}_iter_0.caffemodel")
+    assert paths.weights.relative_to(Path.cwd() if paths.weights.is_absolute() else ".") == Path(
+        f"{expected}_iter_0.caffemodel"
+    )
     assert paths.weights.is_file()
 
 

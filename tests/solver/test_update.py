@@ -30,7 +30,9 @@ RULES = {
 }
 
 
-def naive(name: str, w: float, g: float, h: list[float], a: float, s: dict, correction: float, decay_mult: float) -> float:
+def naive(
+    name: str, w: float, g: float, h: list[float], a: float, s: dict, correction: float, decay_mult: float
+) -> float:
     """One update of one weight; changes h in place and returns what is subtracted."""
     if name == "sgd":
         h[0] = s["momentum"] * h[0] + a * g
@@ -65,9 +67,7 @@ def test_rule_equals_a_plain_loop(name: str, l1: bool, rng: np.random.Generator)
     before = [h.copy() for h in histories]
     diffs = rng.normal(size=20)
     gradient = diffs.copy()
-    getattr(OPS, op)(
-        weights, diffs, *histories, segments, control(0.3, 0.25, 0.7), weight_decay=0.1, l1=l1, **settings
-    )
+    getattr(OPS, op)(weights, diffs, *histories, segments, control(0.3, 0.25, 0.7), weight_decay=0.1, l1=l1, **settings)
     covered = np.zeros(20, bool)
     for segment in segments:
         for i in range(segment.offset, segment.offset + segment.size):
@@ -103,7 +103,14 @@ def test_three_steps(name: str) -> None:
         correction = math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         diffs = 2 * w
         getattr(OPS, op)(
-            w, diffs, *histories, (Segment(0, 1),), control(rate, 1.0, correction), weight_decay=0.01, l1=False, **settings
+            w,
+            diffs,
+            *histories,
+            (Segment(0, 1),),
+            control(rate, 1.0, correction),
+            weight_decay=0.01,
+            l1=False,
+            **settings,
         )
         assert w[0] == pytest.approx(value, abs=2e-8)
 
