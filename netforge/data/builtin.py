@@ -46,8 +46,8 @@ def make_digits(database: ImageDatabase) -> None:
 def read_digits() -> npt.NDArray[Any]:
     """The digits as scikit-learn has them, (1797, 65): 64 pixels 0 .. 16, and the label.
 
-    The file is read where the package keeps it: to import scikit-learn, with SciPy, takes seconds. Where a version keeps
-    it elsewhere, the package is asked.
+    The file is read where the package keeps it: to import scikit-learn, with SciPy, takes seconds. Where a version
+    keeps it elsewhere, the package is asked.
     """
     package = find_spec("sklearn")
     if package is not None and package.origin is not None:

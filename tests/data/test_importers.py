@@ -137,7 +137,7 @@ def test_digits_are_the_same_where_the_package_is_asked(monkeypatch: pytest.Monk
     np.testing.assert_array_equal(builtin.read_digits(), wanted)
 
 
-FIRST_TESTING_ROWS = None
+FIRST_TESTING_ROWS = [3, 6, 10, 16, 19, 26, 29, 32]
 
 
 def test_the_header_of_digits_is_known_without_making_them(netforge_home: Path) -> None:
