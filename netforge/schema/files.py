@@ -13,7 +13,7 @@ from netforge.schema.tokens import SourceText
 
 M = TypeVar("M", bound=Message)
 
-LARGEST_TEXT_BYTES = 64 * 2**20
+LARGEST_TEXT_BYTES = 16 * 2**20
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _MYCAFFE_TAG = b"mycaffe.ai"
 _MYCAFFE_TRAILER_BYTES = 256 + 10 + 32 + 8 + 10

@@ -22,6 +22,7 @@ from netforge.schema.tokens import (
     BARE_TEXT,
     CLOSERS,
     COLON,
+    DEEPEST_NESTING,
     EXTENSION_NAME,
     NAME,
     QUOTED,
@@ -282,6 +283,8 @@ class _Reader:
                 _, position = self.read_quoted(position)
             elif found in "{<[":
                 depth, position = depth + 1, position + 1
+                if depth > DEEPEST_NESTING:
+                    raise self.source.error(position - 1, f"blocks are nested more than {DEEPEST_NESTING} deep")
             elif found in "}>]":
                 if depth == 0:
                     break

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 import re
 
 from netforge.errors import Place, SchemaError
 
 LONGEST_QUOTE = 60
+DEEPEST_NESTING = 100
 
 SPACE = re.compile(r"(?:\s++|#[^\n]*+)*+")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+")
@@ -44,7 +46,8 @@ class SourceText:
 
     @functools.cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+        lengths = (len(line) + 1 for line in self.text.split("\n"))
+        return list(itertools.accumulate(lengths, initial=0))[:-1]
 
     def place(self, offset: int) -> Place:
         """The place of the character at `offset`."""
@@ -71,4 +74,4 @@ def quote(text: str) -> str:
     """Text in quotes for messages, shortened where it is long, control characters made visible."""
     short = text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "..."
     visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in short)
-    return f'"{visible}"'
+    return f"'{visible}'" if '"' in visible else f'"{visible}"'
