@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import struct
@@ -79,7 +80,7 @@ def statuses(report: LoadReport) -> dict[str, str]:
     return {row.layer: row.status.value for row in report.rows}
 
 
-# --- round trips -------------------------------------------------------------------------------------------------------
+# --- round trips ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5", "deep/er/w.caffemodel"])
@@ -148,7 +149,7 @@ def test_gradients_are_written_on_request(tmp_path: Path, name: str) -> None:
     assert load_weights(net(seed=2), tmp_path / name).complete
 
 
-# --- other forms that are read -----------------------------------------------------------------------------------------
+# --- other forms that are read -------------------------------------------------------------------------------------
 
 A = np.arange(12, dtype=np.float32).reshape(3, 4)
 BIAS = np.array([5, 6, 7], np.float32)
@@ -249,7 +250,7 @@ def test_weights_that_take_the_shape_of_the_file(tmp_path: Path) -> None:
     assert_equal(first, second)
 
 
-# --- what is reported and refused ---------------------------------------------------------------------------------------
+# --- what is reported and refused ----------------------------------------------------------------------------------
 
 
 def test_the_report_of_fine_tuning(tmp_path: Path) -> None:
@@ -288,7 +289,7 @@ def test_a_wrong_shape_is_refused_and_nothing_is_copied(tmp_path: Path, blobs: l
 
 def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
     path = caffemodel(tmp_path / "w", ("aa", [A, BIAS]), ("zz", [A]))
-    with pytest.raises(SnapshotError, match='its first is "aa". Did you mean "a"'):
+    with pytest.raises(SnapshotError, match=r'its first is "aa"\. Did you mean "a"'):
         net().copy_from(path)
     with pytest.raises(SnapshotError, match="no layer in this file has weights"):
         net().copy_from(caffemodel(tmp_path / "w", ("a", [])))
@@ -312,7 +313,11 @@ def write_data_hdf5(path: Path) -> Path:
 
 
 def write_bytes(data: bytes) -> Any:
-    return lambda path: path.write_bytes(data) and path or path
+    def write(path: Path) -> Path:
+        path.write_bytes(data)
+        return path
+
+    return write
 
 
 def make_folder(path: Path) -> Path:
@@ -363,7 +368,7 @@ def test_weights_in_place_of_a_state(tmp_path: Path, name: str) -> None:
 
 def test_a_missing_file_is_answered_with_close_names(tmp_path: Path) -> None:
     net().save(tmp_path / "run_iter_100.caffemodel")
-    with pytest.raises(SnapshotError, match='Did you mean "run_iter_100.caffemodel"'):
+    with pytest.raises(SnapshotError, match=r'Did you mean "run_iter_100\.caffemodel"'):
         net().copy_from(tmp_path / "run_iter_10.caffemodel")
 
 
@@ -403,10 +408,8 @@ def test_flipped_bytes_never_end_in_another_error(tmp_path: Path, rng: np.random
             changed = data.copy()
             changed[rng.integers(0, min(len(data), 3000), 3)] = rng.integers(0, 256, 3)
             path.write_bytes(changed.tobytes())
-            try:
+            with contextlib.suppress(NetforgeError):
                 load_state(path) if "solverstate" in name else net().copy_from(path)
-            except NetforgeError:
-                pass
 
 
 @pytest.mark.parametrize("shape", [[3, 5], [2**40, 2**40], [-3, -4], [12, 0]])
@@ -451,7 +454,7 @@ def test_a_message_too_large_for_protobuf(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-# --- state -------------------------------------------------------------------------------------------------------------
+# --- state ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["s.solverstate", "s.solverstate.h5"])
@@ -506,7 +509,7 @@ def test_where_the_weights_of_a_state_are_looked_for(tmp_path: Path, monkeypatch
     assert find_weights(TrainingState(5, []), state) == state.parent / "s_iter_5.caffemodel"
 
 
-# --- crashes ------------------------------------------------------------------------------------------------------------
+# --- crashes -------------------------------------------------------------------------------------------------------
 
 KILLED = """
 import os, signal, sys

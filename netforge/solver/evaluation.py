@@ -26,16 +26,14 @@ def evaluate(
     """Run `batches` batches through a net and average each output, element by element, in double precision.
 
     number, iteration: copied into the result. with_loss: average the weighted loss too. interrupted: asked before each
-    batch; where it says True the net's data position is put back and None is returned.
+    batch; where it says True, None is returned.
     Raises SolverError where an output changes its shape from batch to batch.
     """
     start = time.perf_counter()
-    before = net.state()
     sums: dict[str, npt.NDArray[Any]] = {}
     loss = 0.0
     for _ in range(batches):
         if interrupted():
-            net.restore(before)
             return None
         net.forward_pass()
         _add(sums, net.output_values())

@@ -95,8 +95,8 @@ def steps_taken(settings: Any, iteration: int) -> int:
     """How often the rate of that iteration was lowered by the policies step and multistep; 0 for all others.
 
     Caffe counts multistep's steps up as it goes and keeps the count in the solver state (`current_step`), so that
-    stepvalues edited before a resume can leave the rate wrong for good. Here the count follows from the iteration alone;
-    it is written into the state for Caffe to read, and ignored when a state is read.
+    stepvalues edited before a resume can leave the rate wrong for good. Here the count follows from the iteration
+    alone; it is written into the state for Caffe to read, and ignored when a state is read.
     """
     match POLICIES.canonical(settings.lr_policy):
         case "step":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -90,8 +91,9 @@ class RunLog(Listener):
         self._write("snapshot", iteration=solver.iteration, weights=weights, state=state)
 
     def on_end(self, solver: Solver, reason: StopReason) -> None:
-        """Record why training ended, and close the file."""
-        self._write("end", iteration=solver.iteration, reason=reason.value)
+        """Record why training ended, with the error that is on its way if there is one, and close the file."""
+        error = sys.exc_info()[1]
+        self._write("end", iteration=solver.iteration, reason=reason.value, error=str(error) if error else None)
         self.close()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Files written by the original Caffe: weights, solver states, databases; and files written here, read as Caffe reads."""
+"""Files written by the original Caffe: weights, solver states, databases; and files written here, beside Caffe's."""
 
 from __future__ import annotations
 
@@ -31,8 +31,12 @@ TESTED: set[str] = set()
 def cases(*names: str) -> Any:
     """Parametrise over cases by name; those that are not supported yet are expected to fail."""
     TESTED.update(names)
-    marks = {name: pytest.mark.xfail(strict=True, raises=NetforgeError, reason=f"needs {NOT_YET[name]}") for name in NOT_YET}
-    return pytest.mark.parametrize("case", [pytest.param(n, marks=marks.get(n, ()), id=n) for n in names], indirect=True)
+    marks = {
+        name: pytest.mark.xfail(strict=True, raises=NetforgeError, reason=f"needs {NOT_YET[name]}") for name in NOT_YET
+    }
+    return pytest.mark.parametrize(
+        "case", [pytest.param(n, marks=marks.get(n, ()), id=n) for n in names], indirect=True
+    )
 
 
 class Case:
@@ -66,7 +70,7 @@ def assert_weights(net: Net, expected: Any, prefix: str, tolerance: tuple[float,
 @cases("caffemodel_basic", "caffemodel_v1")
 def test_caffemodel(case: Case) -> None:
     expected = case.arrays("expected")
-    inputs = {name: array for name, array in case.arrays("inputs").items()}
+    inputs = dict(case.arrays("inputs").items())
     for name in case.settings["files"]:
         net = Net(case.settings["net"], case.settings["phase"])
         assert net.copy_from(name).complete

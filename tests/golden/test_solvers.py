@@ -11,10 +11,24 @@ import pytest
 from netforge.solver import Solver, checkpoint
 from tests.golden.helpers import assert_close, feed, set_weights
 
-CASES = (
-    "adadelta adagrad adam nesterov rmsprop sgd_clip sgd_exp sgd_inv sgd_iter_size3 sgd_lr_decay_mult sgd_momentum_l2 "
-    "sgd_multistep sgd_plain_l1 sgd_poly sgd_sigmoid sgd_step"
-).split()
+CASES = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "nesterov",
+    "rmsprop",
+    "sgd_clip",
+    "sgd_exp",
+    "sgd_inv",
+    "sgd_iter_size3",
+    "sgd_lr_decay_mult",
+    "sgd_momentum_l2",
+    "sgd_multistep",
+    "sgd_plain_l1",
+    "sgd_poly",
+    "sgd_sigmoid",
+    "sgd_step",
+]
 
 
 def test_every_case_is_listed(golden: Path) -> None:

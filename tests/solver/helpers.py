@@ -15,14 +15,16 @@ layer { name: "input" type: "DummyData" top: "data" top: "target"
   dummy_data_param {
     shape { dim: 8 dim: 6 } shape { dim: 8 dim: 2 }
     data_filler { type: "gaussian" } data_filler { type: "uniform" min: -1 max: 1 } } }
-layer { name: "ip1" type: "InnerProduct" bottom: "data" top: "ip1" param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
+layer { name: "ip1" type: "InnerProduct" bottom: "data" top: "ip1"
+  param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
   inner_product_param { num_output: 12 weight_filler { type: "xavier" } } }
 layer { name: "relu" type: "ReLU" bottom: "ip1" top: "ip1" }
 layer { name: "drop" type: "Dropout" bottom: "ip1" top: "ip1" }
 layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
   inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "ip2" bottom: "target" top: "loss" }
-layer { name: "sq" type: "EuclideanLoss" bottom: "target" bottom: "ip2" top: "sq" loss_weight: 0 include { phase: TEST } }
+layer { name: "sq" type: "EuclideanLoss" bottom: "target" bottom: "ip2" top: "sq" loss_weight: 0
+  include { phase: TEST } }
 """
 
 SOLVER = """

@@ -149,27 +149,19 @@ def test_test_nets_use_the_weights_of_the_train_net() -> None:
             assert np.shares_memory(blob.data, other.data)
 
 
-# --- stopping -------------------------------------------------------------------------------------------------------
+# --- stopping ------------------------------------------------------------------------------------------------------
 
 
 class StopAt(Listener):
-    """Asks `solver` to stop at an iteration, `times` times, or when the test of that iteration starts."""
+    """Asks to stop after an iteration, `times` times."""
 
-    def __init__(self, iteration: int, times: int = 1, *, in_test: bool = False, save: bool = True) -> None:
-        self.iteration, self.times, self.in_test, self.save = iteration, times, in_test, save
+    def __init__(self, iteration: int, times: int = 1, *, save: bool = True) -> None:
+        self.iteration, self.times, self.save = iteration, times, save
 
-    def _ask(self, solver: Solver) -> None:
+    def on_iteration(self, solver: Solver) -> None:
         if solver.iteration == self.iteration:
             for _ in range(self.times):
                 solver.request_stop(save=self.save)
-
-    def on_iteration(self, solver: Solver) -> None:
-        if not self.in_test:
-            self._ask(solver)
-
-    def on_test_start(self, solver: Solver, net: int) -> None:
-        if self.in_test:
-            self._ask(solver)
 
 
 def test_a_stop_takes_a_snapshot_and_can_be_gone_on_from() -> None:
@@ -212,16 +204,29 @@ def test_two_stops_end_between_two_passes(monkeypatch: pytest.MonkeyPatch) -> No
     assert weights(solver) == before
 
 
-def test_a_stop_during_a_test_gives_up_the_test_and_loses_nothing() -> None:
+def test_a_stop_during_a_test_gives_up_the_test_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the test of iteration 7, in the second test net's second batch: both nets draw those batches again."""
+    twice = SOLVER.replace("test_iter: 3", "test_iter: 3 test_iter: 3")
     heard = Recorder()
-    solver = solver_with(listeners=[StopAt(7, in_test=True), heard])
+    solver = solver_with(solver=twice, listeners=[heard])
+    net = solver.test_nets[1]
+    run, passes = net.forward_pass, []
+
+    def forward_pass() -> None:
+        run()
+        passes.append(solver.iteration)
+        if passes.count(7) == 2:
+            solver.request_stop()
+
+    monkeypatch.setattr(net, "forward_pass", forward_pass)
     assert solver.solve() is StopReason.STOPPED
-    assert ("test", 7) not in heard.events
+    assert passes == [0, 0, 0, 7, 7]
+    assert heard.events[-3:] == [("test", 7), ("snapshot", 7), ("end", 7, StopReason.STOPPED)]
     resumed, whole = Recorder(), Recorder()
-    solver_with(restore="out/run_iter_7.solverstate", listeners=[resumed]).solve()
-    solver_with(listeners=[whole]).solve()
-    assert resumed.tests[0].iteration == 7
-    assert [t.as_dict() for t in resumed.tests] == [t.as_dict() for t in whole.tests[1:]]
+    solver_with(solver=twice, restore="out/run_iter_7.solverstate", listeners=[resumed]).solve()
+    solver_with(solver=twice, listeners=[whole]).solve()
+    assert [t.as_dict() for t in resumed.tests] == [t.as_dict() for t in whole.tests[2:]]
+    assert len(resumed.tests) == 4
 
 
 def test_a_snapshot_on_request() -> None:
@@ -236,7 +241,7 @@ def test_a_snapshot_on_request() -> None:
     assert [e for e in heard.events if e[0] == "snapshot"] == [("snapshot", 3)]
 
 
-# --- NaN and infinity -------------------------------------------------------------------------------------------------
+# --- NaN and infinity ----------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_explodes_stops_training_and_names_layer_and_blob() -> None:
@@ -280,7 +285,7 @@ def test_weights_that_are_not_finite_are_not_written() -> None:
     assert Path("out/run_iter_0.caffemodel").read_bytes() == kept
 
 
-# --- settings ---------------------------------------------------------------------------------------------------------
+# --- settings ------------------------------------------------------------------------------------------------------
 
 
 def test_a_seed_of_minus_one_is_drawn_and_kept() -> None:
