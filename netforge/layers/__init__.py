@@ -1,6 +1,6 @@
 """All built-in layers; importing this package registers them."""
 
-from netforge.layers import (
+from netforge.layers import (  # noqa: F401 - imported for the layers that they register
     accuracy,
     contrastive,
     data,

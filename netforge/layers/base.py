@@ -21,6 +21,9 @@ from netforge.registry import Registry
 from netforge.schema import LayerDefinition, declare_settings
 
 
+ErrorClass = type[NetforgeError]
+
+
 @dataclass(frozen=True)
 class Slots:
     """What a layer takes or gives: one text per blob, "name shape, meaning".
@@ -97,7 +100,7 @@ class Layer:
     paired: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
-    blocked_bottoms: ClassVar[tuple[int, ...]] = ()
+    blocked_bottoms: tuple[int, ...] = ()
     per_item: ClassVar[bool] = True
     is_view: ClassVar[bool] = False
     backward_reads_top: ClassVar[bool] = False
@@ -197,7 +200,7 @@ class Layer:
         *,
         mend: str | None = None,
         setting: str | None = None,
-        error: type[NetforgeError] | None = None,
+        error: ErrorClass | None = None,
     ) -> NetforgeError:
         """An error that names this layer and its place in the file: `raise self.fail(...)`.
 
@@ -226,6 +229,7 @@ def register_layer(name: str, *, settings: str | type | None = None, aliases: tu
         cls.type = name
         cls.aliases = aliases
         cls.settings_field = declare_settings(name, settings) if isinstance(settings, type) else settings
-        return LAYERS.add(name, cls, aliases=aliases)
+        LAYERS.add(name, cls, aliases=aliases)
+        return cls
 
     return decorate

@@ -16,9 +16,9 @@ from netforge.layers.base import Layer, register_layer, slots
 class ContrastiveLoss(Layer):
     """Pulls embeddings of one class together and pushes others a margin apart (Hadsell et al., CVPR 2006, equation 4).
 
-    With d = ||a - b|| a similar pair costs d^2, a dissimilar one max(margin - d, 0)^2; legacy_version: max(margin - d^2,
-    0). distance_calculation MANHATTAN: sum of |a - b| in the place of d^2, in the legacy form. The loss is the sum of
-    costs over 2 N. matching_distance_scale multiplies the distance of similar pairs.
+    With d = ||a - b|| a similar pair costs d^2, a dissimilar one max(margin - d, 0)^2, or with legacy_version
+    max(margin - d^2, 0). distance_calculation MANHATTAN: sum of |a - b| in the place of d^2, in the legacy form. The
+    loss is the sum of costs over 2 N. matching_distance_scale multiplies the distance (d^2) of similar pairs.
 
     labels: (N,) or (N, 1): not 0 for similar pairs; (N, 2) or (N, 3): class numbers, similar where all are equal.
     The second top needs output_matches: 1 where "nearer than the margin" agrees with the labels, else 0.

@@ -1,4 +1,4 @@
-"""From embeddings to classes: a running centroid of each class, distances to it, and the accuracy of the nearest one."""
+"""From embeddings to classes: a running centroid of each class, distances to it, accuracy of the nearest one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class CentroidLayer(Layer):
     the horizon, [2] enc_counts (L,), items seen. L starts at 2 and grows with the largest label; rows are kept.
 
     The n-th item x of a class moves its centroid by (x - centroid) / min(n, horizon): the first item is copied, then
-    follows the exact mean, and beyond `horizon` items an exponential average over about the newest ones. The horizon is
-    decode_param.recent_items, or N * cache_size where that is 0, as MyCaffe has it. While the weights of the net move, a
-    short horizon keeps the centroids near to where the net now puts their class; 200 is a good value.
+    follows the exact mean, and beyond `horizon` items an exponential average over about the newest ones. The horizon
+    is decode_param.recent_items, or N * cache_size where that is 0, as MyCaffe has it. While the weights of the net
+    move, a short horizon keeps the centroids near to where the net now puts their class.
     """
 
     differentiable = False
@@ -109,10 +109,10 @@ MOST_CLASSES = 1 << 20
 class Decode(CentroidLayer):
     """Squared distances of an embedding to every class; the smallest names the predicted class. No gradient.
 
-    target CENTROID: to the class's running centroid, which follows the embeddings in TRAIN (see `CentroidLayer`) unless
-    enable_centroid_update is false. PREGEN: to fixed targets, drawn in the first TRAIN pass so that each pair is
-    further apart than 2 pregen_alpha (squared). KNN: the mean of the k smallest distances to the stored embeddings of the
-    class (weight [3], (L, horizon, D)), zeros until every class has k of them.
+    target CENTROID: to the class's running centroid, which follows the embeddings in TRAIN (see `CentroidLayer`)
+    unless enable_centroid_update is false. PREGEN: to fixed targets, drawn in the first TRAIN pass so that each pair
+    is further apart than 2 pregen_alpha (squared). KNN: the mean of the k smallest distances to the stored embeddings
+    of the class (weight [3], (L, horizon, D)), zeros until every class has k of them.
 
     Labels (only column 0 counts) are needed in TRAIN, and not used elsewhere. Classes in ignore_label are never the
     nearest. The second top gives the centroids after centroid_output_iteration TRAIN passes, once all classes have
@@ -253,7 +253,7 @@ def plain_accuracy(layer: Layer) -> None:
 
 @register_layer("AccuracyDecode", settings="accuracy_param")
 class AccuracyDecode(Layer):
-    """The share of items whose smallest distance is that to their own class; at ties the lowest class wins. No gradient.
+    """The share of items whose smallest distance is that to their own class; the lowest class wins ties. No gradient.
 
     Items with a label in ignore_label or ignore_labels do not count. Distances of FLT_MAX, and NaN, never win.
     """

@@ -25,7 +25,7 @@ def _one_or_each(layer: Layer, what: str, given: Sequence[Any], tops: int, setti
 
 @register_layer("Input", settings="input_param")
 class Input(Layer):
-    """Blobs that the caller fills. `shape` once for all tops, once for each, or not at all: then the caller reshapes."""
+    """Blobs that the caller fills. `shape`: once for all tops, once for each, or left to the caller."""
 
     bottoms = slots()
     tops = slots("x", more="more inputs")

@@ -42,8 +42,8 @@ class InnerProduct(Layer):
         shape = bottom[0].shape
         if len(shape) < self.axis or math.prod(shape[self.axis :]) != self.inputs:
             raise self.fail(
-                f'bottom "{bottom[0].name}" has shape {shape}; from axis {self.axis} on it must hold {self.inputs} elements, '
-                "as when the net was built"
+                f'bottom "{bottom[0].name}" has shape {shape}; from axis {self.axis} on it must hold '
+                f"{self.inputs} elements, as when the net was built"
             )
         top[0].reshape((*shape[: self.axis], self.settings.num_output))
 
@@ -80,8 +80,8 @@ class InnerProduct(Layer):
 class Embed(Layer):
     """A row of a learned table for each index: y[i] = W[x[i]] + b.
 
-    bottom: indices, any shape. top: bottom.shape + (num_output,). Weights: W (input_dim, num_output), bias (num_output,).
-    Indices get no gradient.
+    bottom: indices, any shape. top: bottom.shape + (num_output,). Weights: W (input_dim, num_output), bias
+    (num_output,). Indices get no gradient.
     """
 
     bottoms = slots("indices any shape, whole numbers below input_dim")
@@ -151,7 +151,7 @@ class AlongAxes(Layer):
         rest = bottom[0].shape[self.axis :]
         if s.num_axes < -1 or s.num_axes > len(rest):
             raise self.fail(
-                f'num_axes {s.num_axes} is too many from axis {self.axis} of bottom "{bottom[0].name}" {bottom[0].shape}',
+                f'num_axes {s.num_axes} is too many from axis {self.axis} of "{bottom[0].name}" {bottom[0].shape}',
                 setting=f"{self.field}.num_axes",
                 mend=f"use at most {len(rest)}, or -1 for all",
             )

@@ -68,7 +68,7 @@ class RowLoss(Layer):
 
 @register_layer("HingeLoss", settings="hinge_loss_param")
 class HingeLoss(RowLoss):
-    """One against all with margin 1: sum over classes of max(0, 1 -/+ score) (norm L1), or of its square (L2), over N."""
+    """One against all with margin 1: sum of max(0, 1 -/+ score) over classes (norm L1), or its square (L2), over N."""
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for the margins."""
@@ -115,7 +115,8 @@ class MultinomialLogisticLoss(RowLoss):
 class SigmoidCrossEntropyLoss(Layer):
     """Cross entropy of sigmoid(scores) against targets in [0, 1], summed and divided as loss_param says.
 
-    The default divisor is the number of items (BATCH_SIZE). Elements whose target is loss_param.ignore_label do not count.
+    The default divisor is the number of items (BATCH_SIZE). Elements whose target is loss_param.ignore_label do not
+    count.
     """
 
     bottoms = slots("scores any shape", "targets with as many elements, in [0, 1]")

@@ -16,10 +16,10 @@ from netforge.layers.pooling import check_image
 class BatchNorm(Layer):
     """y = (x - mean) / sqrt(variance + eps) per channel (Ioffe and Szegedy 2015), without scale and shift.
 
-    In TRAIN the statistics are the batch's, and weights [0] (sum of means), [1] (sum of unbiased variances), [2] (sum of
-    weights) take them in, after a multiplication by moving_average_fraction. Elsewhere, or with use_global_stats, the
-    statistics are [0] / [2] and [1] / [2]. No solver touches these weights. Follow it with a Scale layer (bias_term:
-    true) for a learned scale and shift.
+    In TRAIN the statistics are the batch's, and weights [0] (sum of means), [1] (sum of unbiased variances) and [2]
+    (sum of weights) take them in, after a multiplication by moving_average_fraction. Elsewhere, or with
+    use_global_stats, the statistics are [0] / [2] and [1] / [2]. No solver touches these weights. Follow it with a
+    Scale layer (bias_term: true) for a learned scale and shift.
     """
 
     bottoms = slots("x (N, C, ...)")
@@ -47,7 +47,7 @@ class BatchNorm(Layer):
         for i, spec in enumerate(self.definition.message.param):
             if spec.HasField("lr_mult") and spec.lr_mult != 0:
                 raise self.fail(
-                    f"param {i} has lr_mult {spec.lr_mult:g}, but the weights are statistics, which no solver may change",
+                    f"param {i} has lr_mult {spec.lr_mult:g}, but these weights are statistics that no solver changes",
                     setting=f"param[{i}].lr_mult",
                     mend="use lr_mult: 0, or leave param out",
                 )
@@ -208,8 +208,8 @@ class LRN(Layer):
         x, y, dy, dx = bottom[0].data, top[0].data, top[0].diff, bottom[0].diff
         scale, work = self.scale.data, self.work.data
         if not self.within:
-            views = (array.reshape(self.view) for array in (x, scale, y, dy, dx))
-            self.ops.lrn_backward(*views, s.local_size, s.alpha, s.beta)
+            x, scale, y, dy, dx = (array.reshape(self.view) for array in (x, scale, y, dy, dx))
+            self.ops.lrn_backward(x, scale, y, dy, dx, s.local_size, s.alpha, s.beta)
             return
         self.ops.pool_average_backward(dy * y / scale, work, self.geometry)
         work *= x

@@ -128,7 +128,7 @@ class Recurrent(Layer):
 class LSTM(Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates; Donahue et al. 2015).
 
-    c = cont * f * c + i * g, h = o * tanh(c), with gates i, f, o = sigmoid and g = tanh of W_xc x + b_c + W_hc (cont * h).
+    c = cont * f * c + i * g, h = o * tanh(c), with i, f, o = sigmoid and g = tanh of W_xc x + b_c + W_hc (cont * h).
     Weights: W_xc (4H, inputs), b_c (4H,), W_xc_static (4H, ...) with a static input, W_hc (4H, H); rows in the order
     i, f, o, g. States exposed by expose_hidden: h, then c.
     """
@@ -192,7 +192,7 @@ class LSTM(Recurrent):
 
     def _end_diffs(self, top: list[Blob], like: Any) -> tuple[Any, Any]:
         if self.exposed:
-            return tuple(blob.diff.reshape(-1, self.hidden) for blob in top[1:3])  # type: ignore[return-value]
+            return top[1].diff.reshape(-1, self.hidden), top[2].diff.reshape(-1, self.hidden)
         return self.xp.zeros_like(like), self.xp.zeros_like(like)
 
 

@@ -25,7 +25,7 @@ def _axis_or_dim(layer: Layer, blob: Blob, field: str, old: str) -> int:
             raise layer.fail(
                 f"axis {s.axis} and {old} {getattr(s, old)} differ", setting=f"{field}.{old}", mend=f"remove {old}"
             )
-        axis = getattr(s, old)
+        axis = int(getattr(s, old))
     return axis
 
 
@@ -52,7 +52,8 @@ class Concat(Layer):
                 a != b for i, (a, b) in enumerate(zip(blob.shape, shape, strict=True)) if i != axis
             ):
                 raise self.fail(
-                    f'bottoms differ off axis {axis}: "{bottom[0].name}" has {bottom[0].shape}, "{blob.name}" has {blob.shape}'
+                    f'bottoms differ off axis {axis}: "{bottom[0].name}" has {bottom[0].shape}, '
+                    f'"{blob.name}" has {blob.shape}'
                 )
             self.windows.append(_window(axis, start, start + blob.shape[axis]))
             start += blob.shape[axis]
@@ -202,7 +203,8 @@ class Reshape(Reordered):
             full[full.index(-1)] = bottom[0].count // known
         if math.prod(full) != bottom[0].count:
             raise self.fail(
-                f'shape {tuple(full)} has {math.prod(full)} elements, bottom "{bottom[0].name}" {shape} has {bottom[0].count}',
+                f"shape {tuple(full)} has {math.prod(full)} elements, "
+                f'bottom "{bottom[0].name}" {shape} has {bottom[0].count}',
                 setting="reshape_param.shape",
             )
         top[0].reshape(tuple(full))
@@ -346,7 +348,8 @@ class Filter(Layer):
     per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """A top for each bottom but the selector."""
+        """A top for each bottom but the selector, which gets no gradient."""
+        self.blocked_bottoms = (len(bottom) - 1,)
         if len(top) != len(bottom) - 1:
             raise self.fail(f"{len(bottom)} bottoms need {len(bottom) - 1} tops, there are {len(top)}")
 
@@ -373,8 +376,7 @@ class Filter(Layer):
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy gradients back to the selected items, zeros elsewhere."""
-        for i, blob in enumerate(bottom):
-            if propagate_down[i]:
-                blob.diff[...] = 0
-                if i < len(top):
-                    blob.diff[self.chosen] = top[i].diff
+        for source, target, wanted in zip(bottom, top, propagate_down, strict=False):
+            if wanted:
+                source.diff[...] = 0
+                source.diff[self.chosen] = target.diff

@@ -41,7 +41,8 @@ class LossDivisor:
     """What the sum of losses over labels is divided by, as loss_param says.
 
     VALID: the labels that count. FULL: all labels. BATCH_SIZE: the items before the class axis. NONE: 1. Never below 1;
-    then divided by loss_scale. `ignore` is the label that does not count, or None. `value` is a blob of one element, written by `write`.
+    then divided by loss_scale. `ignore` is the label that does not count, or None. `value` is a blob of one element,
+    written by `write`.
     """
 
     def __init__(self, layer: Layer, default: str = "VALID") -> None:
@@ -76,7 +77,7 @@ class LabelLoss(Layer):
     """
 
     is_loss = True
-    blocked_bottoms = (1,)
+    blocked_bottoms: tuple[int, ...] = (1,)
     per_item = False
     axis_setting = "softmax_param"
 
@@ -148,8 +149,8 @@ class SoftmaxWithLoss(LabelLoss):
 class InfogainLoss(LabelLoss):
     """Cross entropy weighted by a matrix: -sum over classes k of H[label, k] * log p[k], p = softmax(scores).
 
-    H (C, C) is bottom 2, or the BlobProto file `source`; the identity gives SoftmaxWithLoss. Probabilities are raised to
-    at least 1e-20 before the logarithm.
+    H (C, C) is bottom 2, or the BlobProto file `source`; the identity gives SoftmaxWithLoss. Probabilities are raised
+    to at least 1e-20 before the logarithm.
     """
 
     bottoms = slots("scores (N, C, ...)", "labels (N, ...), whole numbers below C", optional=("H with C * C elements",))

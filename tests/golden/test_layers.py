@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.golden.helpers import assert_close, set_weights
 
 from netforge.device import get_device
 from netforge.device.random import RandomStream
@@ -16,6 +15,7 @@ from netforge.errors import NetforgeError
 from netforge.filler import make_fill
 from netforge.net import Net
 from netforge.schema import parse_net
+from tests.golden.helpers import assert_close, set_weights
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "open"
 
@@ -97,7 +97,9 @@ def test_refusal(case: dict[str, Any]) -> None:
 
 
 def filled(prototxt_filler: str, shape: tuple[int, ...]) -> np.ndarray:
-    text = f'layer {{ name: "d" type: "DummyData" top: "d" dummy_data_param {{ data_filler {{ {prototxt_filler} }} }} }}'
+    text = (
+        f'layer {{ name: "d" type: "DummyData" top: "d" dummy_data_param {{ data_filler {{ {prototxt_filler} }} }} }}'
+    )
     parameter = parse_net(text).layers[0].settings("dummy_data_param").data_filler[0]
     flat = np.zeros(int(np.prod(shape)), np.float32)
     fill = make_fill(parameter, shape, RandomStream(1, "filler"), get_device("cpu"))
@@ -147,8 +149,8 @@ def test_filled_layer(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", load("fillers.json").get("dropout_train", []), ids=lambda case: str(case["ratio"]))
 def test_dropout_in_training(case: dict[str, Any]) -> None:
     text = (
-        f'force_backward: true layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: {case["n"]} }} }} }}'
-        'layer { name: "y" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: %g } }' % case["ratio"]
+        f'force_backward: true input: "x" input_shape {{ dim: {case["n"]} }}'
+        f'layer {{ name: "y" type: "Dropout" bottom: "x" top: "y" dropout_param {{ dropout_ratio: {case["ratio"]} }} }}'
     )
     net = Net(parse_net(text), "TRAIN", seed=5)
     ones = np.ones(case["n"], np.float32)

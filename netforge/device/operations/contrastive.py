@@ -79,7 +79,7 @@ class ContrastiveOps:
         matches: Array | None,
         rule: ContrastiveRule,
     ) -> None:
-        """difference (N, D) = a - b; distance (N,) = sum of its squares or absolute values; loss[0] = sum of costs / 2N.
+        """difference (N, D) = a - b; distance (N,) = sum of squares or absolute values; loss[0] = sum of costs / 2N.
 
         The distance of similar pairs is multiplied by rule.similar_scale where active[0] is not 0. A similar pair costs
         its distance, a dissimilar one max(margin - d, 0)^2 with d = sqrt(distance), or max(margin - distance, 0).

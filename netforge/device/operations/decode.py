@@ -34,13 +34,14 @@ class DecodeOps:
     ) -> None:
         """Take the items of a batch, in order, into the running estimate of their classes' centroids.
 
-        The item that follows n others of its class moves the centroid by (x - centroid) / min(n + 1, horizon): the exact
-        mean of the first `horizon` items, and from there an exponential average over about the newest `horizon` ones.
-        counts grow by one for each item; status becomes 1 at the first item beyond `horizon`, except for ignored classes.
+        The item that follows n others of its class moves the centroid by (x - centroid) / min(n + 1, horizon): the
+        exact mean of the first `horizon` items, then an exponential average over about the newest `horizon` ones.
+        counts grow by one for each item; status becomes 1 at the first item beyond `horizon`, but not for ignored
+        classes.
 
-        The steps of one batch are folded into one weighted sum per class: with m items still in the mean and e after
-        it, centroid * n / (n + m) * q^e + sum of x_i * w_i, where q = 1 - 1 / horizon, w_i = q^e / (n + m) for the first m
-        items and q^(e - 1 - t) / horizon for the t-th of the others.
+        The steps of one batch are folded into one weighted sum per class. With m items still in the mean and e after
+        it: centroid * n / (n + m) * q^e + sum of x_i * w_i, where q = 1 - 1 / horizon, w_i = q^e / (n + m) for the
+        first m items, and q^(e - 1 - t) / horizon for the t-th of the others.
         """
         index = labels[:, 0].astype(np.intp)
         member = index[None, :] == np.arange(len(centroids))[:, None]
@@ -85,7 +86,7 @@ class DecodeOps:
         nearest = np.where(np.isfinite(usable.min(axis=1)), usable.argmin(axis=1), -1)
         truth = labels[:, 0]
         counts = ~np.isin(truth, ignore)
-        accuracy[0] = np.count_nonzero((nearest == truth) & counts) / max(1, np.count_nonzero(counts))
+        accuracy[0] = ((nearest == truth) & counts).sum() / max(1, int(counts.sum()))
 
     def cache_encodings(self, x: Array, labels: Array, cache: Array, counts: Array) -> None:
         """Write each item into slot (class, n mod M) of cache (L, M, D), n = items of its class before it; counts grow.

@@ -154,7 +154,8 @@ class NeuronOps:
         """One step of an LSTM (Hochreiter and Schmidhuber 1997, with forget gates).
 
         gates (N, 4H): before their nonlinearities, in the order input, forget, output, candidate; overwritten with the
-        values after them. cont (N,): 0 where a sequence starts. c = cont * f * c_before + i * g; h = o * tanh(c); (N, H).
+        values after them. cont (N,): 0 where a sequence starts.
+        c = cont * f * c_before + i * g, h = o * tanh(c), (N, H).
         """
         hidden = c.shape[-1]
         with_sigmoid = gates[:, : 3 * hidden]
@@ -176,7 +177,7 @@ class NeuronOps:
         dc_before: Array,
         dgates: Array,
     ) -> None:
-        """Gradients of `lstm_unit_forward`: overwrites dc_before (N, H) and dgates (N, 4H, before the nonlinearities)."""
+        """Gradients of `lstm_unit_forward`: overwrites dc_before (N, H) and dgates (N, 4H), before nonlinearities."""
         hidden = c.shape[-1]
         i, f, o, g = (gates[:, k * hidden : (k + 1) * hidden] for k in range(4))
         di, df, do, dg = (dgates[:, k * hidden : (k + 1) * hidden] for k in range(4))

@@ -29,7 +29,7 @@ class ShapeOps:
         return np.flatnonzero(selector)
 
     def maximum_forward(self, inputs: list[Array], y: Array, winner: Array) -> None:
-        """y = elementwise maximum of the inputs; winner (int32) = index of the input it came from, the later at a tie."""
+        """y = elementwise maximum; winner (int32) = index of the input it came from, the later one at a tie."""
         np.copyto(y, inputs[0])
         winner[...] = 0
         for i, x in enumerate(inputs[1:], start=1):

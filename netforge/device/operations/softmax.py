@@ -113,7 +113,7 @@ class SoftmaxOps:
         nan = np.isnan(x).any(axis=1)
         rivals = np.count_nonzero(x >= chosen[:, None], axis=1) - 1
         right = (rivals < top_k) & counts & ~nan
-        accuracy[0] = np.count_nonzero(right) / max(1, np.count_nonzero(counts))
+        accuracy[0] = right.sum() / max(1, int(counts.sum()))
         if per_class is not None:
             classes = x.shape[1]
             all_items = np.bincount(labels[counts].astype(np.intp), minlength=classes)
