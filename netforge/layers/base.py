@@ -20,7 +20,6 @@ from netforge.filler import make_fill
 from netforge.registry import Registry
 from netforge.schema import LayerDefinition, declare_settings
 
-
 ErrorClass = type[NetforgeError]
 
 
@@ -78,7 +77,7 @@ class Layer:
 
     A net calls `setup` once, `reshape` whenever shapes may have changed, then `forward` and `backward`. `setup` and
     `reshape` see shapes only: they must not touch `data` or `diff`. `forward` writes every top's data. `backward` reads
-    top diffs, overwrites the diff of each bottom i for which `propagate_down[i]` holds, and adds to the diffs of weights.
+    top diffs, overwrites the diff of each bottom i for which `propagate_down[i]` holds, and adds to diffs of weights.
 
     Class attributes that describe the layer to nets, help pages and checks:
     bottoms, tops: `Slots`. settings_field: the field of LayerParameter that holds its settings.
