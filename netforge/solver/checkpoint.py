@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge import snapshot
+from netforge.blob import Blob
 from netforge.errors import SnapshotError
 from netforge.net import Net
 from netforge.schema import messages
@@ -41,9 +42,10 @@ def restore(solver: Solver, state: TrainingState, path: Path) -> LoadReport:
 
     Raises SnapshotError where the state belongs to another net or rule.
     """
-    check_histories(solver, state.history, path)
+    arranged = arrange_histories(solver, state.history, path)
     report = solver.net.copy_from(snapshot.find_weights(state, path))
-    restore_histories(solver, state.history)
+    for flat, where, array in arranged:
+        flat[where] = solver.device.from_host(np.asarray(array, solver.net.dtype).ravel())
     for net in solver.test_nets:
         net.share_weights(solver.net)
     restore_nets(solver, state)
@@ -67,40 +69,60 @@ def capture(solver: Solver, learned_net: str) -> TrainingState:
 
 
 def histories(solver: Solver) -> list[npt.NDArray[Any]]:
-    """The update rule's arrays in Caffe's order: the first of each learnable weight in file order, then the second."""
+    """The update rule's arrays in Caffe's order: the first of each weight in file order, then the second.
+
+    Caffe keeps them for statistics (BatchNorm's) as well, where they stay zero; so do we, that it can read our states.
+    """
+    to_host = solver.device.to_host
+    places = _history_places(solver.net)
     return [
-        solver.device.to_host(flat[entry.offset : entry.offset + entry.size]).reshape(entry.blob.shape).copy()
+        np.zeros(blob.shape, solver.net.dtype) if where is None else to_host(flat[where]).reshape(blob.shape).copy()
         for flat in solver.buffers.histories
-        for entry in solver.net.learnable
+        for blob, where in places
     ]
 
 
-def check_histories(solver: Solver, history: list[npt.NDArray[Any]], path: Path) -> None:
-    """Raise SnapshotError where the update rule's arrays belong to another net or another rule."""
-    learnable = solver.net.learnable
-    each = len(solver.buffers.histories)
-    if len(history) != len(learnable) * each:
+def _history_places(net: Net) -> list[tuple[Blob, slice | None]]:
+    """The weights that have histories in a state, shared ones once, each with its place in the flat arrays.
+
+    The place is None for statistics. Weights that take the shape of the data (Decode's) have no histories.
+    """
+    flat = {id(entry.blob): slice(entry.offset, entry.offset + entry.size) for entry in net.learnable}
+    owners = {id(blob.data_storage): blob for layer in reversed(net.layers) for blob in reversed(layer.weights)}
+    blobs = [blob for layer in net.layers for blob in layer.weights]
+    return [(b, flat.get(id(b))) for b in blobs if owners[id(b.data_storage)] is b and not b.resizable]
+
+
+def arrange_histories(
+    solver: Solver, history: list[npt.NDArray[Any]], path: Path
+) -> list[tuple[Any, slice, npt.NDArray[Any]]]:
+    """Say which array goes where: (flat array, part, values); MyCaffe's states leave statistics out.
+
+    Raises SnapshotError where the arrays belong to another net or another rule.
+    """
+    flats = solver.buffers.histories
+    every = _history_places(solver.net)
+    learning = [(blob, where) for blob, where in every if where is not None]
+    places = every if len(history) == len(every) * len(flats) else learning
+    if len(history) != len(places) * len(flats):
         raise SnapshotError(
-            f"{len(history)} history arrays, expected {len(learnable) * each} "
-            f'({len(learnable)} weights, {each} for each with type "{solver.settings.type}")',
+            f"{len(history)} history arrays, expected {len(every) * len(flats)} "
+            f'({len(every)} weights, {len(flats)} for each with type "{solver.settings.type}")',
             where=str(path),
             mend="resume with the net and the solver type that wrote this state",
         )
-    for entry, array in zip(learnable * each, history, strict=True):
-        if array.size != entry.size:
+    arranged = []
+    targets = [(flat, blob, where) for flat in flats for blob, where in places]
+    for (flat, blob, where), array in zip(targets, history, strict=True):
+        if array.size != blob.count:
             raise SnapshotError(
-                f'history of weight "{entry.label}" has shape {array.shape}, the weight has {entry.blob.shape}',
+                f'history of weight "{blob.name}" has shape {array.shape}, the weight has {blob.shape}',
                 where=str(path),
                 mend="resume with the net that wrote this state",
             )
-
-
-def restore_histories(solver: Solver, history: list[npt.NDArray[Any]]) -> None:
-    """Take the update rule's arrays back, in the order of `histories`."""
-    places = [(flat, entry) for flat in solver.buffers.histories for entry in solver.net.learnable]
-    for (flat, entry), array in zip(places, history, strict=True):
-        values = np.asarray(array, solver.net.dtype).ravel()
-        flat[entry.offset : entry.offset + entry.size] = solver.device.from_host(values)
+        if where is not None:
+            arranged.append((flat, where, array))
+    return arranged
 
 
 def restore_nets(solver: Solver, state: TrainingState) -> None:

@@ -73,10 +73,14 @@ class Solver:
         self._meter = Meter()
         state = snapshot.load_state(restore) if restore is not None else None
         self._build_nets(settings.choose_seed(self.settings) if state is None or state.seed is None else state.seed)
-        if state is not None and restore is not None:
-            self._restore(state, Path(restore))
-        else:
-            self._load_weights([weights] if isinstance(weights, str | Path) else list(weights))
+        try:
+            if state is not None and restore is not None:
+                self._restore(state, Path(restore))
+            else:
+                self._load_weights([weights] if isinstance(weights, str | Path) else list(weights))
+        except BaseException:
+            self.close()
+            raise
 
     def __repr__(self) -> str:
         return f"Solver({self.definition.source!r}, {self.settings.type}, iteration={self.iteration})"

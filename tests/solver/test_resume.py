@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netforge.errors import SnapshotError
-from netforge.snapshot import load_state
+from netforge.snapshot import load_state, save_state
 from netforge.solver import Listener, Solver, checkpoint
 from tests.solver.helpers import NET, SOLVER, Recorder, weights, write_solver
 
@@ -200,6 +200,40 @@ def test_a_state_of_another_net_or_rule_is_refused(change: dict[str, Any], words
     with pytest.raises(SnapshotError) as caught:
         Solver(path, restore="out/run_iter_0.solverstate", **change)
     assert words in str(caught.value)
+
+
+NORMALIZED = NET.replace(
+    'layer { name: "relu"',
+    """layer { name: "bn" type: "BatchNorm" bottom: "ip1" top: "ip1" }
+layer { name: "relu\"""",
+)
+
+
+def test_states_hold_zeros_for_statistics_as_caffes_do() -> None:
+    path = write_solver(Path("here"), SOLVER, NORMALIZED)
+    whole = Solver(path)
+    whole.step(8)
+    first = Solver(path)
+    first.step(3)
+    first.snapshot()
+    arrays = load_state("out/run_iter_3.solverstate").history
+    assert [array.shape for array in arrays] == [(12, 6), (12,), (12,), (12,), (1,), (2, 12), (2,)]
+    assert all((array == 0).all() == (2 <= index < 5) for index, array in enumerate(arrays))
+    second = Solver(path, restore="out/run_iter_3.solverstate")
+    second.step(5)
+    assert weights(second) == weights(whole)
+
+
+def test_states_without_arrays_for_statistics_are_read() -> None:
+    """As MyCaffe writes them."""
+    path = write_solver(Path("here"), SOLVER, NORMALIZED)
+    first = Solver(path)
+    first.step(3)
+    first.snapshot()
+    state = load_state("out/run_iter_3.solverstate")
+    del state.history[2:5]
+    save_state(state, "out/run_iter_3.solverstate")
+    assert history(Solver(path, restore="out/run_iter_3.solverstate")) == history(first)
 
 
 def test_a_refused_state_changes_nothing() -> None:
