@@ -47,10 +47,11 @@ class _Environment:
     @classmethod
     def of(cls, path: Path) -> _Environment:
         """The environment of this process (a forked child opens its own) for a path."""
-        key = (os.getpid(), path.resolve())
-        found = cls.shared.get(key)
+        place = path.resolve()
+        place = place.parent if place.name == DATA_FILE else place
+        found = cls.shared.get((os.getpid(), place))
         if found is None:
-            found = cls.shared[key] = cls(path.resolve())
+            found = cls.shared[os.getpid(), place] = cls(place)
         return found
 
     @contextmanager
@@ -67,7 +68,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except lmdb.Error as error:
-        raise DataError(f"the LMDB cannot be read: {error}", where=str(path), mend="make the database again") from error
+        found = f"the LMDB cannot be read: {str(error).rstrip('.')}"
+        raise DataError(found, where=str(path), mend="make the database again") from error
 
 
 class LmdbSource(Source):

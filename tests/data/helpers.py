@@ -64,6 +64,7 @@ def write_lmdb(folder: Path, records: dict[bytes, bytes]) -> Path:
     """An LMDB with these records."""
     import lmdb
 
+    folder.mkdir(parents=True, exist_ok=True)
     with lmdb.open(str(folder), map_size=1 << 20) as environment, environment.begin(write=True) as transaction:
         for key, value in records.items():
             transaction.put(key, value)
