@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netforge.cli.examples import example
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
-from netforge.cli.screen import console, on_terminal, print_columns, table
+from netforge.cli.screen import console, on_terminal, print_columns, styled, table
 
 if TYPE_CHECKING:
     from netforge.layers.base import Layer, Slots
-    from netforge.schema import SettingHelp
 
+BLOCK_NAMES = {"FillerParameter": "filler", "BlobShape": "shape"}
 SETTING_COLUMNS = ("setting", "type", "default", "range", "meaning")
 
 
@@ -51,11 +52,12 @@ def show_types(types: list[type[Layer]]) -> None:
         print_columns(rows)
         return
     shown = table("type", "what it does", *(["from"] if any(row[2] for row in rows) else []))
+    shown.columns[1].no_wrap, shown.columns[1].overflow = True, "ellipsis"
     for name, line, module in rows:
-        shown.add_row(f"[bold cyan]{name}[/]", plain(line), *([module] if len(shown.columns) == 3 else []))
+        shown.add_row(styled((name, "bold cyan")), styled(line), *([module] if len(shown.columns) == 3 else []))
     screen = console()
     screen.print(shown)
-    screen.print("\n[dim]netforge layers TYPE explains one of them.[/]")
+    screen.print(styled(("\nnetforge layers TYPE explains one of them.", "dim")))
 
 
 def show_type(cls: type[Layer]) -> None:
@@ -64,23 +66,26 @@ def show_type(cls: type[Layer]) -> None:
         click.echo(markdown_page(cls), nl=False)
         return
     screen = console()
-    screen.print(f"[bold cyan]{cls.type}[/]  [dim]{cls.__module__}[/]\n")
+    screen.print(styled((cls.type, "bold cyan"), (f"  {cls.__module__}\n", "dim")))
     for paragraph in whole_docstring(cls).split("\n\n"):
-        screen.print(plain(paragraph) + "\n")
+        screen.print(styled(reflow(paragraph), "\n"))
     for heading, blobs in (("bottoms", cls.bottoms), ("tops", cls.tops)):
-        screen.print(f"[bold]{heading}[/]  [dim]{blobs}[/]")
+        screen.print(styled((heading, "bold"), (f"  {blobs}", "dim")))
         for line in slot_lines(blobs):
-            screen.print(f"  {plain(line)}")
-    screen.print(f"\n[dim]{plain(traits(cls))}[/]")
-    settings = describe(cls)
-    if settings:
-        screen.print(f"\n[bold]{cls.settings_field}[/] {{ ... }}")
+            screen.print(styled(f"  {line}"))
+        screen.print()
+    if traits(cls):
+        screen.print(styled((traits(cls), "dim"), "\n"))
+    for block in setting_blocks(cls):
+        screen.print(styled((block, "bold"), " { ... }\n"))
         shown = table(*SETTING_COLUMNS)
-        for row in setting_rows(settings):
-            shown.add_row(f"[cyan]{plain(row[0])}[/]", *map(plain, row[1:]))
+        shown.columns[SETTING_COLUMNS.index("range")].max_width = 24
+        for row in setting_rows(block):
+            shown.add_row(styled((row[0], "cyan")), *map(styled, row[1:]))
         screen.print(shown)
-    screen.print("\n[bold]example[/]")
-    screen.print(plain(example(cls)))
+        screen.print()
+    screen.print(styled(("example\n", "bold")))
+    screen.print(styled(example(cls)))
 
 
 def markdown_page(cls: type[Layer]) -> str:
@@ -88,28 +93,36 @@ def markdown_page(cls: type[Layer]) -> str:
     parts = [f"## {cls.type}", "", whole_docstring(cls), ""]
     for heading, blobs in (("Bottoms", cls.bottoms), ("Tops", cls.tops)):
         parts += [f"{heading}, {blobs}:", "", *(f"- {line}" for line in slot_lines(blobs)), ""]
-    parts += [traits(cls), ""]
-    settings = describe(cls)
-    if settings:
-        parts += [f"`{cls.settings_field} {{ ... }}`", "", "| " + " | ".join(SETTING_COLUMNS) + " |", "|---" * 5 + "|"]
-        parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in setting_rows(settings)]
+    if traits(cls):
+        parts += [traits(cls), ""]
+    for block in setting_blocks(cls):
+        parts += [f"`{block} {{ ... }}`", "", "| " + " | ".join(SETTING_COLUMNS) + " |", "|---" * 5 + "|"]
+        parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in setting_rows(block)]
         parts += [""]
     parts += ["```", example(cls), "```", ""]
     return "\n".join(parts) + "\n"
 
 
-def describe(cls: type[Layer]) -> list[SettingHelp]:
-    """The settings of a type; none where it has no settings."""
+def setting_blocks(cls: type[Layer]) -> list[str]:
+    """The fields of LayerParameter that the type reads: its own, and those of all losses or all readers of images."""
+    from netforge.layers.base import Layer
+
+    blocks = [cls.settings_field] if cls.settings_field else []
+    if "loss_param" in (cls.__doc__ or "") and "loss_param" not in blocks:
+        blocks.append("loss_param")
+    if cls.image_shape.__func__ is not Layer.image_shape.__func__:  # type: ignore[attr-defined]
+        blocks.append("transform_param")
+    return blocks
+
+
+def setting_rows(block: str) -> list[tuple[str, ...]]:
+    """Name, type, default, range and meaning of each setting in a block, as text."""
     from netforge.schema import describe_settings
 
-    return describe_settings(cls.settings_field) if cls.settings_field else []
-
-
-def setting_rows(settings: list[SettingHelp]) -> list[tuple[str, ...]]:
-    """Name, type, default, range and meaning of each setting, as text."""
     rows: list[tuple[str, ...]] = []
-    for one in settings:
-        kind = f"{one.type}, repeated" if one.repeated else one.type
+    for one in describe_settings(block):
+        kind = BLOCK_NAMES.get(one.type, "block" if one.type[0].isupper() else one.type)
+        kind = f"{kind}, repeated" if one.repeated else kind
         allowed = " ".join(one.choices) if one.choices else one.range or ""
         rows.append((one.name, kind, "" if one.default is None else str(one.default), allowed, one.help))
     return rows
@@ -122,7 +135,7 @@ def slot_lines(blobs: Slots) -> list[str]:
 
 
 def traits(cls: type[Layer]) -> str:
-    """What else one wants to know of a type, in one sentence."""
+    """What else one wants to know of a type, in one sentence; "" where it is like most."""
     facts = [
         "is a loss (weight 1 unless loss_weight says otherwise)" if cls.is_loss else "",
         "may work in place" if cls.in_place else "",
@@ -132,29 +145,18 @@ def traits(cls: type[Layer]) -> str:
         f"comes from {foreign_origin(cls)}" if foreign_origin(cls) else "",
     ]
     stated = [fact for fact in facts if fact]
-    return f"{cls.type} {'; '.join(stated)}." if stated else f"{cls.type} passes gradients to its bottoms."
-
-
-def example(cls: type[Layer]) -> str:
-    """A small prototxt block of the type; settings without a default are shown with their type."""
-    lines = ["layer {", f'  name: "{cls.type.lower()}"', f'  type: "{cls.type}"']
-    lines += [f'  bottom: "{text.split()[0].rstrip(",")}"' for text in cls.bottoms.required]
-    lines += [f'  top: "{text.split()[0].rstrip(",")}"' for text in cls.tops.required]
-    settings = describe(cls)
-    if settings:
-        lines.append(f"  {cls.settings_field} {{ {shown_setting(settings[0])} }}")
-    return "\n".join([*lines, "}"])
-
-
-def shown_setting(one: SettingHelp) -> str:
-    """A setting as it is written in a prototxt."""
-    value = one.choices[0] if one.choices else one.default
-    return f"{one.name}: {value}"
+    return f"{cls.type} {'; '.join(stated)}." if stated else ""
 
 
 def whole_docstring(cls: type[Layer]) -> str:
     """The docstring without its indentation."""
     return inspect.cleandoc(cls.__doc__ or "(no description)")
+
+
+def reflow(paragraph: str) -> str:
+    """A paragraph in one line, for the terminal to wrap; formulas and lists, which are indented, stay as they are."""
+    lines = paragraph.splitlines()
+    return paragraph if any(line[:1] in (" ", "-") for line in lines[1:]) else " ".join(lines)
 
 
 def first_line(cls: type[Layer]) -> str:
@@ -165,10 +167,3 @@ def first_line(cls: type[Layer]) -> str:
 def foreign_origin(cls: type[Layer]) -> str:
     """The module of a type that netforge does not bring; "" for built-in types."""
     return "" if cls.__module__.split(".")[0] == "netforge" else cls.__module__
-
-
-def plain(text: str) -> str:
-    """Text with rich's markup switched off."""
-    from rich.markup import escape
-
-    return escape(text)

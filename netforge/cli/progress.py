@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from netforge.cli.screen import clock_text, number, seconds_text
+from netforge.cli.screen import clock_text, seconds_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -21,7 +22,7 @@ SPARK_WIDTH = 16
 
 @dataclass
 class Progress:
-    """What the live lines show; `rich` renders it as two lines that never are wider than the window.
+    """What the live lines show; `rich` renders them, below an empty one, never wider than the window.
 
     first, last: the iterations at which this run started and will end. images_per_iteration: items of the data layers'
     batches. metrics: the newest test results, name to value. testing, stopping, finished: what goes on.
@@ -84,6 +85,7 @@ class Progress:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - 1
+        yield ""
         yield self.bar_line(width)
         yield self.number_line(width)
 
@@ -142,12 +144,17 @@ class Progress:
         if self.speed:
             parts.append(Text.assemble(f"{self.speed * self.images_per_iteration:,.0f}", (" images/s", "dim")))
         if self.rate is not None:
-            parts.append(Text.assemble(("rate ", "dim"), number(self.rate)))
+            parts.append(Text.assemble(("rate ", "dim"), f"{self.rate:.4g}"))
         return parts
 
 
 def sparkline(values: list[float], width: int) -> str:
-    """A curve of at most `width` block characters; each stands for the mean of its share of the values."""
+    """A curve of at most `width` block characters; each stands for the mean of its share of the values.
+
+    Values that are all positive are drawn on a logarithmic scale, as losses fall by factors.
+    """
+    if min(values) > 0:
+        values = [math.log(value) for value in values]
     columns = min(width, len(values))
     edges = [len(values) * i // columns for i in range(columns + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 from netforge.cli.outputs import single_values
@@ -20,7 +21,8 @@ def opening_facts(solver: Solver) -> list[Fact]:
     rate = f"base_lr {settings.base_lr:g} {settings.lr_policy}"
     facts = [
         ("net", f"{net.name or 'without a name'}, {len(net.layers)} layers, {weights:,} weights"),
-        ("data", data_text(solver)),
+        ("data", data_text(net)),
+        ("test data", "; ".join(dict.fromkeys(filter(None, map(data_text, solver.test_nets))))),
         ("solver", f"{settings.type}, {rate}, {settings.max_iter:,} iterations"),
         ("device", " ".join(solver.device.describe()[:1])),
         ("seed", str(solver.seed)),
@@ -30,14 +32,10 @@ def opening_facts(solver: Solver) -> list[Fact]:
     return [fact for fact in facts if fact[1]]
 
 
-def data_text(solver: Solver) -> str:
-    """The data sources of all nets: "digits.training, 64 a batch (TRAIN); digits.testing, 100 a batch (TEST)"."""
-    parts = []
-    for net in (solver.net, *solver.test_nets):
-        sources = [text for layer in net.layers for text in sources_of(layer.definition.message)]
-        if sources:
-            parts.append(f"{', '.join(dict.fromkeys(sources))} ({net.phase})")
-    return "; ".join(dict.fromkeys(parts))
+def data_text(net: Net) -> str:
+    """The data sources of a net: "digits.training, 64 pairs a batch"."""
+    sources = [text for layer in net.layers for text in sources_of(layer.definition.message)]
+    return "; ".join(dict.fromkeys(sources))
 
 
 def sources_of(message: Any) -> list[str]:
@@ -47,7 +45,8 @@ def sources_of(message: Any) -> list[str]:
         source = "" if field.message_type is None or field.is_repeated else getattr(block, "source", "")
         if source:
             size = getattr(block, "batch_size", 0)
-            found.append(f"{source}, {size} a batch" if size else source)
+            items = " pairs" if images_in_row(block) == 2 else ""
+            found.append(f"{source}, {size}{items} a batch" if size else source)
     return found
 
 
@@ -79,7 +78,6 @@ class Outcome(Listener):
     def __init__(self) -> None:
         self.tests: dict[int, TestResult] = {}
         self.paths: SnapshotPaths | None = None
-        self.saved_at = 0
         self.reason = StopReason.FAILED
 
     def on_test(self, solver: Solver, result: TestResult) -> None:
@@ -88,23 +86,22 @@ class Outcome(Listener):
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
         """Keep the newest."""
-        self.paths, self.saved_at = paths, solver.iteration
+        self.paths = paths
 
     def on_end(self, solver: Solver, reason: StopReason) -> None:
         """Keep the reason."""
         self.reason = reason
 
-    def facts(self, solver: Solver) -> list[Fact]:
+    def facts(self, solver: Solver, log: Path | None) -> list[Fact]:
         """Scores, files and the command to go on, as pairs of a word and a text."""
         facts = [
             (name, f"{value:.6g} ({batches_text(result)})")
             for result in self.tests.values()
             for name, value in single_values(result.outputs).items()
         ]
-        if self.paths is None:
-            return facts
-        facts += [(word, str(path)) for word, path in zip(("weights", "state"), self.paths, strict=True) if path]
-        if self.paths.state:
+        files = [*(self.paths or (None, None)), log]
+        facts += [(word, str(path)) for word, path in zip(("weights", "state", "log"), files, strict=True) if path]
+        if self.paths and self.paths.state:
             facts.append(("go on" if self.reason is not StopReason.FINISHED else "train on", self.command(solver)))
         return facts
 
@@ -119,8 +116,9 @@ class Outcome(Listener):
 
 def batches_text(result: TestResult) -> str:
     """Where a score comes from."""
+    batches = "1 test batch" if result.batches == 1 else f"{result.batches} test batches"
     which = f"test net #{result.net}, " if result.net else ""
-    return f"{which}{result.batches} test batches at iteration {result.iteration:,}"
+    return f"{which}{batches} at iteration {result.iteration:,}"
 
 
 def notes_of(solver: Solver) -> list[str]:

@@ -92,5 +92,5 @@ def count_text(count: float) -> str:
 
 
 def shape_text(shape: Any) -> str:
-    """A shape as people write it: "64 x 1 x 28 x 28"; "scalar" for no axes."""
-    return " x ".join(str(d) for d in shape) or "scalar"
+    """A shape in short: "64x1x28x28"; "scalar" for no axes."""
+    return "x".join(str(d) for d in shape) or "scalar"

@@ -13,8 +13,9 @@ from netforge.cli.screen import bytes_text, console, count_text, on_terminal, pr
 if TYPE_CHECKING:
     from netforge.net import LayerSummary, Net
 
-COLUMNS = ("layer", "type", "tops", "weights", "count", "memory", "multiply-adds")
+COLUMNS = ("layer", "type", "tops", "weights", "count", "memory", "mul-adds")
 FLOAT_BYTES = 4
+NARROW = 100  # columns of a window below which shapes of weights and memory are left out
 
 
 @click.command(cls=CaffeCommand)
@@ -44,18 +45,27 @@ def summary(
         rows = net.describe()
         cells = [row_cells(row) for row in rows]
         if on_terminal():
-            screen = console()
-            screen.print(styled((net.name or path, "bold"), f"  phase {net.phase}\n"))
-            shown = table(*COLUMNS, right=COLUMNS[4:])
-            for row in cells:
-                shown.add_row(styled((row[0], "bold cyan")), *map(styled, row[1:]))
-            screen.print(shown)
-            screen.print()
+            show_table(net, cells)
         else:
-            click.echo(f"{net.name or path}, phase {net.phase}")
+            click.echo(f"{net.name or 'net'}, phase {net.phase}")
             print_columns([COLUMNS, *cells], right=(4, 5, 6))
         for line in totals(net, rows):
             click.echo(line)
+
+
+def show_table(net: Net, rows: list[tuple[str, ...]]) -> None:
+    """Print the rows for the eye: several tops below each other, in narrow windows without what matters least."""
+    screen = console()
+    wanted = [i for i, name in enumerate(COLUMNS) if screen.width >= NARROW or name not in ("weights", "memory")]
+    shown = table(*(COLUMNS[i] for i in wanted), right=COLUMNS[4:])
+    for column in shown.columns:
+        column.no_wrap = column.header not in ("tops", "weights")
+    for row in rows:
+        cells = [(row[0], "bold cyan"), *(text.replace(", ", "\n") for text in row[1:4]), *row[4:]]
+        shown.add_row(*(styled(cells[i]) for i in wanted))
+    screen.print(styled((net.name or "net", "bold"), f"  phase {net.phase}\n"))
+    screen.print(shown)
+    screen.print()
 
 
 def row_cells(row: LayerSummary) -> tuple[str, ...]:

@@ -102,8 +102,7 @@ def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
         solver.solve()
     finally:
         solver.close()
-        if outcome.reason is not StopReason.FAILED:
-            show_facts([*outcome.facts(solver), ("log", str(log.path))])
+        show_facts(outcome.facts(solver, log.path))
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
 

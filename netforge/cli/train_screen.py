@@ -75,14 +75,14 @@ class TrainScreen(Listener):
         self._progress.metrics = {name: value for name, value in values.items() if name not in weighted}
         self._progress.testing = False
         self._progress.pause(result.seconds)
-        numbers = [part for name, value in values.items() for part in ((f"   {name} ", "dim"), f"{value:.4g}")]
+        numbers = [part for name, value in values.items() for part in ((f"   {name} ", "dim"), f"{value:<8.4g}")]
         which = f"test #{result.net}" if len(solver.test_nets) > 1 else "test"
-        self._say(f"iteration {result.iteration:>7,}", (f"   {which:8}", "green"), *numbers)
+        self._say(f"  iteration {result.iteration:>7,}", (f"   {which:8}", "green"), *numbers)
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
         """A line with the files."""
         names = ", ".join(str(path) for path in paths if path)
-        self._say(f"iteration {solver.iteration:>7,}", ("   snapshot", "blue"), f"   {names}")
+        self._say(f"  iteration {solver.iteration:>7,}", ("   snapshot", "blue"), f"   {names}")
 
     def on_end(self, solver: Solver, reason: StopReason) -> None:
         """Close the live lines; they stay as they are."""

@@ -19,8 +19,8 @@ REMARKS = {"skipped": "not in the net", "missing": "keeps its filler's values"}
 def show_report(report: LoadReport) -> None:
     """Print one line for each layer: loaded, skipped, missing or of the wrong shape; and the counts."""
     rows = [row_cells(row) for row in report.rows]
-    counts = ", ".join(f"{sum(row[1] == word for row in rows)} {word}" for word in STYLES)
-    click.echo(f"Weights from {report.source}: {counts}")
+    counts = ", ".join(f"{n} {word}" for word in STYLES if (n := sum(row[1] == word for row in rows)))
+    click.echo(f"Weights from {report.source}: {counts or 'none'}")
     if on_terminal():
         shown = table(*COLUMNS)
         for row in rows:

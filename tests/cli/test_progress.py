@@ -36,7 +36,7 @@ def lines(progress: Progress, width: int) -> list[str]:
 
 
 def test_what_the_lines_say() -> None:
-    bar, numbers = lines(running(Clock()), 100)
+    _, bar, numbers = lines(running(Clock()), 100)
     assert bar.startswith("1,000 / 4,000  ━━━") and bar.endswith(" 25%  0:30 left")
     assert "loss 0.002" in numbers
     assert "accuracy 0.9712" in numbers
@@ -47,12 +47,12 @@ def test_what_the_lines_say() -> None:
 @pytest.mark.parametrize("width", [12, 20, 30, 40, 60, 80, 200])
 def test_they_fit_into_any_window(width: int) -> None:
     shown = lines(running(Clock()), width)
-    assert len(shown) == 2
+    assert len(shown) == 3
     assert all(len(line) < width for line in shown)
 
 
 def test_the_loss_is_the_last_to_go() -> None:
-    assert lines(running(Clock()), 14)[1] == "loss 0.002"
+    assert lines(running(Clock()), 14)[2] == "loss 0.002"
 
 
 def test_tests_count_in_the_time_left_but_not_in_the_speed() -> None:
@@ -76,6 +76,7 @@ def test_a_resumed_run_counts_from_where_it_stands() -> None:
 
 
 def test_sparkline() -> None:
-    assert sparkline([8, 7, 6, 5, 4, 3, 2, 1], 8) == "█▇▆▅▄▃▂▁"
+    assert sparkline([128, 64, 32, 16, 8, 4, 2, 1], 8) == "█▇▆▅▄▃▂▁"
+    assert sparkline([7, 6, 5, 4, 3, 2, 1, 0], 8) == "█▇▆▅▄▃▂▁"
     assert sparkline([1.0, 1.0, 1.0], 8) == "▁▁▁"
     assert len(sparkline(list(range(1000)), 16)) == 16

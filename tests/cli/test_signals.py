@@ -1,0 +1,148 @@
+"""Signals during training, and training on a terminal, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 120
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    solver = folder / "solver.prototxt"
+    text = re.sub("test_i.*\n", "", solver.read_text()).replace("max_iter: 4", "max_iter: 100000000")
+    solver.write_text(text)
+    return subprocess.Popen(
+        [sys.executable, "-m", "netforge.cli", "train", "-solver=solver.prototxt", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=folder,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"ended without {words!r}: {process.stderr.read() if process.stderr else ''}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
+def test_a_stop_takes_a_snapshot_and_says_how_to_go_on(folder: Path, number: signal.Signals) -> None:
+    with start(folder) as process:
+        wait_for(process, "Iteration 2,")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert "Optimization stopped early." in out
+    state = re.search(r"go on: netforge train --solver solver.prototxt --snapshot (\S+)\n", out)
+    assert state and (folder / state[1]).is_file()
+    assert "Traceback" not in err
+
+
+def test_a_second_ctrl_c_stops_at_once(folder: Path) -> None:
+    net = folder / "net.prototxt"
+    net.write_text(net.read_text().replace("dim: 4 dim: 1 dim: 8 dim: 8", "dim: 4 dim: 1 dim: 600 dim: 600"))
+    with start(folder, "--set", "iter_size=100000") as process:
+        wait_for(process, "seed: 1")
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not list(folder.glob("*.solverstate"))
+
+
+def test_sighup_takes_a_snapshot_and_training_goes_on(folder: Path) -> None:
+    with start(folder) as process:
+        wait_for(process, "Iteration 2,")
+        process.send_signal(signal.SIGHUP)
+        wait_for(process, "Snapshotting solver state to file")
+        wait_for(process, "Iteration")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert list(folder.glob("*.solverstate"))
+
+
+def test_the_effect_of_ctrl_c_can_be_chosen(folder: Path) -> None:
+    with start(folder, "--sigint_effect=snapshot") as process:
+        wait_for(process, "Iteration 2,")
+        process.send_signal(signal.SIGINT)
+        wait_for(process, "Snapshotting solver state to file")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+
+
+def on_a_terminal(folder: Path, *arguments: str, width: int = 80) -> str:
+    """What a command writes on a terminal."""
+    leader, follower = pty.openpty()
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "COLUMNS": str(width),
+        "TERM": "xterm-256color",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "netforge.cli", *arguments],
+        stdout=follower,
+        stderr=follower,
+        env=environment,
+        cwd=folder,
+    ) as process:
+        os.close(follower)
+        written = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # how Linux says that the other end was closed
+                break
+            if not part:
+                break
+            written += part
+    os.close(leader)
+    assert process.returncode in (0, 1)
+    return written.decode()
+
+
+@pytest.mark.parametrize("width", [24, 80])
+def test_training_on_a_terminal(folder: Path, width: int) -> None:
+    text = on_a_terminal(folder, "train", "--solver", "solver.prototxt", width=width)
+    assert "Traceback" not in text
+    assert "Iteration 2" not in text
+    assert "100%" in text
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    assert "loss " in plain
+    assert "--snapshot run_iter_4.solverstate --set max_iter=8" in plain
+
+
+def test_colours_are_off_where_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = on_a_terminal(folder, "check", "net.prototxt")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
+
+
+def test_an_error_on_a_terminal_shows_the_line_with_a_caret(folder: Path) -> None:
+    net = folder / "net.prototxt"
+    net.write_text(net.read_text().replace("num_output: 3", "num_outputs: 3"))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(folder, "check", "net.prototxt")).replace("\r\n", "\n")
+    assert text == (
+        'error: net.prototxt:20:5: unknown field "num_outputs" in "convolution_param".\n'
+        "    |\n"
+        " 20 |     num_outputs: 3\n"
+        "    |     ^^^^^^^^^^^\n"
+        'mend:  Did you mean "num_output"?\n'
+    )
