@@ -133,7 +133,7 @@ class Solver:
         return self._policy(self.iteration)
 
     def solve(self) -> StopReason:
-        """Train up to max_iter, then snapshot and test; returns why it ended.
+        """Train up to max_iter, then snapshot, display and test; returns why it ended.
 
         Raises NonFiniteError where NaN or infinity appears, SnapshotError where a snapshot cannot be written.
         """
@@ -286,13 +286,20 @@ class Solver:
         return StopReason.STOPPED
 
     def _finish(self) -> None:
-        """Snapshot, display and test. Caffe runs one more training pass here, which would move layer states on."""
+        """Snapshot, display and test, and leave everything as it was for whoever trains on.
+
+        Caffe runs one more training pass here, which would move layer states on, and tests only if test_interval
+        divides max_iter.
+        """
         if self.settings.snapshot_after_train and self._saved_at != self.iteration:
             self.snapshot()
         if self._is_due(self.settings.display) and self.losses:
             self._display()
-        if self._is_due(self.settings.test_interval):
-            self.test()
+        before = [net.state() for net in self.test_nets]
+        self.test()
+        self._stop_requests = 0
+        for net, state in zip(self.test_nets, before, strict=True):
+            net.restore(state)
 
     # --- testing ---------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ def test_a_run_and_its_continuation_write_a_file_each() -> None:
         ("test", 7),
         ("snapshot", 10),
         ("display", 10),
+        ("test", 10),
         ("end", 10),
     ]
     start, display, test, snapshot, end = log[0], log[3], log[1], log[5], log[-1]

@@ -54,6 +54,25 @@ def test_what_happens_when() -> None:
     ]
 
 
+def test_the_last_test_is_made_whatever_the_interval() -> None:
+    heard = Recorder()
+    solver_with(listeners=[heard], max_iter=9).solve()
+    assert [event for event in heard.events if event[0] == "test"] == [("test", 0), ("test", 7), ("test", 9)]
+
+
+def test_training_on_after_the_end() -> None:
+    """The last test and display leave no trace."""
+    heard = [Recorder(), Recorder()]
+    on, whole = (solver_with(listeners=[h]) for h in heard)
+    on.settings.max_iter = 14
+    on.solve()
+    on.step(8)
+    whole.step(22)
+    assert weights(on) == weights(whole)
+    tests = [[(t.iteration, t.as_dict()) for t in h.tests] for h in heard]
+    assert tests[0] == [*tests[1][:3], *tests[1][2:]]
+
+
 def test_a_snapshot_that_was_just_taken_is_not_taken_again() -> None:
     heard = Recorder()
     solver_with(listeners=[heard], snapshot=5, max_iter=10).solve()
@@ -226,7 +245,7 @@ def test_a_stop_during_a_test_gives_up_the_test_and_loses_nothing(monkeypatch: p
     solver_with(solver=twice, restore="out/run_iter_7.solverstate", listeners=[resumed]).solve()
     solver_with(solver=twice, listeners=[whole]).solve()
     assert [t.as_dict() for t in resumed.tests] == [t.as_dict() for t in whole.tests[2:]]
-    assert len(resumed.tests) == 4
+    assert [t.iteration for t in resumed.tests] == [7, 7, 14, 14, 20, 20]
 
 
 def test_a_snapshot_on_request() -> None:
