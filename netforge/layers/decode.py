@@ -84,8 +84,6 @@ class CentroidLayer(Layer):
 
     def _admit(self, labels: Blob) -> None:
         """Make room for labels beyond the classes seen so far; raises DataError for those that are no class numbers."""
-        if self.ops.check_labels(labels.data, self.classes) < 0:
-            return
         values = self.device.to_host(labels.data).reshape(-1)
         wrong = np.flatnonzero(~((values >= 0) & (values == np.floor(values)) & (values < MOST_CLASSES)))
         if len(wrong):
@@ -176,8 +174,9 @@ class Decode(CentroidLayer):
             check_labels(self, bottom[1], self.classes)
             self._generate()
             return
-        self._admit(bottom[1])
-        self.reshape(bottom, top)
+        if self.ops.check_labels(bottom[1].data, self.classes) >= 0:
+            self._admit(bottom[1])
+            self.reshape(bottom, top)
         centroids, counts, status = self._table()
         labels = self._rows(bottom[1])
         if self.target == "KNN":

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netforge.blob import Blob
+from netforge.errors import SnapshotError
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -121,7 +122,14 @@ class Recurrent(Layer):
         """Take back what `state` gave."""
         super().restore(state)
         for i, blob in enumerate(self.carried):
-            blob.data[...] = self.device.from_host(state[f"carried{i}"].astype(self.dtype))
+            values = state[f"carried{i}"]
+            if values.shape != blob.shape:
+                raise self.fail(
+                    f"the stored state has shape {values.shape}, the layer's is {blob.shape}",
+                    error=SnapshotError,
+                    mend="resume with the batch size that the state was written with",
+                )
+            blob.data[...] = self.device.from_host(values.astype(self.dtype))
 
 
 @register_layer("LSTM", settings="recurrent_param")
