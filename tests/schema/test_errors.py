@@ -191,7 +191,7 @@ def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_close_ones(tmp_path: Path) -> None:
     (tmp_path / "lenet_solver.prototxt").touch()
-    with pytest.raises(SchemaError, match='Did you mean "lenet_solver.prototxt"'):
+    with pytest.raises(SchemaError, match=r'Did you mean "lenet_solver\.prototxt"'):
         read_solver(tmp_path / "lenet_slover.prototxt")
     with pytest.raises(SchemaError, match="there is no file"):
         read_net(tmp_path / "none" / "x")

@@ -45,15 +45,18 @@ CAFFE_NUMBERS = {
     "FillerParameter": "type1 value2 min3 max4 mean5 std6 sparse7 variance_norm8",
     "TransformationParameter": "scale1 mirror2 crop_size3 mean_file4 mean_value5 force_color6 force_gray7",
     "LossParameter": "ignore_label1 normalize2 normalization3",
-    "ConvolutionParameter": "num_output1 bias_term2 pad3 kernel_size4 group5 stride6 weight_filler7 bias_filler8 pad_h9 "
+    "ConvolutionParameter": "num_output1 bias_term2 pad3 kernel_size4 group5 stride6 weight_filler7 bias_filler8 "
+    "pad_h9 "
     "pad_w10 kernel_h11 kernel_w12 stride_h13 stride_w14 engine15 axis16 force_nd_im2col17 dilation18",
-    "PoolingParameter": "pool1 kernel_size2 stride3 pad4 kernel_h5 kernel_w6 stride_h7 stride_w8 pad_h9 pad_w10 engine11 "
+    "PoolingParameter": "pool1 kernel_size2 stride3 pad4 kernel_h5 kernel_w6 stride_h7 stride_w8 pad_h9 pad_w10 "
+    "engine11 "
     "global_pooling12 round_mode13",
     "InnerProductParameter": "num_output1 bias_term2 weight_filler3 bias_filler4 axis5 transpose6",
     "LRNParameter": "local_size1 alpha2 beta3 norm_region4 k5 engine6",
     "BatchNormParameter": "use_global_stats1 moving_average_fraction2 eps3",
     "ScaleParameter": "axis1 num_axes2 filler3 bias_term4 bias_filler5",
-    "DataParameter": "source1 scale2 mean_file3 batch_size4 crop_size5 mirror6 rand_skip7 backend8 force_encoded_color9 "
+    "DataParameter": "source1 scale2 mean_file3 batch_size4 crop_size5 mirror6 rand_skip7 backend8 "
+    "force_encoded_color9 "
     "prefetch10",
     "HDF5DataParameter": "source1 batch_size2 shuffle3",
     "ImageDataParameter": "source1 scale2 mean_file3 batch_size4 crop_size5 mirror6 rand_skip7 shuffle8 new_height9 "
@@ -104,8 +107,10 @@ CAFFE_NUMBERS = {
     "hinge_loss_param29 relu_param30 slice_param31 include32 exclude33 mvn_param34 loss_weight35 transform_param36 "
     "tanh_param37 sigmoid_param38 softmax_param39 contrastive_loss_param40 exp_param41 loss_param42 param1001 "
     "blob_share_mode1002",
-    "V0LayerParameter": "name1 type2 num_output3 biasterm4 weight_filler5 bias_filler6 pad7 kernelsize8 group9 stride10 "
-    "pool11 dropout_ratio12 local_size13 alpha14 beta15 source16 scale17 meanfile18 batchsize19 cropsize20 mirror21 k22 "
+    "V0LayerParameter": "name1 type2 num_output3 biasterm4 weight_filler5 bias_filler6 pad7 kernelsize8 group9 "
+    "stride10 "
+    "pool11 dropout_ratio12 local_size13 alpha14 beta15 source16 scale17 meanfile18 batchsize19 cropsize20 mirror21 "
+    "k22 "
     "blobs50 blobs_lr51 weight_decay52 rand_skip53 det_fg_threshold54 det_bg_threshold55 det_fg_fraction56 "
     "det_context_pad58 det_crop_mode59 new_num60 new_channels61 new_height62 new_width63 shuffle_images64 concat_dim65 "
     "hdf5_output_param1001",

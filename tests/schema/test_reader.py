@@ -115,7 +115,8 @@ layer
   name: "conv1" type: "Convolution" bottom: "pair_data" top: "conv1"
   group_start: True
   max_bottom_count { phase: RUN count: 1 }
-  convolution_param { num_output: 20 kernel_size: 5 cudnn_workspace_limit: 1048576 cudnn_worspace_allow_on_groups: False }
+  convolution_param { num_output: 20 kernel_size: 5 cudnn_workspace_limit: 1048576
+    cudnn_worspace_allow_on_groups: False }
   weight_adapter { name: "a" type: lora enabled: False path: C:\\x\\y }
 }
 layer
