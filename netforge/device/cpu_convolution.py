@@ -23,8 +23,19 @@ Array = npt.NDArray[Any]
 
 BLOCK_ELEMENTS = 1 << 18  # the most columns of one piece of work: 1 MiB in float32
 CHUNK = 16  # the most images of one piece of work: as many fill the lanes of any vector unit
+PIECES = 4  # the least pieces of a batch, where it has so many images
 NARROW = 16  # rows of a matrix below which one product with all of the kernel beats one per kernel row
 PARTIAL_SUMS = 8  # weight gradients are summed in so many parts, each by one thread
+
+
+def images_last(x: Array) -> Array:
+    """(images, channels, ...) seen as (channels, ..., images)."""
+    return x.transpose(*range(1, x.ndim), 0)
+
+
+def images_first(x: Array) -> Array:
+    """(channels, ..., images) seen as (images, channels, ...)."""
+    return x.transpose(-1, *range(x.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class Plan:
     def outputs(self, y: Array) -> Array:
         """Some images y (images, O, out...) as matrices (group, O / group, positions times images)."""
         block = scratch("outputs", (*y.shape[1:], y.shape[0]), y.dtype)
-        np.copyto(block, np.moveaxis(y, 0, -1))
+        np.copyto(block, images_last(y))
         return self.split(block)
 
     def columns(self, x: Array) -> Array:
@@ -85,9 +96,9 @@ class Plan:
         image = self._frame(x)
         if self.positions == self.padded:  # nothing to unfold
             return self.split(image)
-        view = windows(np.moveaxis(image, -1, 0), self.kernel, self.positions, self.geometry)
+        view = windows(images_first(image), self.kernel, self.positions, self.geometry)
         block = scratch("columns", (*view.shape[1:], view.shape[0]), x.dtype)
-        np.copyto(block, np.moveaxis(view, 0, -1))
+        np.copyto(block, images_last(view))
         return self.split(block.reshape(x.shape[1] * prod(self.kernel), *self.positions, x.shape[0]))
 
     def add_columns(self, columns: Array, x: Array) -> None:
@@ -95,8 +106,8 @@ class Plan:
         image = scratch("image", (x.shape[1], *self.padded, x.shape[0]), x.dtype)
         image.fill(0)
         block = columns.reshape(x.shape[1], *self.kernel, *self.positions, x.shape[0])
-        images = np.moveaxis(image, -1, 0)
-        add_windows(np.moveaxis(block, -1, 0), images, self.geometry)
+        images = images_first(image)
+        add_windows(images_first(block), images, self.geometry)
         x[...] = images[interior(self.spatial, self.geometry.pad)]
 
     def _frame(self, x: Array) -> Array:
@@ -104,7 +115,7 @@ class Plan:
         image = scratch("image", (x.shape[1], *self.padded, x.shape[0]), x.dtype)
         if self.padded != self.spatial:
             image.fill(0)
-        np.moveaxis(image, -1, 0)[interior(self.spatial, self.geometry.pad)] = x
+        images_first(image)[interior(self.spatial, self.geometry.pad)] = x
         return image
 
 
@@ -121,7 +132,8 @@ def plan_convolution(
         shifts = tuple(slice(i * g.dilation[0], i * g.dilation[0] + out[0]) for i in range(kernel[0]))
         kernel, positions = (1, *kernel[1:]), (padded[0], *out[1:])
     block = x_shape[1] * prod(kernel) * prod(positions)
-    chunk = min(1 << (max(BLOCK_ELEMENTS // max(block, 1), 1).bit_length() - 1), CHUNK)
+    most = max(min(BLOCK_ELEMENTS // max(block, 1), x_shape[0] // PIECES, CHUNK), 1)
+    chunk = 1 << (most.bit_length() - 1)  # a power of two divides common batches
     return Plan(x_shape[0], chunk, spatial, padded, kernel, positions, shifts, g)
 
 
@@ -146,7 +158,7 @@ class CpuConvolution(ConvolutionOps):
                 out += np.matmul(matrix, columns[..., view], out=term)
             if b is not None:
                 out += b.reshape(g.group, -1, 1)
-            y[images] = np.moveaxis(result, -1, 0)
+            y[images] = images_first(result)
 
         self.workers.run(plan.pieces, piece)
 

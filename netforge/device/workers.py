@@ -36,14 +36,12 @@ class Workers:
 
     def run(self, pieces: int, body: Body) -> None:
         """Call body(0) ... body(pieces - 1), in any order, on all threads; errors of `body` are raised here."""
-        if pieces <= 1:
-            if pieces:
-                body(0)
+        if not pieces:
             return
         with self.blas.single():
+            task = Task(pieces, body)
             helpers = min(self.size, pieces) - 1
             self._start(helpers)
-            task = Task(pieces, body, helpers)
             for _ in range(helpers):
                 self._tasks.put(task)
             task.work()
@@ -60,31 +58,26 @@ class Workers:
 class Task:
     """One call of `Workers.run`: pieces are handed out one by one to whoever is free."""
 
-    def __init__(self, pieces: int, body: Body, helpers: int) -> None:
+    def __init__(self, pieces: int, body: Body) -> None:
         self.pieces = pieces
         self.body = body
-        self.helpers = helpers
         self._next = count()
-        self._finished: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._finished: SimpleQueue[None] = SimpleQueue()
         self._error: BaseException | None = None
 
     def work(self) -> None:
-        """Compute pieces until none is left."""
-        try:
-            while (piece := next(self._next)) < self.pieces:
-                self.body(piece)
-        except BaseException as error:
-            self._error = error
-            self._next = count(self.pieces)
-
-    def serve(self) -> None:
-        """`work`, then tell the caller."""
-        self.work()
-        self._finished.put(None)
+        """Compute pieces until none is left; after an error the rest is only counted off."""
+        while (piece := next(self._next)) < self.pieces:
+            try:
+                if self._error is None:
+                    self.body(piece)
+            except BaseException as error:
+                self._error = error
+            self._finished.put(None)
 
     def wait(self) -> None:
-        """Return when all helpers are done; raises what a piece raised."""
-        for _ in range(self.helpers):
+        """Return when every piece is done, whether or not all helpers woke up; raises what a piece raised."""
+        for _ in range(self.pieces):
             self._finished.get()
         if self._error is not None:
             raise self._error
@@ -92,7 +85,7 @@ class Task:
 
 def _serve(tasks: SimpleQueue[Task]) -> None:
     while True:
-        tasks.get().serve()
+        tasks.get().work()
 
 
 def available_processors() -> int:
