@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,40 @@ import numpy.typing as npt
 from netforge.errors import SolverError
 from netforge.net import Net
 from netforge.solver.events import TestResult, outputs_of
+
+if TYPE_CHECKING:
+    from netforge.solver.solver import Solver
+
+
+@contextmanager
+def kept_positions(nets: Sequence[Net], *, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Put the data positions of nets back at the end, unless `unless` says True then."""
+    before = [net.state() for net in nets]
+    yield
+    if not unless():
+        for net, state in zip(nets, before, strict=True):
+            net.restore(state)
+
+
+def run_tests(solver: Solver, *, interrupted: Callable[[], bool] = lambda: False) -> list[TestResult]:
+    """Run every test net of a solver over its test_iter batches and tell the listeners.
+
+    interrupted: asked before each batch; where it says True the result is empty and every data position is put back.
+    """
+    results: list[TestResult] = []
+    with kept_positions(solver.test_nets, unless=lambda: len(results) == len(solver.test_nets)):
+        for number, (net, batches) in enumerate(zip(solver.test_nets, solver.settings.test_iter, strict=True)):
+            solver.tell("on_test_start", number)
+            net.share_weights(solver.net)
+            with_loss = solver.settings.test_compute_loss
+            result = evaluate(
+                net, batches, number=number, iteration=solver.iteration, with_loss=with_loss, interrupted=interrupted
+            )
+            if result is None:
+                return []
+            results.append(result)
+            solver.tell("on_test", result)
+    return results
 
 
 def evaluate(

@@ -21,8 +21,8 @@ from netforge.net import Net
 from netforge.schema import NetDefinition, NetState, SolverDefinition, read_solver, resolve_path
 from netforge.snapshot import TrainingState
 from netforge.solver import checkpoint, debug, guard, settings
-from netforge.solver.evaluation import evaluate
-from netforge.solver.events import Listener, SnapshotPaths, StopReason, TestResult, outputs_of
+from netforge.solver.evaluation import kept_positions, run_tests
+from netforge.solver.events import Listener, SnapshotPaths, StopReason, outputs_of
 from netforge.solver.policies import make_policy
 from netforge.solver.progress import Meter
 from netforge.solver.rules import SOLVERS, Buffers
@@ -65,7 +65,7 @@ class Solver:
         self.losses: deque[float] = deque(maxlen=self.settings.average_loss)
         self.load_reports: list[snapshot.LoadReport] = []
         self.restored_from: Path | None = None
-        self._started = False
+        self._started = self._writable = False
         self._saved_at = -1
         self._stop_requests = 0
         self._stop_saves = True
@@ -147,9 +147,9 @@ class Solver:
             if reason is StopReason.FINISHED:
                 self._finish()
         except BaseException:
-            self._tell("on_end", StopReason.FAILED)
+            self.tell("on_end", StopReason.FAILED)
             raise
-        self._tell("on_end", reason)
+        self.tell("on_end", reason)
         return reason
 
     def step(self, count: int = 1) -> StopReason:
@@ -182,11 +182,12 @@ class Solver:
         self._snapshot_requested = True
 
     def _start(self, *, saves: bool) -> None:
-        if saves:
+        if saves and not self._writable:
             snapshot.check_writable(settings.snapshot_prefix(self.definition).parent)
+            self._writable = True
         if not self._started:
             self._started = True
-            self._tell("on_start")
+            self.tell("on_start")
 
     def _iterate(self) -> StopReason | None:
         if self._is_due(self.settings.test_interval) and (self.iteration or self.settings.test_initialization):
@@ -197,7 +198,7 @@ class Solver:
             return StopReason.ABORTED
         self._update()
         self.iteration += 1
-        self._tell("on_iteration")
+        self.tell("on_iteration")
         if self._is_due(self.settings.snapshot) or self._snapshot_requested:
             self.snapshot()
         return self._stop() if self._stop_requests else None
@@ -223,7 +224,7 @@ class Solver:
         if showing:
             self._display()
         if lines:
-            self._tell("on_debug", [*lines, debug.describe_totals(self.net)])
+            self.tell("on_debug", [*lines, debug.describe_totals(self.net)])
         return True
 
     def _pass(self, lines: list[str] | None) -> float:
@@ -272,11 +273,11 @@ class Solver:
         self._rule.apply(self.device.ops, buffers)
         self._meter.seconds += time.perf_counter() - start
         if self._debugs and self._is_due(self.settings.display):
-            self._tell("on_debug", debug.describe_update(self.net))
+            self.tell("on_debug", debug.describe_update(self.net))
 
     def _display(self) -> None:
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
-        self._tell("on_display", self._meter.take(self.iteration, loss, self.rate, outputs_of(self.net)))
+        self.tell("on_display", self._meter.take(self.iteration, loss, self.rate, outputs_of(self.net)))
 
     def _stop(self) -> StopReason:
         if self._stop_requests > 1:
@@ -295,11 +296,9 @@ class Solver:
             self.snapshot()
         if self._is_due(self.settings.display) and self.losses:
             self._display()
-        before = [net.state() for net in self.test_nets]
-        self.test()
+        with kept_positions(self.test_nets):
+            self.test()
         self._stop_requests = 0
-        for net, state in zip(self.test_nets, before, strict=True):
-            net.restore(state)
 
     # --- testing ---------------------------------------------------------------------------------------------------
 
@@ -309,26 +308,7 @@ class Solver:
         Single values are floats, others arrays. Empty where a stop was requested meanwhile: then every test net's data
         position is as it was.
         """
-        before = [net.state() for net in self.test_nets]
-        results: list[TestResult] = []
-        for index, net in enumerate(self.test_nets):
-            self._tell("on_test_start", index)
-            net.share_weights(self.net)
-            result = evaluate(
-                net,
-                self.settings.test_iter[index],
-                number=index,
-                iteration=self.iteration,
-                with_loss=self.settings.test_compute_loss,
-                interrupted=lambda: self._stop_requests > 0,
-            )
-            if result is None:
-                for other, state in zip(self.test_nets, before, strict=True):
-                    other.restore(state)
-                return []
-            results.append(result)
-            self._tell("on_test", result)
-        return [result.as_dict() for result in results]
+        return [result.as_dict() for result in run_tests(self, interrupted=lambda: self._stop_requests > 0)]
 
     # --- snapshots -------------------------------------------------------------------------------------------------
 
@@ -342,7 +322,7 @@ class Solver:
         guard.refuse_bad_weights(self)
         paths = checkpoint.write(self)
         self._saved_at = self.iteration
-        self._tell("on_snapshot", paths)
+        self.tell("on_snapshot", paths)
         return paths
 
     def restore(self, path: str | Path) -> None:
@@ -365,7 +345,8 @@ class Solver:
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
-    def _tell(self, event: str, *what: Any) -> None:
+    def tell(self, event: str, *what: Any) -> None:
+        """Call the method `event` of every listener."""
         for listener in self.listeners:
             getattr(listener, event)(self, *what)
 
