@@ -1,0 +1,144 @@
+"""Layers that pick part of a blob: a window of it, or some of its items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netforge.blob import Blob
+from netforge.errors import DataError
+from netforge.layers.axes import canonical_axis
+from netforge.layers.base import Layer, register_layer, slots
+
+
+@register_layer("Crop", settings="crop_param")
+class Crop(Layer):
+    """Bottom 0 cut to the sizes of bottom 1 from `axis` on, starting at `offset`; bottom 1 gives only its shape."""
+
+    bottoms = slots("x any shape", "reference with as many axes")
+    tops = slots("y, of the reference's sizes from `axis` on")
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Work out the window."""
+        x, reference = bottom[0].shape, bottom[1].shape
+        if len(x) != len(reference):
+            raise self.fail(
+                f'bottoms differ in their number of axes: "{bottom[0].name}" {x}, "{bottom[1].name}" {reference}'
+            )
+        axis = canonical_axis(self, self.settings.axis, bottom[0], "crop_param.axis")
+        offsets = list(self.settings.offset) or [0]
+        if len(offsets) not in (1, len(x) - axis):
+            raise self.fail(
+                f"offset is given {len(offsets)} times for {len(x) - axis} cropped axes",
+                setting="crop_param.offset",
+                mend="give it once, or once for each cropped axis",
+            )
+        offsets = offsets * (len(x) - axis) if len(offsets) == 1 else offsets
+        for i, offset in enumerate(offsets, start=axis):
+            if offset + reference[i] > x[i]:
+                raise self.fail(
+                    f'axis {i}: {offset} + {reference[i]} goes beyond the {x[i]} elements of bottom "{bottom[0].name}"',
+                    setting="crop_param",
+                    mend="use a smaller offset, or a smaller reference",
+                )
+        self.window = (
+            *(slice(None) for _ in range(axis)),
+            *(slice(o, o + reference[i]) for i, o in enumerate(offsets, start=axis)),
+        )
+        top[0].reshape((*x[:axis], *reference[axis:]))
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Copy the window."""
+        top[0].data[...] = bottom[0].data[self.window]
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """Copy the gradient into the window, zeros around it; the reference's gradient is zero."""
+        if propagate_down[0]:
+            bottom[0].diff[...] = 0
+            bottom[0].diff[self.window] = top[0].diff
+        if propagate_down[1]:
+            bottom[1].diff[...] = 0
+
+
+def _rows(array: Any) -> Any:
+    return array.reshape(array.shape[0], -1)
+
+
+@register_layer("BatchReindex")
+class BatchReindex(Layer):
+    """y[i] = x[index[i]]: items picked, repeated or left out; gradients of one item add up."""
+
+    bottoms = slots("x (N, ...)", "index (M,), whole numbers below N")
+    tops = slots("y (M, ...)")
+    blocked_bottoms = (1,)
+    per_item = False
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """One item for each index."""
+        if len(bottom[1].shape) != 1 or not bottom[0].shape:
+            raise self.fail(f'bottom "{bottom[1].name}" has shape {bottom[1].shape}', mend="indices have one axis")
+        top[0].reshape((bottom[1].shape[0], *bottom[0].shape[1:]))
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Copy the items."""
+        bad = self.ops.check_labels(bottom[1].data, bottom[0].shape[0])
+        if bad >= 0:
+            value = float(self.device.to_host(bottom[1].data)[bad])
+            raise self.fail(
+                f'index {value:g} at position {bad} of "{bottom[1].name}" is not an item of "{bottom[0].name}" '
+                f"{bottom[0].shape}",
+                error=DataError,
+            )
+        if top[0].count:
+            self.ops.gather_rows(_rows(bottom[0].data), bottom[1].data, _rows(top[0].data))
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """Add each gradient to its item."""
+        if propagate_down[0]:
+            bottom[0].diff[...] = 0
+            if top[0].count:
+                self.ops.scatter_add_rows(_rows(top[0].diff), bottom[1].data, _rows(bottom[0].diff))
+
+
+@register_layer("Filter")
+class Filter(Layer):
+    """The items of each bottom whose selector, the last bottom, is not 0. The number of items may be 0."""
+
+    bottoms = slots("x (N, ...)", "selector (N, 1...), the last bottom", more="more blobs before the selector")
+    tops = slots("y (selected, ...)", more="one for each further bottom")
+    dynamic_shape = True
+    per_item = False
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """A top for each bottom but the selector, which gets no gradient."""
+        self.blocked_bottoms = (len(bottom) - 1,)
+        if len(top) != len(bottom) - 1:
+            raise self.fail(f"{len(bottom)} bottoms need {len(bottom) - 1} tops, there are {len(top)}")
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Room for all items; `forward` makes the tops smaller."""
+        selector = bottom[-1]
+        if not selector.shape or selector.count != selector.shape[0]:
+            raise self.fail(
+                f'selector "{selector.name}" has shape {selector.shape}', mend="give one number for each item"
+            )
+        for source, target in zip(bottom, top, strict=False):
+            if not source.shape or source.shape[0] != selector.shape[0]:
+                raise self.fail(
+                    f'"{source.name}" {source.shape} and selector "{selector.name}" {selector.shape} differ in items'
+                )
+            target.reshape(source.shape)
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Copy the selected items."""
+        self.chosen = self.ops.selected_rows(bottom[-1].data.reshape(-1))
+        for source, target in zip(bottom, top, strict=False):
+            target.reshape((len(self.chosen), *source.shape[1:]))
+            target.data[...] = source.data[self.chosen]
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """Copy gradients back to the selected items, zeros elsewhere."""
+        for source, target, wanted in zip(bottom, top, propagate_down, strict=False):
+            if wanted:
+                source.diff[...] = 0
+                source.diff[self.chosen] = target.diff
