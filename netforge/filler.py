@@ -92,8 +92,9 @@ def gaussian(parameter: Any, shape: tuple[int, ...], generator: np.random.Genera
 @FILLERS.register("positive_unitball")
 def positive_unitball(parameter: Any, shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDArray[Any]:
     """Uniform in [0, 1), then each row (one index of axis 0) divided by its sum."""
-    rows = generator.random((shape[0] if shape else 1, math.prod(shape[1:])))
-    return (rows / rows.sum(axis=1, keepdims=True)).reshape(shape)
+    rows: npt.NDArray[Any] = generator.random((shape[0] if shape else 1, math.prod(shape[1:])))
+    rows /= rows.sum(axis=1, keepdims=True)
+    return rows.reshape(shape)
 
 
 @FILLERS.register("xavier", aliases=("glorot_uniform",))
