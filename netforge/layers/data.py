@@ -32,6 +32,10 @@ from netforge.filler import make_fill
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.schema import LayerDefinition, messages
 
+FOR_PAIRS = "has a meaning for pairs only"
+NEEDS_BALANCE = "needs balanced pairs"
+INDEX_MEND = "write output_image_index: true and three tops, or neither"
+
 
 def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: bool, fail: Fail) -> Source:
     """The source that a layer's data_param names, under the labels that its transform_param asks for."""
@@ -168,40 +172,31 @@ class Data(Layer):
         return np.stack([np.full(len(labels), forced), labels[:, 1]], axis=1)
 
     def _check_settings(self, tops: int) -> None:
-        settings = self.settings
+        """Raise for settings that are missing, contradict each other, or are not supported."""
+        settings, pairs = self.settings, self.settings.images_per_blob == 2
         if settings.batch_size < 1:
             raise self.fail("batch_size is missing", setting="data_param", mend="write batch_size: 64 in data_param")
-        if settings.images_per_blob not in (1, 2):
-            raise self._refuse(
-                "images_per_blob", f"images_per_blob is {settings.images_per_blob}", "use 1, or 2 for pairs"
-            )
-        if settings.label_type != messages.DataParameter.SINGLE and (
-            settings.label_type != messages.DataParameter.NONE or tops > 1
-        ):
-            kind = messages.DataParameter.LabelType.Name(settings.label_type)
-            raise self._refuse("label_type", f"label_type {kind} is not supported with a label top", "use SINGLE")
-        if settings.one_hot_label_size:
-            raise self._refuse("one_hot_label_size", "one-hot labels are not supported", "use plain labels")
-        if settings.enable_pair_selection:
-            raise self._refuse(
-                "enable_pair_selection", "enable_pair_selection is not supported", "use enable_random_selection: false"
-            )
-        if settings.images_per_blob == 1:
-            for name in ("output_all_labels", "enable_noise_for_nonmatch"):
-                if getattr(settings, name):
-                    raise self._refuse(name, f"{name} has a meaning for pairs only", "write images_per_blob: 2")
-        if settings.enable_noise_for_nonmatch and not settings.balance_matches:
-            raise self._refuse(
-                "enable_noise_for_nonmatch",
-                "enable_noise_for_nonmatch needs balanced pairs",
-                "write balance_matches: true",
-            )
-        if settings.output_image_index != (tops > 2):
-            mend = "write output_image_index: true and three tops, or neither"
-            raise self._refuse("output_image_index", f"output_image_index does not go with {tops} tops", mend)
-
-    def _refuse(self, name: str, found: str, mend: str) -> NetforgeError:
-        return self.fail(found, setting=f"data_param.{name}", mend=mend)
+        form = messages.DataParameter.LabelType.Name(settings.label_type)
+        plain = form == "SINGLE" or (form == "NONE" and tops == 1)
+        noise, balanced = settings.enable_noise_for_nonmatch, settings.balance_matches
+        wrong = (
+            ("images_per_blob", settings.images_per_blob not in (1, 2), "must be 1 or 2", "use 1, or 2 for pairs"),
+            ("label_type", not plain, f"{form} is not supported with a label top", "use SINGLE"),
+            ("one_hot_label_size", settings.one_hot_label_size, "is not supported", "use plain labels"),
+            ("enable_pair_selection", settings.enable_pair_selection, "is not supported", "remove it"),
+            ("output_all_labels", settings.output_all_labels and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
+            ("enable_noise_for_nonmatch", noise and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
+            ("enable_noise_for_nonmatch", noise and not balanced, NEEDS_BALANCE, "write balance_matches: true"),
+            (
+                "output_image_index",
+                settings.output_image_index != (tops > 2),
+                f"does not go with {tops} tops",
+                INDEX_MEND,
+            ),
+        )
+        for name, is_wrong, found, mend in wrong:
+            if is_wrong:
+                raise self.fail(f"{name} {found}", setting=f"data_param.{name}", mend=mend)
 
     def _stream(self, purpose: str) -> RandomStream:
         return RandomStream(self.context.seed, f"{self.name}.{purpose}")

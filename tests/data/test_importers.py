@@ -140,6 +140,14 @@ def test_digits_are_the_same_where_the_package_is_asked(monkeypatch: pytest.Monk
 FIRST_TESTING_ROWS = [3, 6, 10, 16, 19, 26, 29, 32]
 
 
+def test_digits_are_made_once() -> None:
+    with ImageDatabase() as database:
+        builtin.make_digits(database)
+        before = database.sources()
+        builtin.make_digits(database)
+        assert database.sources() == before
+
+
 def test_the_header_of_digits_is_known_without_making_them(netforge_home: Path) -> None:
     header = open_source("IMAGEDB", "digits.testing", header_only=True)
     assert (header.shape, header.count, header.class_name(7)) == ((1, 8, 8), 500, "7")

@@ -66,6 +66,25 @@ def test_an_error_surfaces_at_its_item_and_can_be_passed() -> None:
     prefetcher.close()
 
 
+def test_an_item_in_the_making_is_dropped_when_another_is_asked_for() -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def make(position: int) -> int:
+        if position == 1:
+            begun.set()
+            gate.wait()
+        return position
+
+    prefetcher = Prefetcher(make, 4)
+    assert prefetcher.get(0) == 0
+    begun.wait()
+    release = threading.Timer(0.1, gate.set)
+    release.start()
+    assert prefetcher.get(7) == 7
+    release.join()
+    prefetcher.close()
+
+
 def test_a_closed_prefetcher_starts_again() -> None:
     before = threads()
     prefetcher = Prefetcher(square, 2)

@@ -221,6 +221,15 @@ def test_labels_are_mapped_before_pairs_are_made() -> None:
     np.testing.assert_array_equal(labels[:, 0] == labels[:, 1], np.arange(18) % 2 == 0)
 
 
+def test_random_seed_rules_crops_and_flips_alone() -> None:
+    param, transform = "enable_random_selection: false", "mirror: true crop_size: 3 random_seed: {}"
+    first, again, other = (
+        batches(data_layer(param, transform.format(own)), 1, seed=seed)[0]["data"].tobytes()
+        for own, seed in ((4, 1), (4, 2), (5, 1))
+    )
+    assert first == again != other
+
+
 def test_colour_order() -> None:
     source = array_source(shape=(3, 4, 4))
     fill_database("colour", source)
@@ -267,7 +276,7 @@ REFUSED = {
     ),
     "many labels": (data_layer("label_type: MULTIPLE"), "label_type MULTIPLE is not supported"),
     "no labels": (data_layer("label_type: NONE"), "label_type NONE is not supported with a label top"),
-    "one hot": (data_layer("one_hot_label_size: 4"), "one-hot labels are not supported"),
+    "one hot": (data_layer("one_hot_label_size: 4"), "one_hot_label_size is not supported"),
     "neighbours": (data_layer("enable_pair_selection: true"), "enable_pair_selection is not supported"),
     "index": (data_layer("output_image_index: true"), "output_image_index does not go with 2 tops"),
     "no index": (data_layer("", tops=TOPS + ' top: "index"'), "output_image_index does not go with 3 tops"),
