@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.device.operations.convolution import ConvGeometry, ConvolutionOps, add_windows, interior, windows
-from netforge.device.workers import Workers, scratch
+from netforge.device.workers import Workers, piece_size, scratch
 
 Array = npt.NDArray[Any]
 
 BLOCK_ELEMENTS = 1 << 18  # the most columns of one piece of work: 1 MiB in float32
 CHUNK = 16  # the most images of one piece of work: as many fill the lanes of any vector unit
-PIECES = 4  # the least pieces of a batch, where it has so many images
 NARROW = 16  # rows of a matrix below which one product with all of the kernel beats one per kernel row
 PARTIAL_SUMS = 8  # weight gradients are summed in so many parts, each by one thread
 
@@ -132,8 +131,7 @@ def plan_convolution(
         shifts = tuple(slice(i * g.dilation[0], i * g.dilation[0] + out[0]) for i in range(kernel[0]))
         kernel, positions = (1, *kernel[1:]), (padded[0], *out[1:])
     block = x_shape[1] * prod(kernel) * prod(positions)
-    most = max(min(BLOCK_ELEMENTS // max(block, 1), x_shape[0] // PIECES, CHUNK), 1)
-    chunk = 1 << (most.bit_length() - 1)  # a power of two divides common batches
+    chunk = piece_size(x_shape[0], min(BLOCK_ELEMENTS // max(block, 1), CHUNK))
     return Plan(x_shape[0], chunk, spatial, padded, kernel, positions, shifts, g)
 
 

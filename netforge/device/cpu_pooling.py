@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.device.operations.pooling import PoolGeometry, PoolingOps
-from netforge.device.workers import Workers, scratch
+from netforge.device.workers import Workers, piece_size, scratch
 
 Array = npt.NDArray[Any]
 
-PIECE_ELEMENTS = 1 << 16  # pixels of one piece of work
+PIECE_ELEMENTS = 1 << 18  # pixels of one piece of work: enough that handing it to a thread does not matter
 HALVES = PoolGeometry((2, 2), (2, 2), (0, 0))
 
 
@@ -45,7 +45,7 @@ class CpuPooling(PoolingOps):
         self._run(dx, lambda part: spread(dy[part], dx[part], g))
 
     def _run(self, x: Array, body: Any) -> None:
-        chunk = max(PIECE_ELEMENTS // max(prod(x.shape[1:]), 1), 1)
+        chunk = piece_size(x.shape[0], PIECE_ELEMENTS // max(prod(x.shape[1:]), 1))
         self.workers.run(-(-x.shape[0] // chunk), lambda i: body(slice(i * chunk, (i + 1) * chunk)))
 
 

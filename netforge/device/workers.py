@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.device.base import host_zeros
+from netforge.errors import DeviceError
 
 Body = Callable[[int], None]
 
@@ -28,7 +29,7 @@ class Workers:
     """A team of threads; `size` counts the calling thread too."""
 
     def __init__(self, size: int | None = None) -> None:
-        self.size = size or available_processors()
+        self.size = size or thread_count()
         self.blas = BlasThreads()
         self._tasks: SimpleQueue[Task] = SimpleQueue()
         self._started = 0
@@ -88,11 +89,29 @@ def _serve(tasks: SimpleQueue[Task]) -> None:
         tasks.get().work()
 
 
-def available_processors() -> int:
-    """Number of processors that this process may use."""
+def thread_count() -> int:
+    """Number of threads: NETFORGE_THREADS where it is set, else the processors that this process may use.
+
+    Raises DeviceError where NETFORGE_THREADS is not a whole number from 1 on.
+    """
+    given = os.environ.get("NETFORGE_THREADS")
+    if given:
+        if not given.isdecimal() or int(given) < 1:
+            raise DeviceError(
+                f'NETFORGE_THREADS is "{given}"', where="environment", mend="set it to 1 or more, or unset it"
+            )
+        return int(given)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def piece_size(items: int, most: int, pieces: int = 4) -> int:
+    """How many items to put into a piece of work: at most `most`, and few enough for `pieces` pieces.
+
+    A power of two, which divides common batches.
+    """
+    return 1 << (max(min(items // pieces, most), 1).bit_length() - 1)
 
 
 class BlasThreads:

@@ -10,7 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
-from netforge.device.workers import Workers, available_processors, scratch
+from netforge.device.workers import Workers, piece_size, scratch, thread_count
+from netforge.errors import DeviceError
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
@@ -85,5 +86,23 @@ def test_scratch_is_reused_per_thread_and_name():
     assert not np.shares_memory(first, elsewhere[0])
 
 
-def test_there_is_a_processor():
-    assert available_processors() >= 1
+def test_threads_are_counted_or_given(monkeypatch):
+    monkeypatch.delenv("NETFORGE_THREADS", raising=False)
+    assert thread_count() >= 1
+    monkeypatch.setenv("NETFORGE_THREADS", "7")
+    assert Workers().size == 7
+    assert Workers(2).size == 2
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_threads_is_refused(monkeypatch, given):
+    monkeypatch.setenv("NETFORGE_THREADS", given)
+    with pytest.raises(DeviceError, match="NETFORGE_THREADS"):
+        thread_count()
+
+
+@pytest.mark.parametrize(
+    ("items", "most", "size"), [(64, 16, 16), (64, 27, 16), (64, 5, 4), (16, 16, 4), (3, 16, 1), (0, 16, 1), (9, 0, 1)]
+)
+def test_piece_sizes(items, most, size):
+    assert piece_size(items, most) == size
