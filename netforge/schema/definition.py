@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netforge.errors import Place, PluginError, SettingsError, did_you_mean
+from netforge.errors import NetforgeError, Place, PluginError, SettingsError, did_you_mean
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema import settings as user_settings
 from netforge.schema.blocks import Block
@@ -71,7 +71,10 @@ class LayerDefinition:
         if field_name is None:
             return None
         if user_settings.is_declared(field_name):
-            return user_settings.instance(field_name, self.message, self.locate(field_name))
+            try:
+                return user_settings.instance(field_name, self.message, self.locate(field_name))
+            except NetforgeError as error:
+                raise error.at(None, f'"{self.name}" ({self.type})') from error.__cause__
         spec = find_field(self.message.DESCRIPTOR, field_name)
         if spec is None:
             known = field_names(self.message.DESCRIPTOR)

@@ -14,6 +14,7 @@ from netforge.schema.fields import blocks_with, field_names, find_field
 from netforge.schema.tokens import SourceText, quote
 
 _LONGEST_NAME = 60  # longer names are never compared with known ones
+_SUFFIX = "_param"
 _ROOTS = {"NetParameter": "a net", "SolverParameter": "a solver"}
 
 
@@ -39,8 +40,9 @@ def _mend(source: SourceText, opened: Sequence[OpenBlock], name: str) -> str | N
         return None
     frame = opened[-1]
     known = field_names(frame.message.DESCRIPTOR)
-    if difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8):
-        return did_you_mean(name, known)
+    close = _close_block(name, known) if name.endswith(_SUFFIX) else _close_field(name, known)
+    if close:
+        return close
     for outer in reversed(opened[:-1]):
         if find_field(outer.message.DESCRIPTOR, name):
             line = source.line(frame.block.offset)
@@ -49,7 +51,21 @@ def _mend(source: SourceText, opened: Sequence[OpenBlock], name: str) -> str | N
     blocks = _blocks_of(opened, name)
     if blocks:
         return f'"{name}" belongs in {" or ".join(blocks)}'
+    if name.endswith(_SUFFIX):
+        return 'where a plugin declares it, name its module: plugin: "..."'
     return did_you_mean(name, known)
+
+
+def _close_field(name: str, known: Sequence[str]) -> str | None:
+    return did_you_mean(name, known) if difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8) else None
+
+
+def _close_block(name: str, known: Sequence[str]) -> str | None:
+    """Blocks are compared by what stands before "_param", which alone would make them all look alike."""
+    stem = name.removesuffix(_SUFFIX).lower()
+    stems = [other.removesuffix(_SUFFIX) for other in known if other.endswith(_SUFFIX)]
+    close = [other for other in stems if other.startswith(stem)] or difflib.get_close_matches(stem, stems)
+    return did_you_mean(name, [other + _SUFFIX for other in close[:3]]) if close else None
 
 
 def _blocks_of(opened: Sequence[OpenBlock], name: str) -> list[str]:

@@ -81,6 +81,8 @@ NETS = [
     ("layer { name: 'a' ;; }", "1:20", ['expected the name of a field, found ";"']),
     ("= 5", "1:1", ["expected the name of a field", '"="']),
     ("layer { [netforge.plugin.nope_param] { } }", "1:9", ['no extension "netforge.plugin.nope_param"']),
+    ("layer { conv_param { } }", "1:9", ['did you mean "convolution_param"?']),
+    ("layer { my_own_thing_param { } }", "1:9", ['name its module: plugin: "..."']),
     ("layer { weight_adapter { a: {", "1:9", ["never closed"]),
     ("layer { use_halfsize: }", "1:23", ['expected a value, found "}"']),
     ("layer { clip_param { min: 0 } }", "1:9", ['clip_param needs "max"', 'Add "max: ..."']),

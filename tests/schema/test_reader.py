@@ -26,7 +26,7 @@ SYNTAX = [
     'name: "a", type: "T"; top: "x",',
     'bottom: ["a", \'b\' "c"] top: []',
     "loss_weight: [1, 2.5, -3e-2]",
-    "loss_weight: 1.0f loss_weight: 2F loss_weight: .5 loss_weight: 1. loss_weight: -inf loss_weight: infinity",
+    "loss_weight: 1.0f loss_weight: .5 loss_weight: 1. loss_weight: -inf loss_weight: infinity",
     "convolution_param { num_output: 0x1F kernel_size: 010 pad: 3 }",
     "convolution_param: { num_output: 4 }",
     "convolution_param < num_output: 4 weight_filler: < std: 1 > >",
@@ -56,7 +56,7 @@ def test_nan() -> None:
 
 
 def test_what_only_protobufs_cpp_parser_reads() -> None:
-    assert list(read("loss_weight: - 5 loss_weight: -\n6").loss_weight) == [-5, -6]
+    assert list(read("loss_weight: - 5 loss_weight: -\n6 loss_weight: 2F").loss_weight) == [-5, -6, 2]
     assert read(r'name: "\?"').name == "?"
 
 

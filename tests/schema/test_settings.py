@@ -139,7 +139,7 @@ def test_a_setting_without_a_default_must_be_written() -> None:
     layer = parse_net('layer { name: "l" type: "NeedsTest"\n needs_test_param {} }', "n").layers[0]
     with pytest.raises(SettingsError) as caught:
         layer.settings(name)
-    assert str(caught.value).startswith('n:2:2: "size" is missing in needs_test_param')
+    assert str(caught.value).startswith('n:2:2: layer "l" (NeedsTest): "size" is missing in needs_test_param')
     assert parse_net("layer { needs_test_param { size: 1 } }").layers[0].settings(name).size == 1
 
 
@@ -153,8 +153,10 @@ def test_what_the_dataclass_refuses_has_a_place() -> None:
                 raise ValueError(f"size must be even, not {self.size}")
 
     name = declare_settings("PickyTest", Picky)
-    layer = parse_net("layer {\n picky_test_param { size: 3 } }", "n").layers[0]
-    with pytest.raises(SettingsError, match=r"n:2:2: picky_test_param: size must be even, not 3"):
+    layer = parse_net("layer { name: 'l' type: 'PickyTest'\n picky_test_param { size: 3 } }", "n").layers[0]
+    with pytest.raises(
+        SettingsError, match=r'n:2:2: layer "l" \(PickyTest\): picky_test_param: size must be even, not 3'
+    ):
         layer.settings(name)
 
 
