@@ -34,7 +34,7 @@ def import_group() -> None:
     """Bring a data set into the image database."""
 
 
-@import_group.command("mnist")
+@import_group.command("mnist", short_help="Import the IDX files of MNIST, USPS, Fashion-MNIST.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", default="MNIST", show_default=True, help="Makes the sources NAME.training and NAME.testing.")
 @click.option("--replace", is_flag=True, help="Replace sources of these names.")

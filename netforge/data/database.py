@@ -98,7 +98,9 @@ class ImageDatabase:
         stem = name.partition(".")[0] or "MNIST"
         advice = f'Import it: "netforge data import mnist FOLDER --name {stem}"'
         close = did_you_mean(name, [*(info.name for info in known), *BUILTIN_NAMES])
-        return f"{close} {advice}" if close else f'{advice} ("netforge data list" shows all names)'
+        if close is None:
+            return f'{advice} ("netforge data list" shows all names)'
+        return f"{close}{'' if close.endswith('?') else '.'} {advice}"
 
     def class_names(self, info: SourceInfo) -> dict[int, str]:
         """Label to name, for the classes that have names."""

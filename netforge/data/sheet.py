@@ -85,7 +85,7 @@ def contact_sheet(source: Source, *, per_class: int = 12, seed: int = 0) -> Imag
 def summary(source: Source, classes: int) -> str:
     """The line below the heading."""
     channels, height, width = source.shape
-    return f"{source.count:,} images, {channels} x {height} x {width}, {classes} class{'es' if classes > 1 else ''}"
+    return f"{source.count:,} images, {channels}x{height}x{width}, {classes} class{'es' if classes > 1 else ''}"
 
 
 def fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
