@@ -43,12 +43,19 @@ def test_errors_are_raised_by_the_caller_and_the_team_goes_on(size):
 
 
 def test_blas_threads_are_held_back_and_come_back():
-    workers = Workers(2)
+    workers, seen = Workers(2), []
     threads = lambda: [library.get_num_threads() for library in workers.blas.libraries]  # noqa: E731
-    before, seen = threads(), []
-    workers.run(2, lambda _: seen.append(threads()))
-    assert all(number == 1 for numbers in seen for number in numbers)
-    assert threads() == before
+    before = threads()
+    try:
+        for library in workers.blas.libraries:
+            library.set_num_threads(2)
+        given = threads()
+        workers.run(2, lambda _: seen.append(threads()))
+        assert all(number == 1 for numbers in seen for number in numbers)
+        assert threads() == given
+    finally:
+        for library, number in zip(workers.blas.libraries, before, strict=True):
+            library.set_num_threads(number)
 
 
 def test_work_after_a_fork():
