@@ -20,7 +20,7 @@ from netforge.data import tables
 from netforge.data.cache import Cache
 from netforge.data.home import database_path
 from netforge.data.source import ArraySource
-from netforge.data.writer import Writer
+from netforge.data.writer import PixelDigest, Writer
 from netforge.errors import DataError, UnknownNameError, did_you_mean
 
 LOCK_TIMEOUT_S = 60.0
@@ -121,6 +121,8 @@ class ImageDatabase:
             info = self.find(name)
             label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
             positions, labels = self.cache.array(label_key, lambda path: self._store_labels(info, path))
+            if len(labels) == 0:
+                raise DataError(f'all images of source "{name}" are disabled', where=str(self.path))
             pixels = self.cache.array(pixel_key, lambda path: self._store_pixels(info, path))
             return ArraySource(
                 name,
@@ -156,8 +158,6 @@ class ImageDatabase:
 
     def _store_pixels(self, info: SourceInfo, path: Path) -> None:
         """Copy the pixels into an .npy file, a row of the table at a time; raises DataError where they are damaged."""
-        from netforge.data.writer import PixelDigest
-
         digest = PixelDigest(info.shape, np.dtype(info.dtype))
         with self._explained() as connection, path.open("wb") as file:
             (total,) = connection.execute("SELECT count(*) FROM images WHERE source = ?", (info.id,)).fetchone()

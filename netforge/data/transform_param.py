@@ -28,8 +28,8 @@ def make_transformer(
 ) -> Transformer:
     """The transformer that a TransformationParameter describes, for the images of a source.
 
-    train: random crops. stream: random choices. folder: where mean_file is looked up. plan_only: leave the values of
-    the mean alone. Raises what `fail` makes for settings that contradict each other, do not fit the images, or are not
+    train: random crops. stream: random choices. folder: where mean_file is looked up. plan_only: do not ask
+    the source for its mean. Raises what `fail` makes for settings that contradict each other, do not fit the images, or are not
     known.
     """
     refuse_unknown(param, fail)
@@ -41,7 +41,7 @@ def make_transformer(
     wanted = messages.TransformationParameter.ColorOrder.Name(param.color_order)
     swap = param.HasField("color_order") and channels == 3 and wanted != source.color_order
     seed = param.random_seed or stream.seed
-    mean = None if plan_only else find_mean(param, source, channels, folder, fail)
+    mean = find_mean(param, source, channels, folder, plan_only, fail)
     if mean is not None and swap and mean.shape[0] == 3 and uses_database_mean(param):
         mean = mean[::-1]
     try:
@@ -93,9 +93,12 @@ def uses_database_mean(param: Any) -> bool:
 
 
 def find_mean(
-    param: Any, source: Source, channels: int, folder: Path | None, fail: Fail
+    param: Any, source: Source, channels: int, folder: Path | None, plan_only: bool, fail: Fail
 ) -> npt.NDArray[np.float32] | None:
-    """The mean to take off: (C, H, W) from a file or the source, (C, 1, 1) or (1, 1, 1) from mean_value, or None."""
+    """The mean to take off: (C, H, W) from a file or the source, (C, 1, 1) or (1, 1, 1) from mean_value, or None.
+
+    plan_only: only the header of the source is known, so its mean is not asked for.
+    """
     given = [param.HasField("mean_file"), bool(param.mean_value), uses_database_mean(param)]
     if sum(given) > 1:
         raise fail(
@@ -113,13 +116,15 @@ def find_mean(
                 mend="give it once, or once for each channel",
             )
         return np.array(param.mean_value, np.float32)[:, None, None]
-    if given[2] and source.mean is None:
+    if not given[2] or plan_only:
+        return None
+    if source.mean is None:
         raise fail(
             f'source "{source.name}" has no mean',
             setting="transform_param.use_imagedb_mean",
             mend="use mean_file or mean_value; sources of the image database get a mean when they are imported",
         )
-    return source.mean if given[2] else None
+    return source.mean
 
 
 def mask_of(param: Any) -> tuple[int, int, int, int] | None:

@@ -118,6 +118,12 @@ def test_disabled_images_are_left_out_and_labels_in_use_are_read() -> None:
     opened = open_source("IMAGEDB", "a")
     assert opened.labels.tolist() == [1, 2, 3, 77, 6, 7, 8, 9]
     np.testing.assert_array_equal(opened.images[:], source.images[[1, 2, 3, 5, 6, 7, 8, 9]])
+    with sqlite3.connect(database_path()) as raw:
+        raw.execute("UPDATE images SET active = 0")
+        raw.execute("UPDATE sources SET count = 0, label_stamp = 'none left'")
+    raw.close()
+    with pytest.raises(DataError, match='all images of source "a" are disabled'):
+        open_source("IMAGEDB", "a")
 
 
 def test_an_unknown_source_names_the_closest_and_the_import_command() -> None:

@@ -303,6 +303,17 @@ REFUSED = {
 }
 
 
+NEEDS_DATA = {"one class", "no mean", "no mean of noise", "saved noise"}
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSED.keys() - NEEDS_DATA))
+def test_a_plan_finds_them_too(kind: str) -> None:
+    text, message = REFUSED[kind]
+    with pytest.raises(NetforgeError) as caught:
+        Net(parse_net(text), "TRAIN", plan_only=True)
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_settings_that_cannot_be_are_refused(kind: str, tmp_path: Path) -> None:
     text, message = REFUSED[kind]
