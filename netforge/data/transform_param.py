@@ -28,9 +28,9 @@ def make_transformer(
 ) -> Transformer:
     """The transformer that a TransformationParameter describes, for the images of a source.
 
-    train: random crops. stream: random choices. folder: where mean_file is looked up. plan_only: do not ask
-    the source for its mean. Raises what `fail` makes for settings that contradict each other, do not fit the images, or are not
-    known.
+    train: random crops. stream: random choices. folder: where mean_file is looked up. plan_only: do not ask the source
+    for its mean. Raises what `fail` makes for settings that contradict each other, do not fit the images, or are not
+    supported.
     """
     refuse_unknown(param, fail)
     channels = 3 if param.force_color else 1 if param.force_gray else source.shape[0]
