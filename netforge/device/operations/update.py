@@ -55,7 +55,8 @@ class UpdateOps:
         The norm is that of the sum over iter_size passes, before weight decay, as in Caffe.
         """
         parts = (diffs[s.offset : s.offset + s.size] for s in segments)
-        norm = math.sqrt(sum(float(np.dot(part, part)) for part in parts))
+        # einsum sums in a fixed order and in float64; a BLAS dot product would depend on the number of threads
+        norm = math.sqrt(sum(float(np.einsum("i,i->", part, part, dtype=np.float64)) for part in parts))
         control[NORM] = norm
         control[SCALE] = (threshold / norm if norm > threshold else 1.0) / iter_size
 
