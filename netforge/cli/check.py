@@ -9,7 +9,7 @@ import click
 from netforge.cli.errors import as_netforge_error, show_error
 from netforge.cli.files import is_solver, reads_data
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
-from netforge.cli.screen import bytes_text, console, count_text, shape_text, styled
+from netforge.cli.screen import bytes_text, console, count_text, on_terminal, shape_text, styled
 from netforge.errors import NetforgeError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def check(ctx: click.Context, files: tuple[str, ...], plugins: tuple[str, ...]) 
     Says "ok" with one line for each phase, or what is wrong, in which line, and how to mend it. Exit status 1 where any
     file is wrong.
     """
+    from rich.padding import Padding
+
     load_plugins(plugins)
     failed = False
     for path in files:
@@ -44,7 +46,10 @@ def check(ctx: click.Context, files: tuple[str, ...], plugins: tuple[str, ...]) 
             screen = console()
             screen.print(styled(("ok  ", "bold green"), (path, "bold")))
             for line in lines:
-                screen.print(styled("    ", line), soft_wrap=True)
+                if on_terminal():
+                    screen.print(Padding.indent(styled(line), 4))
+                else:
+                    click.echo(f"    {line}")
     ctx.exit(1 if failed else 0)
 
 

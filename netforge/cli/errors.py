@@ -68,14 +68,14 @@ def show_block(error: NetforgeError) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False)
     where = f"{error.where}: " if error.where else ""
     subject = f"layer {error.layer}: " if error.layer else ""
     stop = "" if error.found.endswith(("?", ".")) else "."
     console.print(Text.assemble(("error: ", "bold red"), (where, "bold"), f"{subject}{error.found}{stop}"))
     if isinstance(error.where, Place):
         for line in source_lines(error.where):
-            console.print(line)
+            console.print(line, no_wrap=True, overflow="ellipsis")
     if error.mend:
         mend = error.mend[:1].upper() + error.mend[1:]
         console.print(Text.assemble(("mend:  ", "bold green"), mend, "" if mend.endswith(("?", ".")) else "."))

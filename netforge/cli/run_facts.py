@@ -73,9 +73,13 @@ def images_in_row(settings: Any) -> int:
 
 
 class Outcome(Listener):
-    """Remembers what a run leaves behind: the newest tests, the newest snapshot, why it ended."""
+    """Remembers what a run leaves behind: the newest tests, the newest snapshot, why it ended.
 
-    def __init__(self) -> None:
+    options: words of the command line that going on needs again.
+    """
+
+    def __init__(self, options: tuple[str, ...] = ()) -> None:
+        self.options = options
         self.tests: dict[int, TestResult] = {}
         self.paths: SnapshotPaths | None = None
         self.reason = StopReason.FAILED
@@ -109,9 +113,11 @@ class Outcome(Listener):
         """The line that goes on with this run; a finished one is given as many iterations again."""
         assert self.paths
         words = ["netforge", "train", "--solver", solver.definition.source, "--snapshot", str(self.paths.state)]
+        options = self.options
         if self.reason is StopReason.FINISHED:
-            words += ["--set", f"max_iter={2 * solver.settings.max_iter}"]
-        return shlex.join(words)
+            options = tuple(word for word in options if not word.startswith("--set=max_iter="))
+            options += (f"--set=max_iter={2 * solver.settings.max_iter}",)
+        return shlex.join([*words, *options])
 
 
 def batches_text(result: TestResult) -> str:

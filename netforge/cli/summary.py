@@ -61,8 +61,9 @@ def show_table(net: Net, rows: list[tuple[str, ...]]) -> None:
     for column in shown.columns:
         column.no_wrap = column.header not in ("tops", "weights")
     for row in rows:
-        cells = [(row[0], "bold cyan"), *(text.replace(", ", "\n") for text in row[1:4]), *row[4:]]
-        shown.add_row(*(styled(cells[i]) for i in wanted))
+        cells = [styled((row[0], "bold cyan")), *map(styled, (text.replace(", ", "\n") for text in row[1:4]))]
+        cells += map(styled, row[4:])
+        shown.add_row(*(cells[i] for i in wanted))
     screen.print(styled((net.name or "net", "bold"), f"  phase {net.phase}\n"))
     screen.print(shown)
     screen.print()

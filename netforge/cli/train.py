@@ -74,7 +74,8 @@ def train(
     overrides = parse_settings(settings) | state_override(definition.message, level, split_commas(stages))
     if seed is not None:
         overrides["random_seed"] = seed
-    signals, outcome = Signals(sigint_effect, sighup_effect), Outcome()
+    kept = {"set": settings, "level": level, "stage": stages, "device": device, "gpu": gpu, "plugin": plugins}
+    signals, outcome = Signals(sigint_effect, sighup_effect), Outcome(as_options(kept))
     with signals:
         solver = Solver(
             definition,
@@ -128,6 +129,12 @@ def show_facts(facts: list[Fact]) -> None:
     for word, text in facts:
         screen.print(styled((f"  {word:{width}}  ", "dim"), text), soft_wrap=True)
     screen.print()
+
+
+def as_options(values: dict[str, Any]) -> tuple[str, ...]:
+    """Values of options as words of a command line: "--name=value" for each one given."""
+    lists = {name: value if isinstance(value, tuple) else (value,) for name, value in values.items()}
+    return tuple(f"--{name}={one}" for name, several in lists.items() for one in several if one is not None)
 
 
 def chosen_device(device: str | None, gpu: str | None) -> str | None:

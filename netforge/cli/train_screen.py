@@ -81,7 +81,8 @@ class TrainScreen(Listener):
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
         """A line with the files."""
-        names = ", ".join(str(path) for path in paths if path)
+        written = [path for path in paths if path]
+        names = ", ".join([str(path) for path in written[:1]] + ["".join(path.suffixes[-2:]) for path in written[1:]])
         self._say(f"  iteration {solver.iteration:>7,}", ("   snapshot", "blue"), f"   {names}")
 
     def on_end(self, solver: Solver, reason: StopReason) -> None:

@@ -89,7 +89,7 @@ def test_ctrl_c_outside_training_ends_with_130(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(
-        f"{sys.executable} -m netforge.cli layers | head -n 1", shell=True, capture_output=True, text=True, check=True
+        f"{sys.executable} -m netforge layers | head -n 1", shell=True, capture_output=True, text=True, check=True
     )
     assert done.stdout
     assert done.stderr == ""

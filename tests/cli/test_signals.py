@@ -21,7 +21,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     text = re.sub("test_i.*\n", "", solver.read_text()).replace("max_iter: 4", "max_iter: 100000000")
     solver.write_text(text)
     return subprocess.Popen(
-        [sys.executable, "-m", "netforge.cli", "train", "-solver=solver.prototxt", *arguments],
+        [sys.executable, "-m", "netforge", "train", "-solver=solver.prototxt", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,7 +97,7 @@ def on_a_terminal(folder: Path, *arguments: str, width: int = 80) -> str:
         "TERM": "xterm-256color",
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "netforge.cli", *arguments],
+        [sys.executable, "-m", "netforge", *arguments],
         stdout=follower,
         stderr=follower,
         env=environment,
@@ -126,7 +126,7 @@ def test_training_on_a_terminal(folder: Path, width: int) -> None:
     assert "100%" in text
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     assert "loss " in plain
-    assert "--snapshot run_iter_4.solverstate --set max_iter=8" in plain
+    assert "--snapshot run_iter_4.solverstate --set=max_iter=8" in plain
 
 
 def test_colours_are_off_where_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,10 +40,15 @@ def test_the_end_says_what_is_where_and_how_to_train_on(folder: Path) -> None:
         assert Path(facts[kind]).is_file()
     assert facts["seed"] == "1"
     assert facts["train on"] == (
-        "netforge train --solver solver.prototxt --snapshot run_iter_4.solverstate --set max_iter=8"
+        "netforge train --solver solver.prototxt --snapshot run_iter_4.solverstate --set=max_iter=8"
     )
     events = [json.loads(line)["event"] for line in Path(facts["log"]).read_text().splitlines()]
     assert events[0] == "start" and events[-1] == "end" and "test" in events
+
+
+def test_the_line_to_go_on_keeps_the_options(folder: Path) -> None:
+    text = train("--set", "base_lr=0.1", "--set", "max_iter=2", "--device", "cpu", "--stage", "a,b").stdout
+    assert text.splitlines()[-1].endswith("--set=base_lr=0.1 --stage=a,b --device=cpu --set=max_iter=4")
 
 
 def test_resuming_is_the_same_as_never_stopping(folder: Path) -> None:
