@@ -216,6 +216,18 @@ def test_paths_are_looked_up_here_and_beside_the_file(tmp_path: Path, monkeypatc
     assert str(here / "other") in str(caught.value) and str(beside / "other") in str(caught.value)
 
 
+def test_blocks_that_are_passed_over_have_a_limit_too() -> None:
+    deep = "layer { weight_adapter " + "{ a " * 90 + "}" * 91
+    assert len(parse_net(deep).notes) == 1
+    with pytest.raises(SchemaError, match="nested more than 100 deep"):
+        parse_net("layer { weight_adapter " + "{ a " * 200)
+
+
+def test_quotes_without_end_are_refused_in_linear_time() -> None:
+    with pytest.raises(SchemaError, match="no closing quote"):
+        parse_net('name: "plugin' + '\\"' * 400_000)
+
+
 def test_deep_nesting_and_long_names_end_in_errors() -> None:
     for text in ("layer {" * 10_000, "layer { weight_adapter " + "{ a " * 100_000, "[" * 100_000, "a" * 1_000_000):
         with pytest.raises(SchemaError) as caught:

@@ -166,6 +166,8 @@ def test_declaring_again() -> None:
         size: int = setting(1, help="Side.", range="[0, 5]")
 
     assert declare_settings("AgainTest", First) == "again_test_param"
+    with pytest.raises(SettingsError):
+        parse_net("layer { again_test_param { size: 7 } }")
 
     @dataclass
     class Same:
@@ -255,3 +257,4 @@ def test_a_missing_plugin_is_reported_at_its_line(text: str) -> None:
 def test_the_word_plugin_elsewhere_imports_nothing() -> None:
     net = parse_net('# plugin: "no_such_module_y"\nname: "plugin: no_such_module_y" layer { name: "plugin" }')
     assert net.name.startswith("plugin")
+    assert parse_net('name: "a" layer { name: "b" bottom: "plugin: no_such_module_z" }').layers

@@ -96,6 +96,19 @@ def test_upgrading_twice_changes_nothing() -> None:
     assert read_net(once).to_message() == once
 
 
+PADDED_V1 = """
+layers { layer { name: "pad" type: "padding" pad: 2 } bottom: "a" top: "p" }
+layers { name: "c" type: CONVOLUTION bottom: "p" top: "p" convolution_param { num_output: 1 kernel_size: 3 } }
+layers { name: "r" type: RELU bottom: "p" top: "p" }
+"""
+
+
+def test_padding_ends_where_its_blob_is_made_anew() -> None:
+    convolution, relu = parse_net(PADDED_V1).layers
+    assert list(convolution.message.bottom) == ["a"] and list(convolution.message.convolution_param.pad) == [2]
+    assert list(relu.message.bottom) == ["p"]
+
+
 @pytest.mark.parametrize("shape", ["input_shape { dim: 2 dim: 3 } input_shape { dim: 2 }", "input_shape { dim: 4 }"])
 def test_inputs_with_shapes(shape: str) -> None:
     (layer,) = parse_net(f'input: "a" input: "b" {shape}').layers
@@ -112,7 +125,7 @@ def test_batch_norm_with_three_param_blocks_is_frozen() -> None:
 
 
 def test_messages_given_are_not_changed() -> None:
-    for text in (V0_NET, V1_NET, 'layer { type: "BatchNorm" param {} param {} param {} }'):
+    for text in (V0_NET, V1_NET, PADDED_V1, 'layer { type: "BatchNorm" param {} param {} param {} }'):
         message = messages.NetParameter()
         text_format.Parse(text, message)
         before = message.SerializeToString(deterministic=True)
