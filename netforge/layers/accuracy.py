@@ -1,15 +1,54 @@
-"""The share of right answers among scores."""
+"""The share of right answers: among scores, and among distances."""
 
 from __future__ import annotations
 
 import logging
+import math
 
 from netforge.blob import Blob
-from netforge.layers.axes import around, canonical_axis, check_labels, scalar
+from netforge.layers.axes import around, canonical_axis, check_labels, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
-from netforge.layers.decode import ignored_labels
 
 logger = logging.getLogger("netforge")
+
+
+def ignored_labels(layer: Layer) -> tuple[int, ...]:
+    """The labels that accuracy_param leaves out: ignore_label, and ignore_labels as "{0,1}"."""
+    settings = layer.definition.settings("accuracy_param")
+    labels = [settings.ignore_label] if settings.HasField("ignore_label") else []
+    words = settings.ignore_labels.strip("{}[]() ").replace(",", " ").split()
+    try:
+        labels += [int(word) for word in words]
+    except ValueError:
+        raise layer.fail(
+            f'ignore_labels "{settings.ignore_labels}" is no list of whole numbers',
+            setting="accuracy_param.ignore_labels",
+            mend='write it as "{0,1}"',
+        ) from None
+    return tuple(labels)
+
+
+def refuse_last_element(layer: Layer) -> None:
+    """Raise SettingsError where accuracy_param asks for the last element of sequences only."""
+    if layer.definition.settings("accuracy_param").enable_last_element_only:
+        raise layer.fail(
+            "enable_last_element_only is not offered",
+            setting="accuracy_param.enable_last_element_only",
+            mend="cut the last element off with a Slice layer",
+        )
+
+
+def plain_accuracy(layer: Layer) -> None:
+    """Raise SettingsError for settings of accuracy_param that only Accuracy can follow."""
+    refuse_last_element(layer)
+    settings = layer.definition.settings("accuracy_param")
+    for name in ("top_k", "axis"):
+        if getattr(settings, name) != 1:
+            raise layer.fail(
+                f"{name} is {getattr(settings, name)}",
+                setting=f"accuracy_param.{name}",
+                mend=f"this layer needs {name}: 1",
+            )
 
 
 @register_layer("Accuracy", settings="accuracy_param")
@@ -28,6 +67,7 @@ class Accuracy(Layer):
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read which label to leave out."""
+        refuse_last_element(self)
         ignored = ignored_labels(self)
         if len(ignored) > 1:
             raise self.fail(
@@ -71,3 +111,33 @@ class Accuracy(Layer):
                 '%s: the scores of item %d in "%s" hold NaN; they count as wrong', self.label, bad, bottom[0].name
             )
             self.warned = True
+
+
+@register_layer("AccuracyDecode", settings="accuracy_param")
+class AccuracyDecode(Layer):
+    """The share of items whose smallest distance is that to their own class; the lowest class wins ties. No gradient.
+
+    Items with a label in ignore_label or ignore_labels do not count. Distances of FLT_MAX, and NaN, never win.
+    """
+
+    bottoms = slots("distances (N, classes...), from Decode", "labels (N, 1 or more), of which the first counts")
+    tops = slots("accuracy scalar")
+    differentiable = False
+    per_item = False
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Read which labels to leave out."""
+        plain_accuracy(self)
+        self.ignore = ignored_labels(self)
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """One row of labels for each row of distances."""
+        same_batch(self, bottom)
+        if len(bottom[0].shape) < 2 or not math.prod(bottom[1].shape[1:]):
+            raise self.fail(f'"{bottom[0].name}" {bottom[0].shape} and "{bottom[1].name}" {bottom[1].shape} do not fit')
+        top[0].reshape(())
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Count the items whose own class is nearest."""
+        distances, labels = (blob.data.reshape(blob.shape[0], -1) for blob in bottom)
+        self.ops.nearest_accuracy(distances, labels, scalar(top[0].data), self.ignore)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.blob import Blob
+from netforge.layers.accuracy import ignored_labels, plain_accuracy
 from netforge.layers.axes import bad_label, check_labels, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
@@ -73,13 +74,12 @@ class CentroidLayer(Layer):
 
     def _ignored_classes(self) -> Any:
         """1 for each class that must never win, or None."""
-        labels = [label for label in self.decode.ignore_label if 0 <= label < self.classes]
-        if not labels:
+        if not self.decode.ignore_label:
             return None
-        self.ignored.reshape(self.classes)
-        self.ignored.data[...] = 0
-        for label in labels:
-            self.ignored.data[label] = 1
+        if self.ignored.count != self.classes:
+            flags = np.isin(np.arange(self.classes), self.decode.ignore_label).astype(self.dtype)
+            self.ignored.reshape(self.classes)
+            self.ignored.data[...] = self.device.from_host(flags)
         return self.ignored.data
 
     def _admit(self, labels: Blob) -> None:
@@ -107,10 +107,15 @@ MOST_CLASSES = 1 << 20
 class Decode(CentroidLayer):
     """Squared distances of an embedding to every class; the smallest names the predicted class. No gradient.
 
-    target CENTROID: to the class's running centroid, which follows the embeddings in TRAIN (see `CentroidLayer`)
-    unless enable_centroid_update is false. PREGEN: to fixed targets, drawn in the first TRAIN pass so that each pair
-    is further apart than 2 pregen_alpha (squared). KNN: the mean of the k smallest distances to the stored embeddings
-    of the class (weight [3], (L, horizon, D)), zeros until every class has k of them.
+    target CENTROID: to the class's running centroid, which follows the embeddings in TRAIN unless
+    enable_centroid_update is false: the mean of the first recent_items items of the class, from there an exponential
+    average over about the newest recent_items of them (0: batch size * cache_size, as in MyCaffe). A small number
+    keeps up with moving weights. PREGEN: to fixed targets, drawn in the first TRAIN pass so that each pair is further
+    apart than 2 pregen_alpha (squared). KNN: the mean of the k smallest distances to the newest recent_items
+    embeddings of the class, zeros until every class has k of them.
+
+    Weights, which no solver touches: centroids (classes, D), status (classes,): 1 once a class has seen more than
+    recent_items items, items seen (classes,), and for KNN the embeddings. The table grows with the largest label.
 
     Labels (only column 0 counts) are needed in TRAIN, and not used elsewhere. Classes in ignore_label are never the
     nearest. The second top gives the centroids after centroid_output_iteration TRAIN passes, once all classes have
@@ -222,70 +227,13 @@ def spread_targets(classes: int, size: int, alpha: float, generator: np.random.G
         points[crowded] += generator.uniform(0, least / 4, (int(crowded.sum()), size))
 
 
-def ignored_labels(layer: Layer) -> tuple[int, ...]:
-    """The labels that accuracy_param leaves out: ignore_label, and ignore_labels as "{0,1}"."""
-    settings = layer.definition.settings("accuracy_param")
-    labels = [settings.ignore_label] if settings.HasField("ignore_label") else []
-    words = settings.ignore_labels.strip("{}[]() ").replace(",", " ").split()
-    try:
-        labels += [int(word) for word in words]
-    except ValueError:
-        raise layer.fail(
-            f'ignore_labels "{settings.ignore_labels}" is no list of whole numbers',
-            setting="accuracy_param.ignore_labels",
-            mend='write it as "{0,1}"',
-        ) from None
-    return tuple(labels)
-
-
-def plain_accuracy(layer: Layer) -> None:
-    """Raise SettingsError for settings of accuracy_param that only Accuracy can follow."""
-    settings = layer.definition.settings("accuracy_param")
-    for name in ("top_k", "axis"):
-        if getattr(settings, name) != 1:
-            raise layer.fail(
-                f"{name} is {getattr(settings, name)}",
-                setting=f"accuracy_param.{name}",
-                mend=f"this layer needs {name}: 1",
-            )
-
-
-@register_layer("AccuracyDecode", settings="accuracy_param")
-class AccuracyDecode(Layer):
-    """The share of items whose smallest distance is that to their own class; the lowest class wins ties. No gradient.
-
-    Items with a label in ignore_label or ignore_labels do not count. Distances of FLT_MAX, and NaN, never win.
-    """
-
-    bottoms = slots("distances (N, classes...), from Decode", "labels (N, 1 or more), of which the first counts")
-    tops = slots("accuracy scalar")
-    differentiable = False
-    per_item = False
-
-    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Read which labels to leave out."""
-        plain_accuracy(self)
-        self.ignore = ignored_labels(self)
-
-    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """One row of labels for each row of distances."""
-        same_batch(self, bottom)
-        if len(bottom[0].shape) < 2 or not math.prod(bottom[1].shape[1:]):
-            raise self.fail(f'"{bottom[0].name}" {bottom[0].shape} and "{bottom[1].name}" {bottom[1].shape} do not fit')
-        top[0].reshape(())
-
-    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Count the items whose own class is nearest."""
-        distances, labels = (blob.data.reshape(blob.shape[0], -1) for blob in bottom)
-        self.ops.nearest_accuracy(distances, labels, scalar(top[0].data), self.ignore)
-
-
 @register_layer("AccuracyEncoding", settings="accuracy_param")
 class AccuracyEncoding(CentroidLayer):
     """The share of items whose nearest centroid is that of their own class. No gradient.
 
-    The layer keeps centroids of its own (see `CentroidLayer`; decode_param gives the horizon) and takes every batch in
-    before it measures, in whatever phase it runs. So early figures are optimistic: Decode and AccuracyDecode are not.
+    The layer keeps centroids of its own, as Decode does (decode_param gives recent_items or cache_size), and takes
+    every batch in before it measures, in whatever phase it runs. So its figures are optimistic; those of Decode and
+    AccuracyDecode are not.
     """
 
     bottoms = slots("embedding (N, D...)", "labels (N, 1 or more), of which the first counts")

@@ -7,6 +7,8 @@ import pytest
 
 from netforge.errors import DataError, NetforgeError
 from netforge.layers.decode import spread_targets
+from netforge.net import Net
+from netforge.schema import parse_net
 from netforge.testing import LayerRun
 from tests.layers.cases import row
 
@@ -153,3 +155,22 @@ def test_settings_that_accuracy_of_distances_cannot_follow() -> None:
         with pytest.raises(NetforgeError, match=message):
             text = row("AccuracyDecode", "d label", "a", f"accuracy_param {{ {settings} }}")
             LayerRun(text, [np.zeros((2, 2)), np.zeros(2)])
+
+
+NET = """
+input: "x" input_shape { dim: 3 dim: 2 } input: "label" input_shape { dim: 3 }
+layer { name: "decode" type: "Decode" bottom: "x" bottom: "label" top: "d" }
+layer { name: "accuracy" type: "AccuracyDecode" bottom: "d" bottom: "label" top: "a" include { phase: TEST } }
+"""
+
+
+def test_a_test_net_sees_the_classes_of_the_training_net() -> None:
+    x, label = np.array([[0.0, 1], [1, 0], [5, 5]]), np.array([0.0, 3, 4])
+    train, test = Net(parse_net(NET), "TRAIN", seed=1), Net(parse_net(NET), "TEST", seed=1)
+    assert train.forward(x=x, label=label)["d"].shape == (3, 5)
+    test.share_weights(train)
+    assert test.forward(x=x, label=label)["a"] == 1
+    train.forward(x=x, label=np.array([0.0, 3, 6]))
+    test.share_weights(train)
+    test.forward(x=x, label=label)
+    assert test.blobs["d"].shape == (3, 7)

@@ -103,6 +103,8 @@ REFUSED = [
     ("Decode", [(2, 3), (3,)], 1, "", "number of items"),
     ("Decode", [(2, 3), (2,)], 1, "decode_param { target: KNN k: 9 recent_items: 4 }", "k 9 is above the 4"),
     ("Accuracy", [(2, 3), (3,)], 1, "", "need 2"),
+    ("Accuracy", [(2, 3), (2,)], 1, "accuracy_param { enable_last_element_only: true }", "is not offered"),
+    ("AccuracyDecode", [(2, 3), (2,)], 1, "accuracy_param { enable_last_element_only: true }", "is not offered"),
     ("LSTM", [(2, 3, 4), (2, 3)], 1, "", "num_output is missing"),
     ("LSTM", [(2, 3, 4), (3, 2)], 1, "recurrent_param { num_output: 2 }", "do not fit"),
     ("RNN", [(2, 3, 4), (2, 3)], 2, "recurrent_param { num_output: 2 }", "2 tops do not fit"),
