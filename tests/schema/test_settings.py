@@ -254,6 +254,11 @@ def test_a_missing_plugin_is_reported_at_its_line(text: str) -> None:
     assert str(caught.value).startswith('n:2:1: plugin "no_such_module_x" cannot be imported')
 
 
+def test_a_plugin_named_behind_other_fields_of_its_line_is_found() -> None:
+    with pytest.raises(PluginError, match="n:1:30: plugin"):
+        parse_net('layer { name: "a" type: "b" } plugin: "no_such_module_x"'.replace("} p", "}p"), "n")
+
+
 def test_the_word_plugin_elsewhere_imports_nothing() -> None:
     net = parse_net('# plugin: "no_such_module_y"\nname: "plugin: no_such_module_y" layer { name: "plugin" }')
     assert net.name.startswith("plugin")
