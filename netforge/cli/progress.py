@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from netforge.cli.screen import clock_text, seconds_text
+from netforge.cli.screen import clock_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -25,7 +25,7 @@ class Progress:
     """What the live lines show; `rich` renders them, below an empty one, never wider than the window.
 
     first, last: the iterations at which this run started and will end. images_per_iteration: items of the data layers'
-    batches. metrics: the newest test results, name to value. testing, stopping, finished: what goes on.
+    batches. metrics: the newest test results, name to value. testing, stopping: what goes on. ended: how it ended.
     """
 
     first: int
@@ -38,7 +38,7 @@ class Progress:
     metrics: dict[str, float] = field(default_factory=dict)
     testing: bool = False
     stopping: bool = False
-    finished: bool = False
+    ended: str = ""
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=400))
     _pauses: float = 0.0
 
@@ -90,11 +90,11 @@ class Progress:
         yield self.number_line(width)
 
     def activity(self) -> str:
-        """What goes on: a test, the stop that was asked for, or how much time is left or was spent."""
-        if self.finished:
-            return f"in {seconds_text(self.seconds)}"
+        """What goes on: the end, a test, the stop that was asked for, or how much time is left."""
+        if self.ended:
+            return self.ended
         if self.stopping:
-            return "stopping"
+            return "stopping (at once: Ctrl-C)"
         if self.testing:
             return "testing"
         left = self.seconds_left

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from netforge.solver import Listener, Solver
+import click
+
+from netforge.solver import Solver
 
 
-class Signals(Listener):
-    """A context in which signals reach a solver; as its listener it learns whom to stop.
+def announce_stop() -> None:
+    """Say that the first stop was heard."""
+    click.echo("Stopping after this iteration, with a snapshot; once more stops at once.", err=True)
+
+
+class Signals:
+    """A context in which signals reach a solver, once `solver` is set; before that a stop is a KeyboardInterrupt.
 
     sigint, sighup: the effects, "stop", "snapshot" or "none". The second stop ends training between two passes, without
-    a snapshot; the third ends it wherever it is. `stops` counts them.
+    a snapshot; the third ends it wherever it is. `stops` counts them; the first calls `announce`.
     """
 
     def __init__(self, sigint: str, sighup: str) -> None:
@@ -22,8 +31,9 @@ class Signals(Listener):
         if hasattr(signal, "SIGHUP"):
             self._effects[signal.SIGHUP] = sighup
         self._previous: dict[signal.Signals, Any] = {}
-        self._solver: Solver | None = None
+        self.solver: Solver | None = None
         self.stops = 0
+        self.announce: Callable[[], None] = announce_stop
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
@@ -35,18 +45,17 @@ class Signals(Listener):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def on_start(self, solver: Solver) -> None:
-        """Know whom to stop."""
-        self._solver = solver
-
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         effect = self._effects[signal.Signals(number)]
         if effect == "none":
             return
-        if effect == "snapshot" and self._solver is not None:
-            self._solver.request_snapshot()
+        if effect == "snapshot" and self.solver is not None:
+            self.solver.request_snapshot()
             return
         self.stops += 1
-        if self._solver is None or self.stops > 2:
+        if self.solver is None or self.stops > 2:
             raise KeyboardInterrupt
-        self._solver.request_stop()
+        self.solver.request_stop()
+        if self.stops == 1:
+            with suppress(RuntimeError):  # the signal came in the middle of writing to the same stream
+                self.announce()

@@ -82,9 +82,10 @@ def train(
             device=chosen_device(device, gpu),
             weights=split_commas(weights),
             restore=snapshot,
-            listeners=[signals, outcome],
+            listeners=[outcome],
             **overrides,
         )
+        signals.solver = solver
         run(solver, signals, outcome)
 
 

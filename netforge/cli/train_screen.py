@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from netforge.cli.outputs import single_values
 from netforge.cli.progress import Progress
-from netforge.cli.screen import console, styled
+from netforge.cli.screen import console, seconds_text, styled
 from netforge.cli.signals import Signals
 from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason, TestResult
 
@@ -21,7 +21,7 @@ REFRESH_S = 0.2
 class TrainScreen(Listener):
     """Shows a run. It draws between iterations, at most five times a second, without a thread of its own.
 
-    images_per_iteration: for the speed. signals: says whether a stop was asked for.
+    images_per_iteration: for the speed. signals: tells when a stop was asked for.
     """
 
     def __init__(self, images_per_iteration: int, signals: Signals) -> None:
@@ -40,12 +40,12 @@ class TrainScreen(Listener):
         self._progress = Progress(solver.iteration, last, self._images)
         self._live = Live(self._progress, console=self.screen, auto_refresh=False)
         self._live.start(refresh=True)
+        self._signals.announce = self._announce_stop
 
     def on_iteration(self, solver: Solver) -> None:
         """Count, and draw if it is time to."""
         assert self._progress
         self._progress.advance(solver.iteration)
-        self._progress.stopping = self._signals.stops > 0
         self._draw()
 
     def on_display(self, solver: Solver, display: Display) -> None:
@@ -88,9 +88,15 @@ class TrainScreen(Listener):
     def on_end(self, solver: Solver, reason: StopReason) -> None:
         """Close the live lines; they stay as they are."""
         assert self._progress and self._live
-        self._progress.finished = reason is StopReason.FINISHED
+        spent = f"in {seconds_text(self._progress.seconds)}"
+        self._progress.ended = spent if reason is StopReason.FINISHED else reason.value
         self._live.refresh()
         self._live.stop()
+
+    def _announce_stop(self) -> None:
+        assert self._progress
+        self._progress.stopping = True
+        self._draw(now=True)
 
     def _say(self, *parts: str | tuple[str, str]) -> None:
         self.screen.print(styled(*parts), soft_wrap=True)

@@ -8,40 +8,45 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 PATIENCE_S = 120
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`netforge train` without end, in a process that is killed if the test does not end it."""
     solver = folder / "solver.prototxt"
     text = re.sub("test_i.*\n", "", solver.read_text()).replace("max_iter: 4", "max_iter: 100000000")
     solver.write_text(text)
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "netforge", "train", "-solver=solver.prototxt", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=folder,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def wait_for(process: subprocess.Popen[str], words: str) -> str:
-    assert process.stdout
-    for line in process.stdout:
-        if words in line:
-            return line
-    raise AssertionError(f"ended without {words!r}: {process.stderr.read() if process.stderr else ''}")
+def wait_for(words: str, stream: IO[str] | None) -> None:
+    assert stream
+    assert any(words in line for line in stream), f"the process ended without {words!r}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
 def test_a_stop_takes_a_snapshot_and_says_how_to_go_on(folder: Path, number: signal.Signals) -> None:
-    with start(folder) as process:
-        wait_for(process, "Iteration 2,")
+    with running(folder) as process:
+        wait_for("Iteration 2,", process.stdout)
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
@@ -54,11 +59,10 @@ def test_a_stop_takes_a_snapshot_and_says_how_to_go_on(folder: Path, number: sig
 def test_a_second_ctrl_c_stops_at_once(folder: Path) -> None:
     net = folder / "net.prototxt"
     net.write_text(net.read_text().replace("dim: 4 dim: 1 dim: 8 dim: 8", "dim: 4 dim: 1 dim: 600 dim: 600"))
-    with start(folder, "--set", "iter_size=100000") as process:
-        wait_for(process, "seed: 1")
-        time.sleep(1.0)
+    with running(folder, "--set", "iter_size=100000") as process:
+        wait_for("seed: 1", process.stdout)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
+        wait_for("once more stops at once", process.stderr)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
@@ -67,11 +71,11 @@ def test_a_second_ctrl_c_stops_at_once(folder: Path) -> None:
 
 
 def test_sighup_takes_a_snapshot_and_training_goes_on(folder: Path) -> None:
-    with start(folder) as process:
-        wait_for(process, "Iteration 2,")
+    with running(folder) as process:
+        wait_for("Iteration 2,", process.stdout)
         process.send_signal(signal.SIGHUP)
-        wait_for(process, "Snapshotting solver state to file")
-        wait_for(process, "Iteration")
+        wait_for("Snapshotting solver state to file", process.stdout)
+        wait_for("Iteration", process.stdout)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
@@ -79,10 +83,10 @@ def test_sighup_takes_a_snapshot_and_training_goes_on(folder: Path) -> None:
 
 
 def test_the_effect_of_ctrl_c_can_be_chosen(folder: Path) -> None:
-    with start(folder, "--sigint_effect=snapshot") as process:
-        wait_for(process, "Iteration 2,")
+    with running(folder, "--sigint_effect=snapshot") as process:
+        wait_for("Iteration 2,", process.stdout)
         process.send_signal(signal.SIGINT)
-        wait_for(process, "Snapshotting solver state to file")
+        wait_for("Snapshotting solver state to file", process.stdout)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
