@@ -7,7 +7,7 @@ first touched, and stay at that address as long as the shape fits into them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,14 @@ class Storage:
         self._array: Array | None = None
 
     def reserve(self, size: int) -> None:
-        """Make room for `size` elements; memory that was allocated and is too small is given up with its content."""
+        """Make room for `size` elements.
+
+        Memory that is too small is given up with its content, and a window that outgrows its place leaves its parent.
+        """
         if size > self.size:
             self.size = size
             self._array = None
+            self.parent = None
 
     def move_into(self, parent: Storage, offset: int) -> None:
         """Become the window `parent[offset : offset + size]`; raises ShapeError where memory is in use already."""
@@ -53,6 +57,18 @@ class Storage:
             raise ShapeError("memory that is in use cannot move into another buffer")
         parent.reserve(offset + self.size)
         self.parent, self.offset = parent, offset
+
+    def take_in(self, moves: Sequence[tuple[Storage, int, int]], *, size: int) -> None:
+        """Grow to `size` elements and make storages windows: (storage, offset, size) each. They keep what they hold."""
+        held = [storage._array for storage, _, _ in moves]
+        self.reserve(size)
+        for storage, offset, count in moves:
+            storage.parent, storage.offset, storage.size, storage._array = self, offset, count, None
+        if any(array is not None for array in held):
+            copies = [array.copy() if array is not None else None for array in held]
+            for (storage, _, count), content in zip(moves, copies, strict=True):
+                if content is not None:
+                    storage.array[: len(content)] = content[:count]
 
     @property
     def allocated(self) -> bool:

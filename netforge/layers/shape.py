@@ -161,6 +161,8 @@ class Reordered(Layer):
 class Flatten(Reordered):
     """Axes `axis` to `end_axis` become one."""
 
+    per_item = True
+
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Multiply the sizes of the merged axes."""
         first = canonical_axis(self, self.settings.axis, bottom[0], "flatten_param.axis")

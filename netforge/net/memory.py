@@ -61,7 +61,7 @@ def may_overwrite(value: Value, writer: int, wiring: Wiring, weighted: Set[Value
         producer = wiring.classes[step.producer]
         if len(step.readers) != 1 or step in weighted or producer.backward_reads_top:
             return False
-        step = step.rewrites or (wiring.bottoms[step.producer][0] if producer.is_view and step.top == 0 else None)
+        step = step.rewrites
     return True
 
 

@@ -19,6 +19,7 @@ from netforge.layers.base import Layer, LayerContext
 from netforge.net import build, weights
 from netforge.net.gradients import route
 from netforge.net.memory import lay_out
+from netforge.net.runner import Runner
 from netforge.net.running import running_definition
 from netforge.net.summary import LayerSummary, summarise
 from netforge.net.wiring import Value, wire
@@ -91,15 +92,14 @@ class Net:
         weights.check_names(self.layers)
         self.learnable, self._behind = weights.gather_weights(self.layers, force=force)
         self._flat = weights.flatten(self.learnable, self.device, self.dtype)
-        self._routing = route(self._wiring, self.layers, set(self._loss_weights), force=force)
+        routing = route(self._wiring, self.layers, set(self._loss_weights), force=force)
         of = self._memory.of
         self.blobs: dict[str, Blob] = {value.name: of[value] for value in self._wiring.values}
         self.params: dict[str, list[Blob]] = {layer.name: layer.weights for layer in self.layers if layer.weights}
         self.inputs = [top.name for layer, tops in self._each_tops() if layer.type == "Input" for top in tops]
         self.outputs = [value.name for value in self._wiring.outputs]
         self.loss_weights = {value.name: weight for value, weight in self._loss_weights.items()}
-        self._seeded: frozenset[str] = frozenset()
-        self._shapes: list[tuple[tuple[int, ...], ...]] = [self._signature(n) for n in range(len(self.layers))]
+        self._runner = Runner(self.layers, self._wiring, self._memory, routing, self._loss_weights)
 
     def _each_tops(self) -> Iterator[tuple[Layer, tuple[Value, ...]]]:
         return zip(self.layers, self._wiring.tops, strict=True)
@@ -119,9 +119,12 @@ class Net:
         Raises NetError for unknown names, ShapeError where an input does not fit the layers.
         """
         self._set_inputs(inputs)
+        if start is None and end is None:
+            self._runner.forward_pass()
+            return self.output_values()
         first, last = self._range(start, end)
         for number in range(first, last + 1):
-            self.forward_layer(number)
+            self._runner.forward(number)
         if end is not None:
             names = [value.name for value in self._wiring.tops[last]]
             return {name: self.device.to_host(self.blobs[name].data).copy() for name in names}
@@ -136,100 +139,43 @@ class Net:
         call `clear_weight_diffs` between batches. Returns a copy of the gradient of every input blob.
         Raises NetError for unknown names, ShapeError where a gradient has another shape than its blob.
         """
-        last, first = self._range(end, start)[::-1] if start or end else (len(self.layers) - 1, 0)
         for name in diffs:
             if name not in self.outputs:
                 raise NetError(f'"{name}" is not an output of the net', mend=did_you_mean(name, self.outputs))
         for name in self.outputs:
             blob = self.blobs[name]
             self._fill(name, blob, blob.diff, np.asarray(diffs.get(name, np.zeros(blob.shape))))
-        self._seeded = frozenset(diffs)
+        self._runner.seeded = frozenset(diffs)
         try:
-            for number in range(last, first - 1, -1):
-                self.backward_layer(number)
+            if start is None and end is None:
+                self._runner.backward_pass()
+            else:
+                first, last = self._range(end, start)
+                for number in range(last, first - 1, -1):
+                    self._runner.backward(number)
         finally:
-            self._seeded = frozenset()
+            self._runner.seeded = frozenset()
         return {name: self.device.to_host(self.blobs[name].diff).copy() for name in self.inputs}
 
     def forward_pass(self) -> None:
-        """Run every layer once; nothing is read back from the device."""
-        for number in range(len(self.layers)):
-            self.forward_layer(number)
+        """Run every layer once, towers as one; nothing is read back from the device."""
+        self._runner.forward_pass()
 
     def backward_pass(self) -> None:
         """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
-        for number in reversed(range(len(self.layers))):
-            self.backward_layer(number)
+        self._runner.backward_pass()
 
     def forward_layer(self, number: int) -> None:
         """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
-        layer = self.layers[number]
-        bottom, top = self._memory.bottoms[number], self._memory.tops[number]
-        try:
-            if layer.dynamic_shape or self._signature(number) != self._shapes[number]:
-                self._reshape_layer(number)
-            layer.forward(bottom, top)
-            if layer.dynamic_shape:
-                build.spread_shapes(self._wiring.tops[number], self._memory)
-        except Exception as error:
-            build.raise_at(error, layer.definition)
-            raise
+        self._runner.forward(number)
 
     def backward_layer(self, number: int) -> None:
         """Run one layer backward, if a gradient passes through it, after adding up the gradients of its tops."""
-        if not self._routing.backward[number]:
-            return
-        layer = self.layers[number]
-        try:
-            self._collect_diffs(number)
-            layer.backward(
-                self._memory.tops[number], self._routing.propagate_down[number], self._memory.bottoms[number]
-            )
-        except Exception as error:
-            build.raise_at(error, layer.definition)
-            raise
+        self._runner.backward(number)
 
     def reshape(self) -> None:
         """Hand shapes through all layers again, after an input blob was reshaped; no values are computed."""
-        for number in range(len(self.layers)):
-            if self._wiring.bottoms[number] or self.layers[number].dynamic_shape:
-                with build.at_layer(self.layers[number].definition):
-                    self._reshape_layer(number)
-            else:
-                build.spread_shapes(self._wiring.tops[number], self._memory)
-
-    def _reshape_layer(self, number: int) -> None:
-        self.layers[number].reshape(self._memory.bottoms[number], self._memory.tops[number])
-        build.spread_shapes(self._wiring.tops[number], self._memory)
-        self._shapes[number] = self._signature(number)
-
-    def _signature(self, number: int) -> tuple[tuple[int, ...], ...]:
-        """The shapes that decide whether a layer has to reshape."""
-        bottoms = self._memory.bottoms[number]
-        return (*[blob.shape for blob in bottoms], *[blob.shape for blob in self.layers[number].weights])
-
-    def _collect_diffs(self, number: int) -> None:
-        """Make the diff of each top the sum over its readers, plus its loss weight."""
-        for value in self._wiring.tops[number]:
-            main = self._memory.of[value]
-            weight = 0.0 if value.name in self._seeded else self._loss_weights.get(value, 0.0)
-            flags = [self._routing.propagate_down[layer][index] for layer, index in value.readers]
-            if len(flags) > 1:
-                self._sum_readers(main, self._memory.readers[value], flags)
-            if weight and any(flags):
-                main.diff[...] += weight
-            elif weight:
-                main.diff[...] = weight
-
-    @staticmethod
-    def _sum_readers(main: Blob, readers: list[Blob], flags: list[bool]) -> None:
-        giving = [blob for blob, flag in zip(readers, flags, strict=True) if flag]
-        direct = next((blob for blob in giving if blob.diff_storage is main.diff_storage), None)
-        if direct is None and giving:
-            main.diff[...] = giving.pop(0).diff
-        for blob in giving:
-            if blob is not direct:
-                main.diff[...] += blob.diff
+        self._runner.reshape()
 
     def _range(self, start: str | None, end: str | None) -> tuple[int, int]:
         names = [layer.name for layer in self.layers]

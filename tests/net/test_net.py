@@ -105,9 +105,9 @@ def test_find_nonfinite_names_the_first_place(rng: np.random.Generator) -> None:
 
 SIAMESE = """
 layer { name: "pair" type: "Data" top: "pair" top: "sim" include { phase: TRAIN }
-        data_param { source: "digits.training" backend: IMAGEDB batch_size: 6 images_per_blob: 2 output_all_labels: true } }
+        data_param { source: "digits.training" batch_size: 6 images_per_blob: 2 output_all_labels: true } }
 layer { name: "pair" type: "Data" top: "pair" top: "sim" include { phase: TEST }
-        data_param { source: "digits.testing" backend: IMAGEDB batch_size: 4 images_per_blob: 2 output_all_labels: true } }
+        data_param { source: "digits.testing" batch_size: 4 images_per_blob: 2 output_all_labels: true } }
 layer { name: "slice" type: "Slice" bottom: "pair" top: "data" top: "data_p" exclude { phase: RUN } }
 layer { name: "feat" type: "InnerProduct" bottom: "data" top: "feat"
         param { name: "w" } param { name: "b" } inner_product_param { num_output: 3 } }
@@ -115,7 +115,7 @@ layer { name: "decode" type: "Decode" bottom: "feat" bottom: "sim" top: "distanc
 layer { name: "feat_p" type: "InnerProduct" bottom: "data_p" top: "feat_p" exclude { phase: RUN }
         param { name: "w" } param { name: "b" } inner_product_param { num_output: 3 } }
 layer { name: "loss" type: "ContrastiveLoss" bottom: "feat" bottom: "feat_p" bottom: "sim" top: "loss" }
-layer { name: "accuracy" type: "AccuracyDecode" bottom: "distances" bottom: "sim" top: "accuracy" include { phase: TEST } }
+layer { name: "acc" type: "AccuracyDecode" bottom: "distances" bottom: "sim" top: "acc" include { phase: TEST } }
 """
 
 
@@ -129,7 +129,7 @@ def test_phase_run_takes_one_image(rng: np.random.Generator) -> None:
 
 def test_phase_run_turns_softmax_loss_into_softmax() -> None:
     text = """
-    layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "digits.training" backend: IMAGEDB batch_size: 6 } }
+    layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "digits.training" batch_size: 6 } }
     layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 10 } }
     layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc" }
     layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }

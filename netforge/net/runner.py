@@ -1,0 +1,159 @@
+"""Running a net's layers: shapes handed on, gradients of several readers added up, towers run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from netforge.blob import Blob
+from netforge.layers.base import Layer
+from netforge.net import build
+from netforge.net.gradients import Routing
+from netforge.net.memory import Memory
+from netforge.net.towers import Tower, find_towers
+from netforge.net.wiring import Value, Wiring
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class Runner:
+    """Runs layers by number, singly or all of them.
+
+    loss_weights: the weight of each value that counts towards the loss. seeded: names of blobs whose gradient the
+    caller has set, in the place of their loss weight.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        wiring: Wiring,
+        memory: Memory,
+        routing: Routing,
+        loss_weights: Mapping[Value, float],
+    ) -> None:
+        self.layers, self.wiring, self.memory, self.routing = layers, wiring, memory, routing
+        self.loss_weights = loss_weights
+        self.seeded: Set[str] = frozenset()
+        self.towers = {tower.members[0]: tower for tower in find_towers(wiring, layers, memory, routing)}
+        self._led = {member for tower in self.towers.values() for member in tower.members[1:]}
+        self._shapes: list[Shapes] = [self._signature(number, memory.bottoms[number]) for number in range(len(layers))]
+
+    def forward_pass(self) -> None:
+        """Run every layer once; nothing is read back from the device."""
+        for number in range(len(self.layers)):
+            if number in self.towers:
+                self._forward_tower(self.towers[number])
+            elif number not in self._led:
+                self.forward(number)
+
+    def backward_pass(self) -> None:
+        """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
+        for number in reversed(range(len(self.layers))):
+            if number in self.towers:
+                self._backward_tower(self.towers[number])
+            elif number not in self._led:
+                self.backward(number)
+
+    def forward(self, number: int) -> None:
+        """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
+        layer = self.layers[number]
+        try:
+            self._fit(number)
+            layer.forward(self.memory.bottoms[number], self.memory.tops[number])
+            if layer.dynamic_shape:
+                build.spread_shapes(self.wiring.tops[number], self.memory)
+        except Exception as error:
+            build.raise_at(error, layer.definition)
+            raise
+
+    def backward(self, number: int) -> None:
+        """Run one layer backward, if a gradient passes through it, after adding up the gradients of its tops."""
+        if not self.routing.backward[number]:
+            return
+        layer = self.layers[number]
+        try:
+            self._collect_diffs(number)
+            layer.backward(self.memory.tops[number], self.routing.propagate_down[number], self.memory.bottoms[number])
+        except Exception as error:
+            build.raise_at(error, layer.definition)
+            raise
+
+    def reshape(self) -> None:
+        """Hand shapes through all layers, from what the input blobs have now; no values are computed."""
+        for number, layer in enumerate(self.layers):
+            if self.wiring.bottoms[number] or layer.dynamic_shape:
+                with build.at_layer(layer.definition):
+                    self._reshape(number)
+            else:
+                build.spread_shapes(self.wiring.tops[number], self.memory)
+
+    def _forward_tower(self, tower: Tower) -> None:
+        layer = self.layers[tower.members[0]]
+        try:
+            for member in tower.members:
+                self._fit(member, tower)
+            bottoms, tops = tower.align()
+            if self._shapes[tower.members[0]] != (shapes := self._signature(tower.members[0], bottoms)):
+                layer.reshape(bottoms, tops)
+                self._shapes[tower.members[0]] = shapes
+            layer.forward(bottoms, tops)
+        except Exception as error:
+            build.raise_at(error, layer.definition)
+            raise
+
+    def _backward_tower(self, tower: Tower) -> None:
+        first = tower.members[0]
+        if not self.routing.backward[first]:
+            return
+        layer = self.layers[first]
+        try:
+            for member in tower.members:
+                self._collect_diffs(member)
+            bottoms, tops = tower.align()
+            layer.backward(tops, self.routing.propagate_down[first], bottoms)
+        except Exception as error:
+            build.raise_at(error, layer.definition)
+            raise
+
+    def _fit(self, number: int, tower: Tower | None = None) -> None:
+        """Reshape a layer if its bottoms have other shapes than when it last ran, alone or in its tower."""
+        seen = self._shapes[number]
+        if tower is not None and number == tower.members[0]:
+            seen = tower.own_shapes or seen
+        shapes = self._signature(number, self.memory.bottoms[number])
+        if self.layers[number].dynamic_shape or shapes != seen:
+            self._reshape(number)
+        if tower is not None and number == tower.members[0]:
+            tower.own_shapes = shapes
+
+    def _reshape(self, number: int) -> None:
+        bottoms = self.memory.bottoms[number]
+        self.layers[number].reshape(bottoms, self.memory.tops[number])
+        build.spread_shapes(self.wiring.tops[number], self.memory)
+        self._shapes[number] = self._signature(number, bottoms)
+
+    def _signature(self, number: int, bottoms: Sequence[Blob]) -> Shapes:
+        """The shapes that decide whether a layer has to reshape."""
+        return (*[blob.shape for blob in bottoms], *[blob.shape for blob in self.layers[number].weights])
+
+    def _collect_diffs(self, number: int) -> None:
+        """Make the diff of each top the sum over its readers, plus its loss weight."""
+        for value in self.wiring.tops[number]:
+            main = self.memory.of[value]
+            weight = 0.0 if value.name in self.seeded else self.loss_weights.get(value, 0.0)
+            flags = [self.routing.propagate_down[layer][index] for layer, index in value.readers]
+            if len(flags) > 1:
+                _sum_readers(main, self.memory.readers[value], flags)
+            if weight and any(flags):
+                main.diff[...] += weight
+            elif weight:
+                main.diff[...] = weight
+
+
+def _sum_readers(main: Blob, readers: Sequence[Blob], flags: Sequence[bool]) -> None:
+    giving = [blob for blob, flag in zip(readers, flags, strict=True) if flag]
+    direct = next((blob for blob in giving if blob.diff_storage is main.diff_storage), None)
+    if direct is None and giving:
+        main.diff[...] = giving.pop(0).diff
+    for blob in giving:
+        if blob is not direct:
+            main.diff[...] += blob.diff
