@@ -6,7 +6,7 @@ import logging
 import math
 
 from netforge.blob import Blob
-from netforge.layers.axes import around, canonical_axis, check_labels, same_batch, scalar
+from netforge.layers.axes import around, canonical_axis, check_labels, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 logger = logging.getLogger("netforge")
@@ -139,5 +139,5 @@ class AccuracyDecode(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Count the items whose own class is nearest."""
-        distances, labels = (blob.data.reshape(blob.shape[0], -1) for blob in bottom)
+        distances, labels = (rows(blob.data) for blob in bottom)
         self.ops.nearest_accuracy(distances, labels, scalar(top[0].data), self.ignore)

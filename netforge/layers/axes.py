@@ -32,6 +32,11 @@ def scalar(array: Any) -> Any:
     return array.reshape(1)
 
 
+def rows(array: Any) -> Any:
+    """The array as (items, all else), also where there are no items."""
+    return array.reshape(array.shape[0], math.prod(array.shape[1:]))
+
+
 def same_shape(layer: Layer, blobs: list[Blob]) -> None:
     """Raise ShapeError where the blobs differ in shape."""
     for other in blobs[1:]:

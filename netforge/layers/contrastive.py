@@ -8,7 +8,7 @@ from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.operations.contrastive import ContrastiveRule
-from netforge.layers.axes import check_labels, same_batch, scalar
+from netforge.layers.axes import check_labels, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -115,7 +115,7 @@ class ContrastiveLoss(Layer):
             a,
             labels,
             self.similar.data,
-            centroids.data.reshape(centroids.shape[0], -1),
+            rows(centroids.data),
             self.learning,
             self.target.data,
             self.replaced.data,

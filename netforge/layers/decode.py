@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from netforge.blob import Blob
 from netforge.layers.accuracy import ignored_labels, plain_accuracy
-from netforge.layers.axes import bad_label, check_labels, same_batch, scalar
+from netforge.layers.axes import bad_label, check_labels, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -64,9 +64,6 @@ class CentroidLayer(Layer):
         if len(bottom) > 1 and not math.prod(bottom[1].shape[1:]):
             raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give at least one label an item")
 
-    def _rows(self, blob: Blob) -> Any:
-        return blob.data.reshape(blob.shape[0], -1)
-
     def _table(self) -> tuple[Any, Any, Any]:
         """Centroids (L, D), counts (L,) and status (L,)."""
         centroids, status, counts = (blob.data for blob in self.weights[:3])
@@ -93,10 +90,10 @@ class CentroidLayer(Layer):
     def grow(self, classes: int) -> None:
         """Make room for `classes` classes and keep the rows of those that are there."""
         for blob in self.weights:
-            rows = self.device.to_host(blob.data).copy()
+            kept = self.device.to_host(blob.data).copy()
             blob.reshape((classes, *blob.shape[1:]))
             blob.data[...] = 0
-            blob.data[: len(rows)] = self.device.from_host(rows)
+            blob.data[: len(kept)] = self.device.from_host(kept)
 
 
 MOST_CLASSES = 1 << 20
@@ -156,7 +153,7 @@ class Decode(CentroidLayer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """In TRAIN take the batch in, then measure distances."""
-        x = self._rows(bottom[0])
+        x = rows(bottom[0].data)
         if self.phase == "TRAIN":
             self._learn(x, bottom, top)
         centroids, counts, status = self._table()
@@ -183,7 +180,7 @@ class Decode(CentroidLayer):
             self._admit(bottom[1])
             self.reshape(bottom, top)
         centroids, counts, status = self._table()
-        labels = self._rows(bottom[1])
+        labels = rows(bottom[1].data)
         if self.target == "KNN":
             self.ops.cache_encodings(x, labels, self.weights[3].data, counts)
             status[...] = counts >= self.settings.k
@@ -257,7 +254,7 @@ class AccuracyEncoding(CentroidLayer):
         if self.ops.check_labels(bottom[1].data, self.classes) >= 0:
             self._admit(bottom[1])
             self.reshape(bottom, top)
-        x, labels = self._rows(bottom[0]), self._rows(bottom[1])
+        x, labels = rows(bottom[0].data), rows(bottom[1].data)
         centroids, counts, status = self._table()
         self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
         self.ops.centroid_distances(x, centroids, self.distances.data, None)

@@ -103,7 +103,7 @@ class PReLU(Neuron):
         super().reshape(bottom, top)
 
     def _view(self, array: Any) -> Any:
-        return array.reshape(array.shape[0], array.shape[1], -1)
+        return array.reshape(*array.shape[:2], math.prod(array.shape[2:]))
 
     def compute(self, x: Any, y: Any) -> None:
         """Rectify."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from netforge.blob import Blob
 from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
+from netforge.layers.axes import rows
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -163,10 +164,8 @@ class SPP(Layer):
                 blob.reshape((*bottom[0].shape[:2], 2**level, 2**level))
         self.sum.reshape(bottom[0].shape)
         batch, channels = bottom[0].shape[:2]
-        single = len(self.levels) == 1
-        top[0].reshape(
-            (batch, channels, 1, 1) if single else (batch, sum(b.count for b in self.levels) // max(1, batch))
-        )
+        windows = sum(4**level for level in range(len(self.levels)))
+        top[0].reshape((batch, channels, 1, 1) if windows == 1 else (batch, channels * windows))
 
     def _geometry(self, spatial: tuple[int, int], bins: int) -> PoolGeometry:
         kernel = tuple(math.ceil(size / bins) for size in spatial)
@@ -186,14 +185,14 @@ class SPP(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Pool each level and join them."""
         average = self.settings.pool == self.settings.AVE
-        joined = top[0].data.reshape(top[0].shape[0], -1)
+        joined = rows(top[0].data)
         start = 0
         for values, mask, geometry in zip(self.levels, self.masks, self.geometries, strict=True):
             if average:
                 self.ops.pool_average_forward(bottom[0].data, values.data, geometry)
             else:
                 self.ops.pool_max_forward(bottom[0].data, values.data, mask.data, geometry)
-            flat = values.data.reshape(len(joined), -1)
+            flat = rows(values.data)
             joined[:, start : start + flat.shape[1]] = flat
             start += flat.shape[1]
 
@@ -201,11 +200,11 @@ class SPP(Layer):
         """Add up the gradients of the levels."""
         if not propagate_down[0]:
             return
-        joined = top[0].diff.reshape(top[0].shape[0], -1)
+        joined = rows(top[0].diff)
         bottom[0].diff[...] = 0
         start = 0
         for values, mask, geometry in zip(self.levels, self.masks, self.geometries, strict=True):
-            flat = values.diff.reshape(len(joined), -1)
+            flat = rows(values.diff)
             flat[...] = joined[:, start : start + flat.shape[1]]
             start += flat.shape[1]
             if self.settings.pool == self.settings.AVE:

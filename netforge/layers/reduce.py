@@ -183,7 +183,7 @@ class ArgMax(Layer):
         """Search."""
         self.ops.top_k(bottom[0].data.reshape(self.view), self.indices.data, self.values.data, self.settings.top_k)
         if self.whole:
-            y = top[0].data.reshape(self.view[0], -1, self.settings.top_k)
+            y = top[0].data.reshape(*top[0].shape[:2], self.settings.top_k)
             y[:, 0] = self.indices.data[:, :, 0]
             if self.settings.out_max_val:
                 y[:, 1] = self.values.data[:, :, 0]

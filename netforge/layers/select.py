@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from netforge.blob import Blob
 from netforge.errors import DataError
-from netforge.layers.axes import canonical_axis
+from netforge.layers.axes import canonical_axis, rows
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -60,10 +59,6 @@ class Crop(Layer):
             bottom[1].diff[...] = 0
 
 
-def _rows(array: Any) -> Any:
-    return array.reshape(array.shape[0], -1)
-
-
 @register_layer("BatchReindex")
 class BatchReindex(Layer):
     """y[i] = x[index[i]]: items picked, repeated or left out; gradients of one item add up."""
@@ -90,14 +85,14 @@ class BatchReindex(Layer):
                 error=DataError,
             )
         if top[0].count:
-            self.ops.gather_rows(_rows(bottom[0].data), bottom[1].data, _rows(top[0].data))
+            self.ops.gather_rows(rows(bottom[0].data), bottom[1].data, rows(top[0].data))
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add each gradient to its item."""
         if propagate_down[0]:
             bottom[0].diff[...] = 0
             if top[0].count:
-                self.ops.scatter_add_rows(_rows(top[0].diff), bottom[1].data, _rows(bottom[0].diff))
+                self.ops.scatter_add_rows(rows(top[0].diff), bottom[1].data, rows(bottom[0].diff))
 
 
 @register_layer("Filter")

@@ -65,6 +65,20 @@ def other_batches_work(case: LayerCase) -> None:
             _assert_same(_flat(run.backward(diffs)), _flat(fresh.backward(diffs)), f"gradients for {keep.stop} items")
 
 
+def no_items_are_fine(case: LayerCase) -> None:
+    """A batch without any item, as Filter may leave it, runs, or is refused with a NetforgeError."""
+    if case.batch_axis is None or not case.bottoms:
+        return
+    run = run_case(case)
+    run.feed(case.items(case.inputs(), slice(0, 0)))
+    try:
+        run.forward()
+    except NetforgeError:
+        return
+    if run.layer.differentiable:
+        run.backward(top_diffs(run))
+
+
 def items_are_apart(case: LayerCase) -> None:
     """Where a layer says so (`per_item`), the first item's tops do not depend on the others."""
     layer = LAYERS[layer_definition(case.layer).type]
@@ -177,6 +191,7 @@ CHECKS: tuple[Callable[[LayerCase], None], ...] = (
     shapes_are_as_stated,
     gradients_are_right,
     other_batches_work,
+    no_items_are_fine,
     items_are_apart,
     in_place_is_the_same,
     inputs_stay,

@@ -44,11 +44,13 @@ class NormalizeOps:
             out[:, :-shift] += x[:, shift:]
 
     def channel_statistics(self, x: Array, mean: Array, variance: Array) -> None:
-        """Mean and biased variance of each channel over items and positions."""
-        np.mean(x, axis=(0, 2), out=mean)
+        """Mean and biased variance of each channel over items and positions; 0 where there are none."""
+        count = max(1, x.shape[0] * x.shape[2])
+        np.sum(x, axis=(0, 2), out=mean)
+        mean /= count
         centred = x - mean[:, None]
         np.einsum("ncp,ncp->c", centred, centred, out=variance)
-        variance /= x.shape[0] * x.shape[2]
+        variance /= count
 
     def normalize_forward(self, x: Array, mean: Array, variance: Array, eps: float, y: Array) -> None:
         """y = (x - mean) / sqrt(variance + eps), per channel."""
@@ -60,7 +62,8 @@ class NormalizeOps:
 
         dx = (dy - mean(dy) - y * mean(dy * y)) / sqrt(variance + eps), means per channel; y: the normalised values.
         """
-        mean_dy = dy.mean(axis=(0, 2))
-        mean_dy_y = np.einsum("ncp,ncp->c", dy, y) / (y.shape[0] * y.shape[2])
+        count = max(1, y.shape[0] * y.shape[2])
+        mean_dy = dy.sum(axis=(0, 2)) / count
+        mean_dy_y = np.einsum("ncp,ncp->c", dy, y) / count
         np.subtract(dy, mean_dy[:, None] + y * mean_dy_y[:, None], out=dx)
         dx *= (1 / np.sqrt(variance + eps))[:, None]
