@@ -27,7 +27,8 @@ class Tally(caffe.Layer):
     def reshape(self, bottom, top):
         top[0].reshape(bottom[0].num, bottom[0].channels, bottom[0].height, bottom[0].width)
     def forward(self, bottom, top):
-        top[0].data[...] = self.k * bottom[0].data.reshape(top[0].shape) + self.blobs[0].data + (self.phase == caffe.TEST)
+        y = self.k * bottom[0].data.reshape(top[0].shape) + self.blobs[0].data
+        top[0].data[...] = y + (self.phase == caffe.TEST)
     def backward(self, top, propagate_down, bottom):
         self.blobs[0].diff[...] += top[0].diff.sum()
         if propagate_down[0]:

@@ -280,14 +280,14 @@ def test_bad_data_is_found_before_it_touches_the_weights() -> None:
     solver = solver_with()
     solver.step(2)
     before = weights(solver)
-    run = solver.net.forward_layer
+    run = solver.net._runner.forward
 
     def poisoned(number: int) -> None:
         run(number)
         if number == 0:
             solver.net.blobs["data"].data[3, 4] = np.nan
 
-    solver.net.forward_layer = poisoned  # type: ignore[method-assign]
+    solver.net._runner.forward = poisoned  # type: ignore[method-assign]
     with pytest.raises(NonFiniteError, match='blob "data"') as caught:
         solver.step()
     assert caught.value.layer == '"input" (DummyData)'
