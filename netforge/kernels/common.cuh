@@ -1,0 +1,64 @@
+// What all kernels share. The loader (netforge/device/kernel_source.py) puts this text where it is included, behind
+//   typedef float Real;                                             (or double)
+//   #define KERNEL(name) extern "C" __global__ void name##_f32      (or _f64)
+// so that each family is compiled once for a floating type, and no kernel of the float module computes in double.
+//
+// How every kernel is launched: blocks of whole warps, 32 to 1024 threads along x, and any grid along x (and y where a
+// kernel says so); loops stride over the grid. Sizes are ints: no array holds 2^31 elements or more. Where a result is
+// a sum, its order depends on the launch's shape and on nothing else, so that equal launches give equal bits.
+#define FULL_WARP 0xffffffffu
+#define WARP 32
+
+// Runs the statement behind it for i = 0 ... n - 1, spread over the whole grid; neighbours in i are neighbouring
+// threads. (Unsigned: n is below 2^31 and so is the stride, so the last step cannot wrap around.)
+#define FOR_EACH(i, n) \
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (unsigned)(n); i += gridDim.x * blockDim.x)
+
+// The same for a block's own threads, and for whole warps of the grid.
+#define FOR_EACH_IN_BLOCK(i, n) for (unsigned i = threadIdx.x; i < (unsigned)(n); i += blockDim.x)
+#define FOR_EACH_IN_WARP(i, n) for (unsigned i = threadIdx.x % WARP; i < (unsigned)(n); i += WARP)
+#define FOR_EACH_WARP(i, n) \
+    for (unsigned i = (blockIdx.x * blockDim.x + threadIdx.x) / WARP; i < (unsigned)(n); \
+         i += gridDim.x * blockDim.x / WARP)
+#define FOR_EACH_BLOCK(i, n) for (unsigned i = blockIdx.x; i < (unsigned)(n); i += gridDim.x)
+
+__device__ __forceinline__ Real lowest() {
+    return sizeof(Real) == sizeof(float) ? Real(-3.402823466e+38f) : Real(-1.7976931348623157e+308);
+}
+__device__ __forceinline__ bool is_nan(Real x) { return x != x; }
+__device__ __forceinline__ Real larger(Real a, Real b) { return a > b ? a : b; }
+
+// ---- reductions; every lane or thread gets the result ---------------------------------------------------------------
+template <typename T> __device__ __forceinline__ T warp_sum(T value) {
+    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) value += __shfl_xor_sync(FULL_WARP, value, lanes);
+    return value;
+}
+__device__ __forceinline__ Real warp_max(Real value) {
+    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) value = larger(value, __shfl_xor_sync(FULL_WARP, value, lanes));
+    return value;
+}
+__device__ __forceinline__ int warp_min(int value) {
+    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) {
+        const int other = __shfl_xor_sync(FULL_WARP, value, lanes);
+        value = other < value ? other : value;
+    }
+    return value;
+}
+// All threads of the block call this together.
+template <typename T> __device__ __forceinline__ T block_sum(T value) {
+    __shared__ T parts[WARP];
+    const int lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+    value = warp_sum(value);
+    __syncthreads();  // the parts of the call before may still be being read
+    if (lane == 0) parts[threadIdx.x / WARP] = value;
+    __syncthreads();
+    return warp_sum(lane < warps ? parts[lane] : T(0));
+}
+
+// The end of a sum over the whole grid. A launch of one block leaves out = total * factor / divisor[0]; a larger one
+// leaves each block's total in parts (gridDim.x numbers) and wants `sum_parts` after it. divisor: null stands for 1.
+__device__ __forceinline__ void finish_sum(Real total, Real* out, Real* parts, Real factor, const Real* divisor) {
+    if (threadIdx.x != 0) return;
+    if (gridDim.x > 1) parts[blockIdx.x] = total;
+    else out[0] = total * factor / (divisor ? divisor[0] : Real(1));
+}

@@ -1,0 +1,213 @@
+// Softmax, its losses and accuracy (netforge/device/operations/softmax.py). Scores (outer, classes, inner), labels
+// (outer, inner) of whole numbers held as Real. ignore: a label that does not count; NaN, which equals nothing, where
+// there is none. loss, divisor, scale and accuracy are arrays of one number.
+#include "common.cuh"
+
+#define SMALLEST_PROBABILITY Real(1.17549435e-38f)
+#define SMALLEST_INFOGAIN Real(1e-20)
+
+// For inner = 1. Launch: one warp a row. Memory: x twice (the second time from cache), y twice, coalesced along
+// classes.
+KERNEL(softmax_forward_rows)(const Real* x, Real* y, int outer, int classes) {
+    FOR_EACH_WARP(o, outer) {
+        const Real* scores = x + o * classes;
+        Real* row = y + o * classes;
+        Real most = lowest(), sum = 0;
+        FOR_EACH_IN_WARP(c, classes) most = larger(scores[c], most);
+        most = warp_max(most);
+        FOR_EACH_IN_WARP(c, classes) {
+            const Real value = exp(scores[c] - most);
+            row[c] = value;
+            sum += value;
+        }
+        sum = warp_sum(sum);
+        FOR_EACH_IN_WARP(c, classes) row[c] /= sum;
+    }
+}
+
+// For inner > 1. Launch: one thread for each of the outer * inner positions. Memory: as above, coalesced along inner.
+KERNEL(softmax_forward)(const Real* x, Real* y, int outer, int classes, int inner) {
+    FOR_EACH(position, outer * inner) {
+        const unsigned first = position / inner * classes * inner + position % inner;
+        Real most = lowest(), sum = 0;
+        for (int c = 0; c < classes; ++c) most = larger(x[first + c * inner], most);
+        for (int c = 0; c < classes; ++c) {
+            const Real value = exp(x[first + c * inner] - most);
+            y[first + c * inner] = value;
+            sum += value;
+        }
+        for (int c = 0; c < classes; ++c) y[first + c * inner] /= sum;
+    }
+}
+
+// dx = y * (dy - sum of dy * y over classes). For inner = 1; launch and memory as in softmax_forward_rows.
+KERNEL(softmax_backward_rows)(const Real* y, const Real* dy, Real* dx, int outer, int classes) {
+    FOR_EACH_WARP(o, outer) {
+        const unsigned first = o * classes;
+        Real sum = 0;
+        FOR_EACH_IN_WARP(c, classes) sum += dy[first + c] * y[first + c];
+        sum = warp_sum(sum);
+        FOR_EACH_IN_WARP(c, classes) dx[first + c] = (dy[first + c] - sum) * y[first + c];
+    }
+}
+
+// The same for inner > 1; launch and memory as in softmax_forward.
+KERNEL(softmax_backward)(const Real* y, const Real* dy, Real* dx, int outer, int classes, int inner) {
+    FOR_EACH(position, outer * inner) {
+        const unsigned first = position / inner * classes * inner + position % inner;
+        Real sum = 0;
+        for (int c = 0; c < classes; ++c) sum += dy[first + c * inner] * y[first + c * inner];
+        for (int c = 0; c < classes; ++c) {
+            const unsigned i = first + c * inner;
+            dx[i] = (dy[i] - sum) * y[i];
+        }
+    }
+}
+
+// first_bad[0] = min(first_bad[0], flat index of the first label that is no whole number in [0, classes) nor `ignore`).
+// Launch: one thread a label. Memory: labels once. The atomic minimum of integers is the same in any order, and is
+// reached only by warps that hold a bad label.
+KERNEL(check_labels)(const Real* __restrict__ labels, int* first_bad, int n, int classes, Real ignore) {
+    int bad = 0x7fffffff;
+    FOR_EACH(i, n) {
+        const Real label = labels[i];
+        const bool right = label >= 0 && label < Real(classes) && label == floor(label);
+        if (!right && label != ignore) bad = min(bad, (int)i);
+    }
+    bad = warp_min(bad);
+    if (threadIdx.x % WARP == 0 && bad != 0x7fffffff) atomicMin(first_bad, bad);
+}
+
+// divisor[0] = the number of labels that count, at least 1. Launch: any grid, one block for up to 2^14 labels; then
+// sum_parts with least = 1 where there were more. Memory: labels once. The sum is exact up to 2^24 labels a block.
+KERNEL(count_labels)(const Real* __restrict__ labels, Real* divisor, Real* parts, int n, Real ignore) {
+    int count = 0;
+    FOR_EACH(i, n) count += labels[i] != ignore;
+    count = block_sum(count);
+    finish_sum(Real(gridDim.x == 1 ? max(count, 1) : count), divisor, parts, Real(1), nullptr);
+}
+
+// loss[0] = -sum of log max(p[label], FLT_MIN) / divisor[0]. Launch: any grid, one thread a label; then sum_parts with
+// factor -1 where it is larger than one block. Memory: labels once, and one p for each.
+KERNEL(softmax_loss_forward)(const Real* __restrict__ p, const Real* __restrict__ labels, Real* loss, Real* parts,
+                             const Real* divisor, int outer, int classes, int inner, Real ignore) {
+    Real sum = 0;
+    FOR_EACH(i, outer * inner) {
+        const Real label = labels[i];
+        if (label == ignore) continue;
+        const Real chosen = p[(i / inner * classes + (unsigned)label) * inner + i % inner];
+        sum += log(chosen < SMALLEST_PROBABILITY ? SMALLEST_PROBABILITY : chosen);
+    }
+    finish_sum(block_sum(sum), loss, parts, Real(-1), divisor);
+}
+
+// dx = (p - onehot(label)) * scale[0] / divisor[0]; 0 at ignored labels. Launch: one thread an element, n of them.
+// Memory: p and dx once, coalesced; a label is read for each of its classes, from cache.
+KERNEL(softmax_loss_backward)(const Real* p, const Real* __restrict__ labels, Real* dx, const Real* scale,
+                              const Real* divisor, int n, int classes, int inner, Real ignore) {
+    const Real factor = scale[0] / divisor[0];
+    FOR_EACH(i, n) {
+        const Real label = labels[i / (classes * inner) * inner + i % inner];
+        const bool own = i / inner % classes == (unsigned)label;
+        dx[i] = label == ignore ? Real(0) : (p[i] - (own ? Real(1) : Real(0))) * factor;
+    }
+}
+
+// loss[0] = -sum over labels and classes of gains[label, c] * log max(p[c], 1e-20) / divisor[0]; gains (classes,
+// classes).
+// Launch: any grid, one thread for an element of p, n of them; then sum_parts with factor -1 where it is larger than
+// one block. Memory: p once, coalesced; gains from cache.
+KERNEL(infogain_loss_forward)(const Real* __restrict__ p, const Real* __restrict__ labels,
+                              const Real* __restrict__ gains, Real* loss, Real* parts, const Real* divisor, int n,
+                              int classes, int inner, Real ignore) {
+    Real sum = 0;
+    FOR_EACH(i, n) {
+        const Real label = labels[i / (classes * inner) * inner + i % inner];
+        if (label == ignore) continue;
+        const Real value = p[i] < SMALLEST_INFOGAIN ? SMALLEST_INFOGAIN : p[i];
+        sum += gains[(unsigned)label * classes + i / inner % classes] * log(value);
+    }
+    finish_sum(block_sum(sum), loss, parts, Real(-1), divisor);
+}
+
+// dx = (p * sum of gains[label] - gains[label]) * scale[0] / divisor[0]; 0 at ignored labels. gain_sums (classes): the
+// sums of gains' rows. Launch and memory as in softmax_loss_backward.
+KERNEL(infogain_loss_backward)(const Real* p, const Real* __restrict__ labels, const Real* __restrict__ gains,
+                               const Real* __restrict__ gain_sums, Real* dx, const Real* scale, const Real* divisor,
+                               int n, int classes, int inner, Real ignore) {
+    const Real factor = scale[0] / divisor[0];
+    FOR_EACH(i, n) {
+        const Real label = labels[i / (classes * inner) * inner + i % inner];
+        const unsigned row = label == ignore ? 0 : (unsigned)label;
+        const Real value = (p[i] * gain_sums[row] - gains[row * classes + i / inner % classes]) * factor;
+        dx[i] = label == ignore ? Real(0) : value;
+    }
+}
+
+// sums[r] = the sum of row r of x (rows, columns): gain_sums above. Launch: one warp a row. Memory: x once.
+KERNEL(row_sums)(const Real* __restrict__ x, Real* sums, int rows, int columns) {
+    FOR_EACH_WARP(r, rows) {
+        Real sum = 0;
+        FOR_EACH_IN_WARP(c, columns) sum += x[r * columns + c];
+        sum = warp_sum(sum);
+        if (threadIdx.x % WARP == 0) sums[r] = sum;
+    }
+}
+
+#define IGNORED 0
+#define WRONG 1
+#define RIGHT 2
+
+// verdict (outer * inner): whether an item counts, and whether fewer than top_k other classes score as high as its
+// label's; an item with a NaN is wrong. first_nan[0] = min(first_nan[0], index of the first item that counts and has
+// one).
+// Launch: one warp an item. Memory: x once, coalesced where inner is 1.
+KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labels, int* verdict, int* first_nan,
+                       int outer, int classes, int inner, int top_k, Real ignore) {
+    FOR_EACH_WARP(i, outer * inner) {
+        const Real label = labels[i];
+        const Real* scores = x + i / inner * classes * inner + i % inner;
+        int rivals = 0, nans = 0;
+        if (label != ignore) {
+            const Real own = scores[(unsigned)label * inner];
+            FOR_EACH_IN_WARP(c, classes) {
+                rivals += scores[c * inner] >= own;
+                nans += is_nan(scores[c * inner]);
+            }
+        }
+        rivals = warp_sum(rivals) - 1;
+        nans = warp_sum(nans);
+        if (threadIdx.x % WARP != 0) continue;
+        verdict[i] = label == ignore ? IGNORED : rivals < top_k && nans == 0 ? RIGHT : WRONG;
+        if (nans > 0) atomicMin(first_nan, (int)i);
+    }
+}
+
+// accuracy[0] = right items / items that count. Launch: one block. Memory: verdict once.
+KERNEL(accuracy_forward)(const int* __restrict__ verdict, Real* accuracy, int n) {
+    int counted = 0, right = 0;
+    FOR_EACH_IN_BLOCK(i, n) {
+        counted += verdict[i] != IGNORED;
+        right += verdict[i] == RIGHT;
+    }
+    counted = block_sum(counted);
+    right = block_sum(right);
+    if (threadIdx.x == 0) accuracy[0] = Real(right) / Real(max(counted, 1));
+}
+
+// per_class[c] = right items / items of class c, 0 without any. Launch: one block a class. Memory: verdict and labels
+// once for each class, from cache.
+KERNEL(accuracy_per_class)(const int* __restrict__ verdict, const Real* __restrict__ labels, Real* per_class, int n,
+                           int classes) {
+    FOR_EACH_BLOCK(c, classes) {
+        int counted = 0, right = 0;
+        FOR_EACH_IN_BLOCK(i, n) {
+            const bool member = labels[i] == Real(c);
+            counted += member && verdict[i] != IGNORED;
+            right += member && verdict[i] == RIGHT;
+        }
+        counted = block_sum(counted);
+        right = block_sum(right);
+        if (threadIdx.x == 0) per_class[c] = Real(right) / Real(max(counted, 1));
+    }
+}
