@@ -1,0 +1,31 @@
+"""All cases of this folder, in one list. `python all_cases.py DTYPE all|small` goes through them, under a sanitizer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
+    sys.path[:0] = [str(here), str(here.parent / "cudashim"), str(here.parents[1])]
+
+import cases_embedding
+import cases_image
+import cases_loss
+import cases_neuron
+import cases_update
+from harness import CASES, Bench
+
+__all__ = ["CASES", "cases_embedding", "cases_image", "cases_loss", "cases_neuron", "cases_update"]
+
+
+def main() -> None:
+    dtype, which = sys.argv[1:]
+    for case in CASES:
+        if which == "all" or case.small:
+            print(case.name, flush=True)
+            case.run(Bench(dtype, "forward"))
+
+
+if __name__ == "__main__":
+    main()

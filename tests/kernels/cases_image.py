@@ -1,0 +1,178 @@
+"""Pooling, windows as columns, sums over channels, normalisation and random numbers against their references."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from harness import Bench, case
+
+from netforge.device.operations.convolution import ConvGeometry, conv_output_shape
+from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
+from netforge.device.random import RandomStream
+
+POOLS = (
+    ((2, 2, 5, 4), PoolGeometry((2, 2), (2, 2))),
+    ((1, 1, 1, 1), PoolGeometry((1, 1))),
+    ((0, 2, 4, 4), PoolGeometry((2, 2))),
+    ((2, 3, 7, 9), PoolGeometry((3, 2), (2, 1), (1, 1))),
+    ((1, 2, 6, 6), PoolGeometry((2, 2), (3, 3), (1, 0))),
+    ((2, 2, 5, 7), PoolGeometry((5, 7))),
+    ((1, 3, 11, 8), PoolGeometry((3, 3), (1, 1), (2, 2))),
+)
+
+
+def pool_numbers(shape: tuple[int, ...], out: tuple[int, int], g: PoolGeometry) -> tuple[int, ...]:
+    return (*shape[2:], *out, *g.kernel, *g.stride, *g.pad)
+
+
+@case(*POOLS)
+def pool_max(b: Bench, size: Any) -> None:
+    shape, g = size
+    out = pool_output_shape(shape[2:], g)
+    x = b.whole(6, *shape)  # many equal values
+    x.reshape(-1)[::5] = np.nan
+    x.reshape(-1)[1::7] = -np.inf
+    y, mask = b.dirty(*shape[:2], *out), b.dirty(*shape[:2], *out, dtype=np.int32)
+    expected, wanted = y.copy(), mask.copy()
+    b.launch("pool_max_forward", x, y, mask, y.size, *pool_numbers(shape, out, g))
+    b.ops.pool_max_forward(x, expected, wanted, g)
+    b.equal(y, expected, exact=True)
+    b.equal(mask, wanted, exact=True)
+    dy, dx, expected = b.normal(*y.shape), b.dirty(*shape), b.dirty(*shape)
+    b.launch("pool_max_backward", dy, mask, dx, dx.size, *pool_numbers(shape, out, g))
+    b.ops.pool_max_backward(dy, mask, expected, g)
+    b.equal(dx, expected)
+
+
+@case(*POOLS)
+def pool_average(b: Bench, size: Any) -> None:
+    shape, g = size
+    out = pool_output_shape(shape[2:], g)
+    x, dy = b.normal(*shape), b.normal(*shape[:2], *out)
+    y, expected = b.dirty(*dy.shape), b.dirty(*dy.shape)
+    b.launch("pool_average_forward", x, y, y.size, *pool_numbers(shape, out, g))
+    b.ops.pool_average_forward(x, expected, g)
+    b.equal(y, expected)
+    dx, expected = b.dirty(*shape), b.dirty(*shape)
+    b.launch("pool_average_backward", dy, dx, dx.size, *pool_numbers(shape, out, g))
+    b.ops.pool_average_backward(dy, expected, g)
+    b.equal(dx, expected)
+
+
+def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
+    return (fill,) * (3 - len(values)) + values
+
+
+@case(
+    ((2, 2, 5, 4), (3, 2), ConvGeometry((2, 1), (1, 0), (1, 2))),
+    ((1, 1, 1, 1), (1, 1), ConvGeometry()),
+    ((0, 2, 4, 4), (2, 2), ConvGeometry()),
+    ((2, 3), (), ConvGeometry((), (), ())),
+    ((2, 3, 9), (4,), ConvGeometry((3,), (2,), (2,))),
+    ((2, 2, 6, 5), (2, 2), ConvGeometry((3, 3), (0, 1))),
+    ((1, 2, 4, 5, 6), (2, 3, 2), ConvGeometry((1, 2, 1), (1, 0, 1), (2, 1, 1))),
+)
+def columns(b: Bench, size: Any) -> None:
+    shape, kernel, g = size
+    spatial = shape[2:]
+    out = conv_output_shape(spatial, kernel, g)
+    numbers = [*three(spatial, 1), *three(kernel, 1), *three(out, 1)]
+    numbers += [*three(g.stride, 1), *three(g.pad, 0), *three(g.dilation, 1)]
+    x, held = b.normal(*shape), b.dirty(shape[0], shape[1] * prod(kernel), *out)
+    expected = held.copy()
+    b.launch("im2col", x, held, prod(shape[:2]) * prod(out), *numbers)
+    b.ops.im2col(x, expected, kernel, g)
+    b.equal(held, expected, exact=True)
+    back, wanted = b.dirty(*shape), b.dirty(*shape)
+    b.launch("col2im", held, back, back.size, *numbers)
+    b.ops.col2im(held, wanted, kernel, g)
+    b.equal(back, wanted, exact=True)
+
+
+@case((2, 3, 5), (1, 1, 1), (0, 3, 2), (3, 7, 1), (4, 5, 61))
+def bias(b: Bench, shape: tuple[int, int, int]) -> None:
+    outer, channels, inner = shape
+    y, values, dy = b.normal(*shape), b.normal(channels), b.normal(*shape)
+    expected = y.copy()
+    b.launch("bias_forward", y, values, y.size, channels, inner)
+    b.ops.bias_forward(expected, values)
+    b.equal(y, expected, exact=True)
+    wanted = values.copy()
+    b.ops.bias_backward(dy, wanted)
+    alone, split, parts = values.copy(), values.copy(), b.dirty(channels, 3)
+    b.launch("channel_sum", dy, alone, None, *shape, 1.0, 1, grid=(2, 1))
+    b.equal(alone, wanted)
+    b.launch("channel_sum", dy, split, parts, *shape, 1.0, 1, grid=(2, 3))
+    b.launch("finish_channels", parts, split, channels, 3, 1.0, 1)
+    b.equal(split, wanted)
+    if inner == 1:
+        b.launch("sum_rows", dy, values, outer, channels, 1.0, 1)
+        b.equal(values, wanted)
+
+
+@case((3, 40), (0, 5), (1, 1), (70, 33))
+def sum_rows(b: Bench, shape: tuple[int, int]) -> None:
+    x, got = b.normal(*shape), b.dirty(shape[1])
+    b.launch("sum_rows", x, got, *shape, 0.5, 0)
+    b.equal(got, x.sum(axis=0) * 0.5)
+
+
+@case((2, 3, 5), (1, 1, 3), (5, 4, 41))
+def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
+    items, channels, inner = shape
+    x, dy, count = b.normal(*shape) + 2, b.normal(*shape), items * inner
+    mean, variance, parts = b.dirty(channels), b.dirty(channels), b.dirty(channels, 2)
+    wanted = [b.dirty(channels), b.dirty(channels)]
+    b.launch("channel_sum", x, mean, None, *shape, 1 / count, 0, grid=(2, 1))
+    b.launch("channel_squares", x, mean, variance, parts, *shape, 1 / count, 0, grid=(2, 2))
+    b.launch("finish_channels", parts, variance, channels, 2, 1 / count, 0)
+    b.ops.channel_statistics(x, *wanted)
+    b.equal(mean, wanted[0])
+    b.equal(variance, wanted[1])
+    y, expected = b.dirty(*shape), b.dirty(*shape)
+    b.launch("normalize_forward", x, mean, variance, y, x.size, channels, inner, 1e-5)
+    b.ops.normalize_forward(x, mean, variance, 1e-5, expected)
+    b.equal(y, expected)
+    means = [b.dirty(channels), b.dirty(channels)]
+    b.launch("channel_sum", dy, means[0], None, *shape, 1 / count, 0, grid=(3, 1))
+    b.launch("channel_dot", dy, y, means[1], None, *shape, 1 / count, 0, grid=(3, 1))
+    dx = b.dirty(*shape)
+    b.launch("batch_norm_backward", y, variance, dy, *means, dx, x.size, channels, inner, 1e-5)
+    b.ops.batch_norm_backward(y, variance, 1e-5, dy, expected)
+    b.equal(dx, expected)
+
+
+@case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1))
+def lrn(b: Bench, size: Any) -> None:
+    shape, window = size
+    x, dy = b.normal(*shape), b.normal(*shape)
+    got, wanted = ([b.dirty(*shape), b.dirty(*shape)] for _ in range(2))
+    b.launch("lrn_forward", x, *got, x.size, *shape[1:], window, 0.3, 0.75, 2.0)
+    b.ops.lrn_forward(x, *wanted, window, 0.3, 0.75, 2.0)
+    b.equal(got[0], wanted[0])
+    b.equal(got[1], wanted[1])
+    scale, y = wanted
+    dx, expected = b.dirty(*shape), b.dirty(*shape)
+    b.launch("lrn_backward", x, scale, y, dy, dx, x.size, *shape[1:], window, 0.3, 0.75)
+    b.ops.lrn_backward(x, scale, y, dy, expected, window, 0.3, 0.75)
+    b.equal(dx, expected)
+
+
+@case(37, 0, 1, 8, 1003)
+def random(b: Bench, n: int) -> None:
+    stream = RandomStream(1234567890123456789, "drop1")
+    for position in (0, 1, 2**40 + 5):
+        counter = np.full(1, position, np.uint64)
+        held, expected = b.dirty(n + 1), b.dirty(n)
+        for got in (held[:n], held[1:]):  # aligned for wide stores, and not
+            b.launch("uniform", got, counter, n, stream.seed, stream.key)
+            b.ops.uniform(expected, stream, position)
+            b.equal(got, expected, exact=True)
+        for keep in (0.5, 0.7, 1.0):
+            b.launch("bernoulli", got, counter, n, stream.seed, stream.key, int(np.ceil(keep * 2**24)), 1 / keep)
+            b.ops.bernoulli(expected, keep, stream, position)
+            b.equal(got, expected, exact=True)
+        b.launch("advance", counter, grid=(1,))
+        assert counter[0] == position + 1
