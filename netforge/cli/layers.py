@@ -10,6 +10,7 @@ import click
 from netforge.cli.examples import example
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
 from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from netforge.layers.base import Layer, Slots
@@ -34,7 +35,11 @@ def layers(type_name: str | None, markdown: bool, plugins: tuple[str, ...]) -> N
 
     load_entry_points()
     load_plugins(plugins)
-    types = [LAYERS[type_name]] if type_name else [LAYERS[name] for name in LAYERS]
+    try:
+        types = [LAYERS[type_name]] if type_name else [LAYERS[name] for name in LAYERS]
+    except UnknownNameError as error:
+        error.mend = error.mend or "`netforge layers` lists all types; --plugin adds those of a module of yours"
+        raise
     if markdown:
         click.echo("\n".join(markdown_page(cls) for cls in types), nl=False)
     elif type_name:
@@ -140,7 +145,7 @@ def traits(cls: type[Layer]) -> str:
         "is a loss (weight 1 unless loss_weight says otherwise)" if cls.is_loss else "",
         "may work in place" if cls.in_place else "",
         "" if cls.differentiable else "has no gradient",
-        "" if cls.per_item else "lets the items of a batch influence each other",
+        "treats each item of a batch on its own" if cls.per_item else "",
         f"is also written {', '.join(cls.aliases)}" if cls.aliases else "",
         f"comes from {foreign_origin(cls)}" if foreign_origin(cls) else "",
     ]

@@ -67,14 +67,18 @@ class Task:
         self._error: BaseException | None = None
 
     def work(self) -> None:
-        """Compute pieces until none is left; after an error the rest is only counted off."""
-        while (piece := next(self._next)) < self.pieces:
-            try:
-                if self._error is None:
-                    self.body(piece)
-            except BaseException as error:
-                self._error = error
-            self._finished.put(None)
+        """Compute pieces until none is left; after an error the rest is only counted off.
+
+        NumPy does not warn of overflow here: nets look for NaN and infinity in their own way.
+        """
+        with np.errstate(all="ignore"):
+            while (piece := next(self._next)) < self.pieces:
+                try:
+                    if self._error is None:
+                        self.body(piece)
+                except BaseException as error:
+                    self._error = error
+                self._finished.put(None)
 
     def wait(self) -> None:
         """Return when every piece is done, whether or not all helpers woke up; raises what a piece raised."""

@@ -63,7 +63,6 @@ class Accuracy(Layer):
     bottoms = slots("scores (N, C, ...)", "labels (N, ...), whole numbers below C")
     tops = slots("accuracy scalar", optional=("accuracy of each class (C,)",))
     differentiable = False
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read which label to leave out."""
@@ -123,7 +122,6 @@ class AccuracyDecode(Layer):
     bottoms = slots("distances (N, classes...), from Decode", "labels (N, 1 or more), of which the first counts")
     tops = slots("accuracy scalar")
     differentiable = False
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read which labels to leave out."""

@@ -84,8 +84,9 @@ class Layer:
     in_place: top 0 may use the memory of bottom 0. paired: as many tops as bottoms. is_loss: the first top has loss
     weight 1 unless the file says otherwise, missing tops are made, and the layer is left out in phase RUN.
     differentiable: False where there is no backward at all. blocked_bottoms: bottoms that never get a gradient
-    (labels). per_item: False where the items of a batch influence each other. backward_reads_top: `backward`
-    needs top 0's data, so that no later layer may overwrite it in place. dynamic_shape: tops may change shape from one batch to the next, so that `reshape` runs
+    (labels). per_item: no item of a batch influences another, and axis 0 counts items in every blob; then towers with
+    shared weights run as one batch. backward_reads_top: `backward` needs top 0's data, so that no later layer may
+    overwrite it in place. dynamic_shape: tops may change shape from one batch to the next, so that `reshape` runs
     before every forward; otherwise it runs only when the shape of a bottom or of a weight has changed.
     """
 
@@ -99,7 +100,7 @@ class Layer:
     is_loss: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
     blocked_bottoms: tuple[int, ...] = ()
-    per_item: ClassVar[bool] = True
+    per_item: ClassVar[bool] = False
     backward_reads_top: ClassVar[bool] = False
     dynamic_shape: ClassVar[bool] = False
 

@@ -34,7 +34,6 @@ class ContrastiveLoss(Layer):
     tops = slots("loss scalar", optional=("matches (N,), with output_matches",))
     is_loss = True
     blocked_bottoms = (2, 3)
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Turn the settings into a rule, and check that the bottoms they need are there."""

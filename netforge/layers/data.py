@@ -257,7 +257,7 @@ class Data(Layer):
 
 @register_layer("MemoryData", settings="memory_data_param")
 class MemoryData(Layer):
-    """Data and labels that Pythonhands over with `set_input_arrays` or `add_images`; batches wrap around at the end."""
+    """Data and labels that Python hands over with `set_input_arrays` or `add_images`; batches wrap around."""
 
     bottoms = slots()
     tops = slots("data (batch_size, channels, height, width)", "label (batch_size,)")

@@ -27,7 +27,6 @@ class CentroidLayer(Layer):
     """
 
     differentiable = False
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the weights."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.random import RandomStream
-from netforge.filler import FILLERS, check_filler
+from netforge.filler import FILLERS, check_filler, make_fill
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.schema import messages
 
@@ -49,7 +49,7 @@ class Input(Layer):
 
 @register_layer("DummyData", settings="dummy_data_param")
 class DummyData(Layer):
-    """Blobs filled by fillers: random ones anew in each forward pass.
+    """Blobs filled by fillers: random ones anew in each forward pass, constant ones once, so that they can be assigned.
 
     shape and data_filler (default constant 0): once for all tops, or once for each.
     """
@@ -57,6 +57,7 @@ class DummyData(Layer):
     bottoms = slots()
     tops = slots("x", more="more blobs")
     differentiable = False
+    backward_reads_top = True  # what is filled once must not be overwritten in place
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give the tops their shapes, and prepare the fillers."""
@@ -67,12 +68,20 @@ class DummyData(Layer):
         for blob, shape, filler in zip(top, shapes, fillers, strict=True):
             check_filler(filler, shape)
             blob.reshape(shape)
+            if FILLERS.canonical(filler.type) == "constant":
+                blob.data_storage.fill = make_fill(filler, shape, self.random, self.device)
 
     def _shapes(self) -> list[tuple[int, ...]]:
         s = self.settings
-        if s.shape:
-            return [tuple(shape.dim) for shape in s.shape]
         old = [s.num, s.channels, s.height, s.width]
+        if s.shape:
+            if any(old):
+                raise self.fail(
+                    "shape and its old form are both given",
+                    setting="dummy_data_param",
+                    mend="remove num, channels, height and width",
+                )
+            return [tuple(shape.dim) for shape in s.shape]
         if not s.num or len({len(field) for field in old}) != 1:
             raise self.fail("shape is missing", setting="dummy_data_param", mend="give shape { dim: ... }")
         return list(zip(*old, strict=True))
@@ -83,8 +92,11 @@ class DummyData(Layer):
             blob.reshape(shape)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Fill each top; the pass number decides the draw."""
+        """Fill each random top; the pass number decides the draw."""
         for i, (blob, filler) in enumerate(zip(top, self.fillers, strict=True)):
+            if blob.data_storage.fill is not None:
+                _ = blob.data  # filled when first touched, and the caller's from then on
+                continue
             stream = RandomStream(self.context.seed, f"{self.name}.data[{i}]")
             values = FILLERS[filler.type](filler, blob.shape, stream.generator(self.random.position))
             blob.data[...] = self.device.from_host(values.astype(self.dtype))

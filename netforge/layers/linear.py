@@ -23,6 +23,7 @@ class InnerProduct(Layer):
 
     bottoms = slots("x (N..., any)")
     tops = slots("y (N..., num_output)")
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare W and the bias for the bottom's size."""
@@ -87,6 +88,7 @@ class Embed(Layer):
     bottoms = slots("indices any shape, whole numbers below input_dim")
     tops = slots("y (..., num_output)")
     blocked_bottoms = (0,)
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the table and the bias."""

@@ -18,7 +18,6 @@ class EuclideanLoss(Layer):
     bottoms = slots("a (N, ...)", "b with as many elements per item")
     tops = slots("loss scalar")
     is_loss = True
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for the difference."""
@@ -55,7 +54,6 @@ class RowLoss(Layer):
     tops = slots("loss scalar")
     is_loss = True
     blocked_bottoms = (1,)
-    per_item = False
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One label for each item."""
@@ -123,7 +121,6 @@ class SigmoidCrossEntropyLoss(Layer):
     tops = slots("loss scalar")
     is_loss = True
     blocked_bottoms = (1,)
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read loss_param."""

@@ -18,6 +18,7 @@ class Neuron(Layer):
 
     in_place = True
     keeps_input = False
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for a copy of the input where it will be needed."""

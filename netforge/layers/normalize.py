@@ -24,7 +24,6 @@ class BatchNorm(Layer):
 
     bottoms = slots("x (N, C, ...)")
     in_place = True
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the stored statistics."""
@@ -117,6 +116,7 @@ class MVN(Layer):
     """
 
     bottoms = slots("x (N, C, ...)")
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for the divisor of each plane."""
@@ -167,6 +167,7 @@ class LRN(Layer):
 
     bottoms = slots("x (N, C, H, W)")
     backward_reads_top = True
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the window."""

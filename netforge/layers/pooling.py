@@ -31,6 +31,7 @@ class Pooling(Layer):
 
     bottoms = slots("x (N, C, H, W)")
     tops = slots("y (N, C, out_h, out_w)", optional=("mask of y's shape, MAX only",))
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read the window's size, stride and padding."""
@@ -143,6 +144,7 @@ class SPP(Layer):
 
     bottoms = slots("x (N, C, H, W)")
     tops = slots("y (N, C * sum of 4^level)")
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the pyramid and make room for each level."""

@@ -24,7 +24,6 @@ class Recurrent(Layer):
     )
     tops = slots("h (T, N, H)", optional=("state (1, N, H)", "second state"))
     blocked_bottoms = (1,)
-    per_item = False
     states = 1
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:

@@ -22,6 +22,7 @@ class Eltwise(Layer):
 
     bottoms = slots("x0 any shape", "x1", more="more of the same shape")
     tops = slots("y of the same shape")
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the operation and its factors."""
@@ -94,7 +95,6 @@ class Reduction(Layer):
     """
 
     tops = slots("y (bottom.shape[:axis])")
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the operation."""

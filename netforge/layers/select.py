@@ -66,7 +66,6 @@ class BatchReindex(Layer):
     bottoms = slots("x (N, ...)", "index (M,), whole numbers below N")
     tops = slots("y (M, ...)")
     blocked_bottoms = (1,)
-    per_item = False
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One item for each index."""
@@ -102,7 +101,6 @@ class Filter(Layer):
     bottoms = slots("x (N, ...)", "selector (N, 1...), the last bottom", more="more blobs before the selector")
     tops = slots("y (selected, ...)", more="one for each further bottom")
     dynamic_shape = True
-    per_item = False
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """A top for each bottom but the selector, which gets no gradient."""

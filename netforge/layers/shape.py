@@ -37,7 +37,6 @@ class Concat(Layer):
 
     bottoms = slots("x0 any shape", more="more blobs, equal but for the axis")
     tops = slots("y, the bottoms one after another")
-    per_item = False
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Sizes along the axis add up."""
@@ -75,7 +74,6 @@ class Slice(Layer):
     """The bottom cut along `axis`, at slice_point or into equal parts, one top for each part."""
 
     tops = slots("y0, the first part", more="the other parts")
-    per_item = False
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Work out where each part lies."""
@@ -144,8 +142,6 @@ class Split(Layer):
 
 class Reordered(Layer):
     """What Flatten and Reshape share: the same values in the same order under another shape."""
-
-    per_item = False
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy."""
@@ -224,8 +220,6 @@ class Reshape(Reordered):
 @register_layer("Tile", settings="tile_param")
 class Tile(Layer):
     """The bottom repeated `tiles` times along `axis`, whole blocks one after another."""
-
-    per_item = False
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The axis gets `tiles` times as long."""

@@ -18,6 +18,7 @@ class Softmax(Layer):
 
     in_place = True
     backward_reads_top = True
+    per_item = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The top's shape is the bottom's."""
@@ -78,7 +79,6 @@ class LabelLoss(Layer):
 
     is_loss = True
     blocked_bottoms: tuple[int, ...] = (1,)
-    per_item = False
     axis_setting = "softmax_param"
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:

@@ -18,6 +18,7 @@ class Windowed(Layer):
     bottoms = slots("x (N..., C, spatial...)", more="further inputs of the same shape, under the same weights")
     tops = slots("y (N..., num_output, spatial...)", more="one for each further bottom")
     paired = True
+    per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read the window's size, stride, padding and dilation."""

@@ -94,9 +94,12 @@ class Net:
         self._flat = weights.flatten(self.learnable, self.device, self.dtype)
         routing = route(self._wiring, self.layers, set(self._loss_weights), force=force)
         of = self._memory.of
-        self.blobs: dict[str, Blob] = {value.name: of[value] for value in self._wiring.values}
+        entries = [top for layer, tops in self._each_tops() if layer.type == "Input" for top in tops]
+        self.inputs = [value.name for value in entries]
+        # The newest value of a name, but of an input the first: that is the one to write into, should a layer that
+        # rewrites it in place have got memory of its own.
+        self.blobs: dict[str, Blob] = {value.name: of[value] for value in (*self._wiring.values, *entries)}
         self.params: dict[str, list[Blob]] = {layer.name: layer.weights for layer in self.layers if layer.weights}
-        self.inputs = [top.name for layer, tops in self._each_tops() if layer.type == "Input" for top in tops]
         self.outputs = [value.name for value in self._wiring.outputs]
         self.loss_weights = {value.name: weight for value, weight in self._loss_weights.items()}
         self._runner = Runner(self.layers, self._wiring, self._memory, routing, self._loss_weights)
@@ -126,8 +129,7 @@ class Net:
         for number in range(first, last + 1):
             self._runner.forward(number)
         if end is not None:
-            names = [value.name for value in self._wiring.tops[last]]
-            return {name: self.device.to_host(self.blobs[name].data).copy() for name in names}
+            return self._values(self._wiring.tops[last])
         return self.output_values()
 
     def backward(
@@ -135,16 +137,17 @@ class Net:
     ) -> dict[str, npt.NDArray[Any]]:
         """Run layers backward from `start` down to `end` (names, both included; all by default).
 
-        diffs: gradients of output blobs; outputs not named get 0, or their loss weight. Weight gradients are added up:
-        call `clear_weight_diffs` between batches. Returns a copy of the gradient of every input blob.
+        diffs: gradients of output blobs; outputs not named get 0, or their loss weight. Without any, outputs keep what
+        was written into `blobs[name].diff`; so do the tops of layer `start`. Weight gradients are added up: call
+        `clear_weight_diffs` between batches. Returns a copy of the gradient of every input blob.
         Raises NetError for unknown names, ShapeError where a gradient has another shape than its blob.
         """
         for name in diffs:
             if name not in self.outputs:
                 raise NetError(f'"{name}" is not an output of the net', mend=did_you_mean(name, self.outputs))
-        for name in self.outputs:
-            blob = self.blobs[name]
-            self._fill(name, blob, blob.diff, np.asarray(diffs.get(name, np.zeros(blob.shape))))
+        for value in self._wiring.outputs if diffs else ():
+            blob = self._memory.of[value]
+            self._fill(value.name, blob, blob.diff, np.asarray(diffs.get(value.name, np.zeros(blob.shape))))
         self._runner.seeded = frozenset(diffs)
         try:
             if start is None and end is None:
@@ -152,7 +155,7 @@ class Net:
             else:
                 first, last = self._range(end, start)
                 for number in range(last, first - 1, -1):
-                    self._runner.backward(number)
+                    self._runner.backward(number, gather=start is None or number < last)
         finally:
             self._runner.seeded = frozenset()
         return {name: self.device.to_host(self.blobs[name].diff).copy() for name in self.inputs}
@@ -194,7 +197,7 @@ class Net:
             blob = self.blobs[name]
             if array.shape != blob.shape:
                 blob.reshape(array.shape)
-                build.spread_shapes([value for value in self._wiring.values if value.name == name], self._memory)
+                build.spread_shapes([value for value, own in self._memory.of.items() if own is blob], self._memory)
             self._fill(name, blob, blob.data, array)
 
     def _fill(self, name: str, blob: Blob, target: Any, array: npt.NDArray[Any]) -> None:
@@ -216,7 +219,10 @@ class Net:
 
     def output_values(self) -> dict[str, npt.NDArray[Any]]:
         """A copy of every output of the newest forward pass, by blob name in alphabetical order."""
-        return {name: self.device.to_host(self.blobs[name].data).copy() for name in self.outputs}
+        return self._values(self._wiring.outputs)
+
+    def _values(self, values: Sequence[Value]) -> dict[str, npt.NDArray[Any]]:
+        return {value.name: self.device.to_host(self._memory.of[value].data).copy() for value in values}
 
     def find_nonfinite(self) -> tuple[str, str] | None:
         """The first layer, and the blob or weight in it, that holds NaN or infinity; None where all is finite."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
+import numpy as np
+
 from netforge.blob import Blob
 from netforge.layers.base import Layer
 from netforge.net import build
@@ -19,7 +21,7 @@ class Runner:
     """Runs layers by number, singly or all of them.
 
     loss_weights: the weight of each value that counts towards the loss. seeded: names of blobs whose gradient the
-    caller has set, in the place of their loss weight.
+    caller has set, in the place of their loss weight. NumPy's warnings of overflow are off while layers run.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Runner:
             elif number not in self._led:
                 self.backward(number)
 
+    @np.errstate(all="ignore")
     def forward(self, number: int) -> None:
         """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
         layer = self.layers[number]
@@ -65,13 +68,17 @@ class Runner:
             build.raise_at(error, layer.definition)
             raise
 
-    def backward(self, number: int) -> None:
-        """Run one layer backward, if a gradient passes through it, after adding up the gradients of its tops."""
+    @np.errstate(all="ignore")
+    def backward(self, number: int, *, gather: bool = True) -> None:
+        """Run one layer backward, if a gradient passes through it, after adding up the gradients of its tops.
+
+        gather: False leaves the gradients of tops that other layers read as the caller has written them.
+        """
         if not self.routing.backward[number]:
             return
         layer = self.layers[number]
         try:
-            self._collect_diffs(number)
+            self._collect_diffs(number, gather=gather)
             layer.backward(self.memory.tops[number], self.routing.propagate_down[number], self.memory.bottoms[number])
         except Exception as error:
             build.raise_at(error, layer.definition)
@@ -86,6 +93,7 @@ class Runner:
             else:
                 build.spread_shapes(self.wiring.tops[number], self.memory)
 
+    @np.errstate(all="ignore")
     def _forward_tower(self, tower: Tower) -> None:
         layer = self.layers[tower.members[0]]
         try:
@@ -100,6 +108,7 @@ class Runner:
             build.raise_at(error, layer.definition)
             raise
 
+    @np.errstate(all="ignore")
     def _backward_tower(self, tower: Tower) -> None:
         first = tower.members[0]
         if not self.routing.backward[first]:
@@ -135,9 +144,11 @@ class Runner:
         """The shapes that decide whether a layer has to reshape."""
         return (*[blob.shape for blob in bottoms], *[blob.shape for blob in self.layers[number].weights])
 
-    def _collect_diffs(self, number: int) -> None:
+    def _collect_diffs(self, number: int, *, gather: bool = True) -> None:
         """Make the diff of each top the sum over its readers, plus its loss weight."""
         for value in self.wiring.tops[number]:
+            if value.readers and not gather:
+                continue
             main = self.memory.of[value]
             weight = 0.0 if value.name in self.seeded else self.loss_weights.get(value, 0.0)
             flags = [self.routing.propagate_down[layer][index] for layer, index in value.readers]
