@@ -96,6 +96,12 @@ class Outcome(Listener):
         """Keep the reason."""
         self.reason = reason
 
+    @property
+    def scores(self) -> set[str]:
+        """Names of test outputs that are no losses: accuracies."""
+        outputs = (output for result in self.tests.values() for output in result.outputs)
+        return {output.name for output in outputs if not output.loss_weight}
+
     def facts(self, solver: Solver, log: Path | None) -> list[Fact]:
         """Scores, files and the command to go on, as pairs of a word and a text."""
         facts = [

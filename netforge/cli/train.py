@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -104,7 +105,7 @@ def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
         solver.solve()
     finally:
         solver.close()
-        show_facts(outcome.facts(solver, log.path))
+        show_facts(outcome.facts(solver, log.path), bold=outcome.scores)
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
 
@@ -118,8 +119,8 @@ def displays(solver: Solver, signals: Signals) -> list[Listener]:
     return [TrainLog()]
 
 
-def show_facts(facts: list[Fact]) -> None:
-    """Print words and texts in two columns."""
+def show_facts(facts: list[Fact], *, bold: Collection[str] = ()) -> None:
+    """Print words and texts in two columns; the texts of the words in `bold` stand out on a terminal."""
     width = max((len(word) for word, _ in facts), default=0)
     if not on_terminal():
         for word, text in facts:
@@ -128,7 +129,8 @@ def show_facts(facts: list[Fact]) -> None:
     screen = console()
     screen.print()
     for word, text in facts:
-        screen.print(styled((f"  {word:{width}}  ", "dim"), text), soft_wrap=True)
+        style = "bold green" if word in bold else ""
+        screen.print(styled((f"  {word:{width}}  ", "dim"), (text, style)), soft_wrap=True)
     screen.print()
 
 

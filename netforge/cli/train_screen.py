@@ -87,7 +87,8 @@ class TrainScreen(Listener):
 
     def on_end(self, solver: Solver, reason: StopReason) -> None:
         """Close the live lines; they stay as they are."""
-        assert self._progress and self._live
+        if self._progress is None or self._live is None:
+            return  # it failed before it began
         spent = f"in {seconds_text(self._progress.seconds)}"
         self._progress.ended = spent if reason is StopReason.FINISHED else reason.value
         self._live.refresh()

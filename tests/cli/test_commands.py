@@ -77,6 +77,19 @@ def test_check_reports_every_file_before_it_fails(folder: Path) -> None:
     assert re.findall(r"^ok  (.*)$", result.stdout, re.M) == ["net.prototxt", "solver.prototxt"]
 
 
+@pytest.mark.parametrize("command", ["check", "summary"])
+def test_looking_at_a_net_reads_no_data(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("data would be read")
+
+    monkeypatch.setattr("netforge.layers.data.Prefetcher", refuse)
+    Path("net.prototxt").write_text(
+        'layer { name: "data" type: "Data" top: "data" top: "label"\n'
+        '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n'
+    )
+    assert "4x1x8x8" in run(command, "net.prototxt").stdout
+
+
 def test_check_finds_what_is_wrong_with_a_solver_without_training(folder: Path) -> None:
     solver = Path("solver.prototxt")
     solver.write_text(solver.read_text().replace('"step"', '"stpe"'))
