@@ -82,7 +82,7 @@ def _connect(entry: LayerDefinition, layers: Sequence[LayerDefinition]) -> list[
         message: Any = messages.LayerParameter()
         message.CopyFrom(layer.message)
         del message.include[:], message.exclude[:], message.bottom[:]
-        for name in layer.message.bottom:
+        for name in layer.message.bottom[: _most_bottoms(layer)]:
             if len(connected) == 1 and not message.bottom and name not in made:
                 stands_for.setdefault(name, image)
             if name not in stands_for:
@@ -94,3 +94,9 @@ def _connect(entry: LayerDefinition, layers: Sequence[LayerDefinition]) -> list[
         stands_for.update({top: top for top in message.top})
         connected.append(layer.copy_with(message))
     return connected
+
+
+def _most_bottoms(layer: LayerDefinition) -> int | None:
+    """How many bottoms max_bottom_count leaves in phase RUN; None for all."""
+    limit = layer.message.max_bottom_count
+    return int(limit.count) if limit.HasField("count") and limit.phase == messages.RUN else None

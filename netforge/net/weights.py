@@ -70,8 +70,9 @@ class FlatWeights:
 def gather_weights(layers: Sequence[Layer], *, force: bool) -> tuple[list[Learnable], dict[int, Learnable]]:
     """Apply every `param { ... }`: alias shared weights to their owner and collect the learnable ones in file order.
 
-    Sets `frozen` on each layer. Returns the learnable weights, and which of them stands behind each weight blob
-    (by id), shared ones included. Raises SettingsError or NetError with the layer's place.
+    Sets `frozen` on each layer; freeze_learning in a layer stands for lr_mult 0 on all of its weights. Returns the
+    learnable weights, and which of them stands behind each weight blob (by id), shared ones included. Raises
+    SettingsError or NetError with the layer's place.
     """
     learnable: list[Learnable] = []
     behind: dict[int, Learnable] = {}
@@ -98,14 +99,16 @@ def gather_weights(layers: Sequence[Layer], *, force: bool) -> tuple[list[Learna
             entry = None
             if blob.learnable:
                 stated = {name for name in ("lr_mult", "decay_mult") if spec.HasField(name)}
-                entry = Learnable(blob, spec.lr_mult, spec.decay_mult, layer.name, index, stated=stated)
+                rate = 0.0 if layer.definition.message.freeze_learning else spec.lr_mult
+                entry = Learnable(blob, rate, spec.decay_mult, layer.name, index, stated=stated)
                 learnable.append(entry)
                 behind[id(blob)] = entry
             if spec.name:
                 named[spec.name] = (layer, entry, blob)
     for layer in layers:
         entries = [behind.get(id(blob)) for blob in layer.weights]
-        layer.frozen = [entry is None or (entry.lr_mult == 0 and not force) for entry in entries]
+        fixed = bool(layer.definition.message.freeze_learning)
+        layer.frozen = [entry is None or ((fixed or entry.lr_mult == 0) and not force) for entry in entries]
     return learnable, behind
 
 

@@ -145,3 +145,24 @@ def test_phase_run_without_data_is_refused() -> None:
     )
     with pytest.raises(NetError, match="needs an Input layer"):
         net(text, "RUN")
+
+
+def test_freeze_learning_keeps_the_weights_of_a_layer(rng: np.random.Generator) -> None:
+    text = DATA + dense("data", "h", 5, "freeze_learning: true") + dense("h", "a", 2)
+    built = net(text, "TRAIN")
+    built.forward(data=rng.normal(size=(4, 3)))
+    built.backward(a=np.ones((4, 2)))
+    assert [entry.lr_mult for entry in built.learnable] == [0, 0, 1, 1]
+    assert not built.params["h"][0].diff.any()
+    assert built.params["a"][0].diff.any()
+
+
+def test_max_bottom_count_cuts_bottoms_in_phase_run() -> None:
+    text = """
+    layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "digits.training" batch_size: 6 } }
+    layer { name: "double" type: "Power" bottom: "data" top: "double" power_param { scale: 2 } }
+    layer { name: "join" type: "Concat" bottom: "data" bottom: "double" top: "join"
+            max_bottom_count { phase: RUN count: 1 } }
+    """
+    assert net(text, "RUN").blobs["join"].shape == (1, 1, 8, 8)
+    assert net(text, "TEST").blobs["join"].shape == (6, 2, 8, 8)
