@@ -119,10 +119,10 @@ def sum_rows(b: Bench, shape: tuple[int, int]) -> None:
     b.equal(got, x.sum(axis=0) * 0.5)
 
 
-@case((2, 3, 5), (1, 1, 3), (5, 4, 41))
+@case((2, 3, 5), (1, 1, 3), (0, 3, 2), (5, 4, 41))
 def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
     items, channels, inner = shape
-    x, dy, count = b.normal(*shape) + 2, b.normal(*shape), items * inner
+    x, dy, count = b.normal(*shape) + 2, b.normal(*shape), max(1, items * inner)
     mean, variance, parts = b.dirty(channels), b.dirty(channels), b.dirty(channels, 2)
     wanted = [b.dirty(channels), b.dirty(channels)]
     b.launch("channel_sum", x, mean, None, *shape, 1 / count, 0, grid=(2, 1))

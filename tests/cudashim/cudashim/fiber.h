@@ -17,7 +17,7 @@ void __tsan_acquire(void*) CUDASHIM_WEAK;
 void __tsan_release(void*) CUDASHIM_WEAK;
 }
 
-constexpr size_t STACK_BYTES = 256 << 10;
+constexpr size_t STACK_BYTES = 64 << 10;
 constexpr size_t GUARD_BYTES = 4096;
 
 #ifdef __x86_64__
