@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 
 from netforge.blob import Blob
+from netforge.errors import NetError
 from netforge.layers.base import Layer
 from netforge.net import build
 from netforge.net.gradients import Routing
@@ -36,7 +37,7 @@ class Runner:
         self.loss_weights = loss_weights
         self.seeded: Set[str] = frozenset()
         self.towers = {tower.members[0]: tower for tower in find_towers(wiring, layers, memory, routing)}
-        self._led = {member for tower in self.towers.values() for member in tower.members[1:]}
+        self._tower_of = {member: tower for tower in self.towers.values() for member in tower.members}
         self._shapes: list[Shapes] = [self._signature(number, memory.bottoms[number]) for number in range(len(layers))]
 
     def forward_pass(self) -> None:
@@ -44,21 +45,24 @@ class Runner:
         for number in range(len(self.layers)):
             if number in self.towers:
                 self._forward_tower(self.towers[number])
-            elif number not in self._led:
+            elif number not in self._tower_of:
                 self.forward(number)
 
     def backward_pass(self) -> None:
         """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
         for number in reversed(range(len(self.layers))):
-            if number in self.towers:
-                self._backward_tower(self.towers[number])
-            elif number not in self._led:
+            tower = self._tower_of.get(number)
+            if tower is None or tower.alone:
                 self.backward(number)
+            elif number == tower.members[0]:
+                self._backward_tower(tower)
 
     @np.errstate(all="ignore")
     def forward(self, number: int) -> None:
         """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
         layer = self.layers[number]
+        if number in self._tower_of:
+            self._tower_of[number].leave(number)
         try:
             self._fit(number)
             layer.forward(self.memory.bottoms[number], self.memory.tops[number])
@@ -79,7 +83,12 @@ class Runner:
         layer = self.layers[number]
         try:
             self._collect_diffs(number, gather=gather)
-            layer.backward(self.memory.tops[number], self.routing.propagate_down[number], self.memory.bottoms[number])
+            tower = self._tower_of.get(number)
+            if tower is not None and number not in tower.alone:
+                self._backward_member(tower, number)
+            else:
+                bottoms, tops = self.memory.bottoms[number], self.memory.tops[number]
+                layer.backward(tops, self.routing.propagate_down[number], bottoms)
         except Exception as error:
             build.raise_at(error, layer.definition)
             raise
@@ -104,6 +113,7 @@ class Runner:
                 layer.reshape(bottoms, tops)
                 self._shapes[tower.members[0]] = shapes
             layer.forward(bottoms, tops)
+            tower.unite()
         except Exception as error:
             build.raise_at(error, layer.definition)
             raise
@@ -122,6 +132,22 @@ class Runner:
         except Exception as error:
             build.raise_at(error, layer.definition)
             raise
+
+    def _backward_member(self, tower: Tower, number: int) -> None:
+        """Backward for one member of a tower that ran forward as one: with zero gradients for all others."""
+        first, index = tower.members[0], tower.members.index(number)
+        if not tower.united:
+            raise NetError(
+                "a gradient is asked for, but the newest pass left this layer out", mend="call forward first"
+            )
+        bottoms, tops = tower.align()
+        aside = [(blob.diff, blob.diff.copy()) for blob in tower.parts_but(index)]
+        for group in tower.tops:
+            for blob in (*group.parts[:index], *group.parts[index + 1 :]):
+                blob.diff[...] = 0
+        self.layers[first].backward(tops, self.routing.propagate_down[first], bottoms)
+        for diff, held in aside:
+            diff[...] = held
 
     def _fit(self, number: int, tower: Tower | None = None) -> None:
         """Reshape a layer if its bottoms have other shapes than when it last ran, alone or in its tower."""

@@ -9,7 +9,7 @@ other stay apart. Every layer can still run alone, and every blob keeps its name
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -71,12 +71,31 @@ class Tower:
     """Layers that run as one: `members` are their numbers in file order, the first of which does the work.
 
     own_shapes: the shapes for which the first member last gave its own tops theirs.
+    united: whether the first member still holds what all of them computed as one. alone: members that have run by
+    themselves since then, and hold their own.
     """
 
     members: tuple[int, ...]
     bottoms: tuple[SideBySide, ...]
     tops: tuple[SideBySide, ...]
     own_shapes: tuple[tuple[int, ...], ...] = ()
+    united: bool = False
+    alone: set[int] = field(default_factory=set)
+
+    def unite(self) -> None:
+        """Note that all members have run as one."""
+        self.united = True
+        self.alone.clear()
+
+    def leave(self, member: int) -> None:
+        """Note that a member runs by itself."""
+        self.united = self.united and member != self.members[0]
+        self.alone.add(member)
+
+    def parts_but(self, index: int) -> list[Blob]:
+        """The blobs of all members but the one at this index."""
+        groups = (*self.bottoms, *self.tops)
+        return [blob for group in groups for i, blob in enumerate(group.parts) if i != index]
 
     def align(self) -> tuple[list[Blob], list[Blob]]:
         """The bottoms and tops over all items, in the shapes that the members have now."""
@@ -131,8 +150,8 @@ class _Search:
         layer = self.layers[number]
         message = type(layer.definition.message)()
         message.CopyFrom(layer.definition.message)
-        for field in ("name", "bottom", "top", "param", "include", "exclude", "loss_weight", "propagate_down", "blobs"):
-            message.ClearField(field)
+        for name in ("name", "bottom", "top", "param", "include", "exclude", "loss_weight", "propagate_down", "blobs"):
+            message.ClearField(name)
         return (
             type(layer),
             message.SerializeToString(deterministic=True),

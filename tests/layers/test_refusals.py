@@ -111,6 +111,7 @@ REFUSED = [
     ("LSTM", [(2, 3, 4), (2, 3)], 1, "recurrent_param { num_output: 2 expose_hidden: true }", "then 2 states"),
     ("Input", [], 2, "input_param { shape { dim: 1 } shape { dim: 2 } shape { dim: 3 } }", "shape is given 3 times"),
     ("DummyData", [], 1, "", "shape is missing"),
+    ("DummyData", [], 1, "dummy_data_param { shape { dim: 2 } num: 3 }", "both given"),
 ]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from netforge.errors import SnapshotError
+from netforge.net import Net
+from netforge.schema import parse_net
 from netforge.testing import LayerRun
 from tests.layers.cases import row
 
@@ -96,3 +98,18 @@ def test_random_data_is_drawn_anew_and_repeats_for_a_seed() -> None:
     np.testing.assert_array_equal(passes[0], passes[1])
     values = np.array(passes[0]).reshape(4, 50)
     assert len(np.unique(values)) == 200
+
+
+def test_constant_dummy_data_is_filled_once_so_that_it_can_be_assigned() -> None:
+    run = LayerRun(row("DummyData", "", "x", "dummy_data_param { shape { dim: 5 } data_filler { value: 3 } }"), [])
+    np.testing.assert_array_equal(step(run)[0], np.full(5, 3))
+    run.top[0].data[...] = 7
+    np.testing.assert_array_equal(step(run)[0], np.full(5, 7))
+
+
+def test_constant_dummy_data_is_not_overwritten_in_place() -> None:
+    filled = row("DummyData", "", "x", "dummy_data_param { shape { dim: 5 } data_filler { value: 3 } }")
+    doubled = row("Power", "x", "x", "power_param { scale: 2 }")
+    net = Net(parse_net(f"layer {{ {filled} }} layer {{ {doubled} }}"))
+    for _ in range(2):
+        np.testing.assert_array_equal(net.forward()["x"], np.full(5, 6))
