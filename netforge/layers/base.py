@@ -15,7 +15,7 @@ from netforge.blob import Blob
 from netforge.device.base import Device
 from netforge.device.operations import Ops
 from netforge.device.random import RandomStream
-from netforge.errors import NetforgeError, SettingsError, ShapeError
+from netforge.errors import NetforgeError, Place, SettingsError, ShapeError
 from netforge.filler import make_fill
 from netforge.registry import Registry
 from netforge.schema import LayerDefinition, declare_settings
@@ -164,7 +164,11 @@ class Layer:
     ) -> Blob:
         """Declare the next weight blob; `filler` is a FillerParameter, None means zeros."""
         index = len(self.weights)
-        fill = make_fill(filler, shape, RandomStream(self.context.seed, f"{self.name}.weights[{index}]"), self.device)
+        stream = RandomStream(self.context.seed, f"{self.name}.weights[{index}]")
+        try:
+            fill = make_fill(filler, shape, stream, self.device)
+        except NetforgeError as error:
+            raise error.at(self._place_of(filler)) from None
         blob = Blob(
             shape,
             device=self.device,
@@ -176,6 +180,15 @@ class Layer:
         )
         self.weights.append(blob)
         return blob
+
+    def _place_of(self, filler: Any) -> Place:
+        """Where the file gives a filler; the layer's own place where it does not say."""
+        fields = getattr(getattr(self.settings, "DESCRIPTOR", None), "fields", ())
+        for field in fields:
+            is_filler = field.message_type is not None and field.message_type.name == "FillerParameter"
+            if is_filler and getattr(self.settings, field.name) == filler:
+                return self.definition.locate(f"{type(self).settings_field}.{field.name}.type")
+        return self.definition.place
 
     def buffer(self, name: str, dtype: npt.DTypeLike | None = None) -> Blob:
         """Working memory of the layer's own, kept from one call to the next: neither a bottom, a top nor a weight."""

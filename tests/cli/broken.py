@@ -185,7 +185,7 @@ BROKEN = [
         edit=("include { phase: TEST }", "include { phase: TEST }\n  exclude { phase: TRAIN }"),
     ),
     Broken("missing num_output", ("num_output",), edit=("    num_output: 3\n", "")),
-    Broken("unknown filler", ("xaver", '"xavier"'), at='layer {\n  name: "conv"', edit=('"xavier"', '"xaver"')),
+    Broken("unknown filler", ("xaver", '"xavier"'), edit=('"xavier"', '"xaver"')),
     Broken(
         "kernel larger than the image",
         ("kernel", "9", "8"),
