@@ -67,7 +67,9 @@ def cache_folder() -> Path:
 def runtime() -> ctypes.CDLL:
     """The runtime, compiled once, with its symbols open to the kernels' libraries."""
     text = (HERE / "runtime.cpp").read_text()
-    path = shared_library(text, ["-std=c++17", "-fPIC", "-shared", "-O2", f"-I{HERE}"], [HERE / "fiber.h"])
+    path = shared_library(
+        text, ["-std=c++17", "-fPIC", "-shared", "-O2", f"-I{HERE}"], [HERE / "fiber.h", HERE / "threads.h"]
+    )
     library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     library.cudashim_last_error.restype = ctypes.c_char_p
     return library
