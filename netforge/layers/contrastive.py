@@ -8,7 +8,7 @@ from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.operations.contrastive import ContrastiveRule
-from netforge.layers.axes import check_labels, rows, same_batch, scalar
+from netforge.layers.axes import bad_label, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -108,8 +108,13 @@ class ContrastiveLoss(Layer):
         )
 
     def _targets(self, a: Any, labels_blob: Blob, labels: Any, centroids: Blob) -> Any:
-        """The embeddings, with centroids in the place of some of them."""
-        check_labels(self, labels_blob, centroids.shape[0])
+        """The embeddings, with centroids in the place of some of them.
+
+        Every label must have its centroid, except while none is there yet: a fresh Decode has not seen all classes.
+        """
+        bad = self.ops.check_labels(labels_blob.data, centroids.shape[0])
+        if bad >= 0 and self.device.to_host(centroids.data).any():
+            raise bad_label(self, labels_blob, bad, centroids.shape[0])
         self.ops.contrastive_targets(
             a,
             labels,

@@ -52,6 +52,10 @@ class TestCentroidLearning:
         gradients = [run.backward([np.array(1.0)])[0][0] for run in (waiting, plain)]
         np.testing.assert_array_equal(*gradients)
 
+    def test_labels_beyond_the_centroids_do_not_matter_before_there_is_one(self) -> None:
+        waiting = contrastive("centroid_learning: ALL", A, B, self.labels + 7, np.zeros((2, 2)))
+        assert waiting.forward()[0] == contrastive("", A, B, self.labels).forward()[0]
+
     @pytest.mark.parametrize(("which", "replaced"), [("MATCHING", [0, 2]), ("NONMATCHING", [1]), ("ALL", [0, 1, 2])])
     def test_replaces_the_first_item(self, which: str, replaced: list[int]) -> None:
         target = A.copy()

@@ -59,13 +59,15 @@ class ContrastiveOps:
     ) -> None:
         """target[i] = the centroid of the pair's first label instead of a[i], where `which` says so.
 
-        labels (N, 2), centroids (L, D). active[0] = 1 once any centroid is not 0, and nothing is replaced before.
-        replaced[i] = 1 where a[i] was replaced.
+        labels (N, 2), centroids (L, D). active[0] = 1 once any centroid is not 0, and nothing is replaced before, so
+        that labels may lie beyond L until then. replaced[i] = 1 where a[i] was replaced.
         """
         active[0] = np.any(centroids)
         chosen = {"MATCHING": similar, "NONMATCHING": 1 - similar, "ALL": np.ones_like(similar)}[which]
         np.multiply(chosen, active[0], out=replaced)
-        np.copyto(target, np.where(replaced[:, None] != 0, centroids[labels[:, 0].astype(np.intp)], a))
+        np.copyto(target, a)
+        rows = np.flatnonzero(replaced)
+        target[rows] = centroids[labels[rows, 0].astype(np.intp)]
 
     def contrastive_forward(
         self,
