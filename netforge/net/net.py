@@ -57,7 +57,7 @@ class Net:
         plugins: Sequence[str] = (),
         plan_only: bool = False,
     ) -> None:
-        self.phase = phase.upper()
+        self.phase = str(phase).upper()
         self.seed = secrets.randbits(63) if seed is None else seed
         self.device = get_device(device) if isinstance(device, str) else device
         self.dtype = np.dtype(dtype)
@@ -147,7 +147,7 @@ class Net:
                 raise NetError(f'"{name}" is not an output of the net', mend=did_you_mean(name, self.outputs))
         for value in self._wiring.outputs if diffs else ():
             blob = self._memory.of[value]
-            self._fill(value.name, blob, blob.diff, np.asarray(diffs.get(value.name, np.zeros(blob.shape))))
+            self._fill(value.name, blob, blob.diff, _as_array(value.name, diffs.get(value.name, np.zeros(blob.shape))))
         self._runner.seeded = frozenset(diffs)
         try:
             if start is None and end is None:
@@ -193,7 +193,7 @@ class Net:
         for name, given in inputs.items():
             if name not in self.inputs:
                 raise NetError(f'"{name}" is not an input of the net', mend=did_you_mean(name, self.inputs))
-            array = np.asarray(given)
+            array = _as_array(name, given)
             blob = self.blobs[name]
             if array.shape != blob.shape:
                 blob.reshape(array.shape)
@@ -290,3 +290,10 @@ class Net:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise ShapeError(f'"{name}" was given a list whose rows differ in length') from None

@@ -46,6 +46,7 @@ def test_a_shape_that_does_not_fit_names_the_layer() -> None:
     [
         ({"dat": np.zeros((4, 3))}, 'Did you mean "data"?'),
         ({"data": np.array([["a"] * 3] * 4)}, "takes numbers"),
+        ({"data": [[1, 2], [3]]}, "rows differ in length"),
     ],
 )
 def test_wrong_inputs(inputs: dict[str, np.ndarray], words: str) -> None:
