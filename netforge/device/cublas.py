@@ -77,7 +77,7 @@ class Matrix(NamedTuple):
 
 
 class Cublas:
-    """cuBLAS for the device that is current when this is made; use it only while that device is current.
+    """cuBLAS for the device that is current when this is made; to be used with it current, by one thread at a time.
 
     cuda: major version of CUDA that CuPy uses. allocate: gives device memory. allow_tf32: let products of float32 run
     on tensor cores with 10 bits of mantissa; it can be changed at any time. workspace_bytes: memory for each stream;

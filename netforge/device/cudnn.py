@@ -49,7 +49,7 @@ class ConvolutionOptions:
 
 
 class Cudnn:
-    """cuDNN for the device that is current when this is made; use it only while that device is current.
+    """cuDNN for the device that is current when this is made; to be used with it current, by one thread at a time.
 
     cuda: major version of CUDA that CuPy uses. allocate: gives device memory. options: may be replaced at any time;
     convolutions asked for afterwards follow them.

@@ -200,6 +200,11 @@ def test_an_override_that_does_not_fit_is_an_error(built, monkeypatch, tmp_path,
     assert "Let NETFORGE_ODD name a file libnetforge_odd.so.9 or libnetforge_odd.so.8, or unset it" in text
 
 
+def test_an_override_may_be_a_bare_name(monkeypatch):
+    monkeypatch.setenv("NETFORGE_ODD", "libnetforge_nowhere.so")
+    assert "NETFORGE_ODD: no cuDNN for CUDA 12: libnetforge_nowhere.so cannot be loaded (" in message()
+
+
 def test_a_missing_function_is_named(monkeypatch):
     text = 'extern "C" int cudnnGetProperty(int kind, int* value) { *value = 9; return 0; }'
     path = build_text(text)
