@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +38,13 @@ class Device(ABC):
     @abstractmethod
     def describe(self) -> list[str]:
         """What this device is and which libraries run its operations, as lines for people."""
+
+    def check(self) -> None:  # noqa: B027 (a host works)
+        """Raise DeviceError where this device cannot run a net after all."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """The context in which a net runs on this device; may be nested."""
+        return nullcontext()
 
     def synchronize(self) -> None:  # noqa: B027 (a host has nothing to wait for)
         """Wait until all work that was queued is done."""

@@ -211,3 +211,16 @@ KERNEL(accuracy_per_class)(const int* __restrict__ verdict, const Real* __restri
         if (threadIdx.x == 0) per_class[c] = Real(right) / Real(max(counted, 1));
     }
 }
+
+// Hands over what a search among n elements found (check_labels, accuracy_items): report = {1 + first[0], its value} if
+// that is below n and report holds nothing yet; values: null for 0. Then first[0] is ready for the next search.
+// Launch: one block.
+KERNEL(report_first)(int* first, Real* report, const Real* __restrict__ values, int n) {
+    if (threadIdx.x != 0) return;
+    const int index = first[0];
+    if (index < n && report[0] == 0) {
+        report[0] = Real(index) + Real(1);
+        report[1] = values ? values[index] : Real(0);
+    }
+    first[0] = 0x7fffffff;
+}

@@ -124,7 +124,7 @@ class Filter(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the selected items."""
-        self.chosen = self.ops.selected_rows(bottom[-1].data.reshape(-1))
+        self.chosen = self.device.from_host(self.ops.selected_rows(bottom[-1].data.reshape(-1)))
         for source, target in zip(bottom, top, strict=False):
             target.reshape((len(self.chosen), *source.shape[1:]))
             target.data[...] = source.data[self.chosen]

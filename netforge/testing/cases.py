@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.device import get_device
+from netforge.device import Device, get_device
 from netforge.layers.base import LAYERS, Layer, LayerContext
 from netforge.schema import LayerDefinition, parse_net
 
@@ -99,6 +99,7 @@ class LayerRun:
 
     layer: prototxt of it (with or without `layer { }`), or a LayerDefinition. inputs: values of the bottoms. tops: how
     many; None takes what the layer names. weights: values to start from; None draws normal ones for learnable weights.
+    device: its name, or a Device; values go in and come out as NumPy arrays all the same.
     """
 
     def __init__(
@@ -111,9 +112,10 @@ class LayerRun:
         in_place: bool = False,
         seed: int = 1,
         weights: Sequence[Array] | None = None,
+        device: str | Device = "cpu",
     ) -> None:
         definition = layer_definition(layer)
-        device = get_device("cpu")
+        self.device = device = get_device(device) if isinstance(device, str) else device
         self.dtype = np.dtype(dtype)
         context = LayerContext(phase, device, self.dtype, seed)
         self.layer: Layer = LAYERS[definition.type](definition, context)
@@ -139,18 +141,24 @@ class LayerRun:
         for i, blob in enumerate(self.layer.weights):
             if values is not None:
                 blob.reshape(values[i].shape)
-                blob.data[...] = values[i]
+                self._write(blob.data, values[i])
             elif blob.learnable:
-                blob.data[...] = 0.5 * normal(rng, blob.shape)
+                self._write(blob.data, 0.5 * normal(rng, blob.shape))
+
+    def _write(self, target: Any, values: npt.ArrayLike) -> None:
+        target[...] = self.device.from_host(np.asarray(values, self.dtype))
+
+    def _read(self, array: Any) -> Array:
+        return np.array(self.device.to_host(array))
 
     def _state(self) -> tuple[dict[str, Any], list[Array]]:
-        return self.layer.state(), [blob.data.copy() for blob in self.layer.weights]
+        return self.layer.state(), [self._read(blob.data) for blob in self.layer.weights]
 
     def feed(self, arrays: Sequence[Array]) -> None:
         """Give the bottoms values, of other shapes than before where wanted."""
         for blob, array in zip(self.bottom, arrays, strict=True):
             blob.reshape(np.shape(array))
-            blob.data[...] = array
+            self._write(blob.data, array)
 
     def rewind(self) -> None:
         """Take back draws, running sums and carried states, so that a forward repeats the first one."""
@@ -159,14 +167,14 @@ class LayerRun:
         for blob, values in zip(self.layer.weights, weights, strict=True):
             if not blob.learnable:
                 blob.reshape(values.shape)
-                blob.data[...] = values
+                self._write(blob.data, values)
 
     def forward(self) -> list[Array]:
         """Reshape, run forward from the starting state, and return copies of the tops."""
         self.rewind()
         self.layer.reshape(self.bottom, self.top)
         self.layer.forward(self.bottom, self.top)
-        return [blob.data.copy() for blob in self.top]
+        return [self._read(blob.data) for blob in self.top]
 
     def wanted(self) -> list[bool]:
         """Which bottoms can get a gradient."""
@@ -184,11 +192,11 @@ class LayerRun:
         for blob in [*self.bottom, *self.learnable()]:
             blob.diff[...] = UNUSED
         for blob, diff in zip(self.top, top_diffs, strict=True):
-            blob.diff[...] = diff
+            self._write(blob.diff, diff)
         wanted = self.wanted()
         self.layer.backward(self.top, wanted, self.bottom)
-        bottoms = [blob.diff.copy() if flag else None for blob, flag in zip(self.bottom, wanted, strict=True)]
-        return bottoms, [blob.diff - UNUSED for blob in self.learnable()]
+        bottoms = [self._read(blob.diff) if flag else None for blob, flag in zip(self.bottom, wanted, strict=True)]
+        return bottoms, [self._read(blob.diff) - UNUSED for blob in self.learnable()]
 
 
 def layer_definition(layer: str | LayerDefinition) -> LayerDefinition:

@@ -86,6 +86,22 @@ def check_labels(b: Bench, n: int) -> None:
             assert int(first[0]) == (2**31 - 1 if expected < 0 else expected)
 
 
+@case(37, 1)
+def report_first(b: Bench, n: int) -> None:
+    values = b.whole(9, n) + 1
+    first, report, expected = np.full(1, 2**31 - 1, np.int32), np.zeros(2, b.dtype), np.zeros(2, b.dtype)
+    for found, kept in ((2**31 - 1, None), (n // 2, n // 2), (0, n // 2)):  # the first find stays
+        first[0] = found
+        b.launch("report_first", first, report, values, n, grid=(1,))
+        if kept is not None:
+            expected[...] = kept + 1, values[kept]
+        b.equal(report, expected, exact=True)
+        assert first[0] == 2**31 - 1
+    report[...], first[0] = 0, n - 1
+    b.launch("report_first", first, report, None, n, grid=(1,))
+    b.equal(report, np.array([n, 0], b.dtype), exact=True)
+
+
 @case(*SCORES, (0, 3, 2))
 def accuracy(b: Bench, shape: tuple[int, int, int]) -> None:
     outer, classes, inner = shape

@@ -17,22 +17,28 @@ class RandomOps:
     """NumPy reference of random numbers.
 
     Element i of a draw comes from the i-th 32-bit half of the Philox words, the low half of a word first; its upper
-    24 bits are the number k, 0 <= k < 2^24.
+    24 bits are the number k, 0 <= k < 2^24. `position` says which draw of the stream it is: a number, or a uint64 array
+    of one number on the device, which `advance` moves on, so that the call itself never changes.
     """
 
-    def uniform(self, out: Array, stream: RandomStream, position: int) -> None:
+    def uniform(self, out: Array, stream: RandomStream, position: int | Array) -> None:
         """out = k 2^-24, in [0, 1), exact in float32."""
         np.multiply(_draw(out.shape, stream, position), 2.0**-24, out=out, casting="same_kind")
 
-    def bernoulli(self, mask: Array, keep: float, stream: RandomStream, position: int) -> None:
+    def bernoulli(self, mask: Array, keep: float, stream: RandomStream, position: int | Array) -> None:
         """mask = 1 / keep where k 2^-24 < keep, in (0, 1], else 0: the multiplier of inverted dropout."""
         kept = _draw(mask.shape, stream, position) < ceil(keep * 2**24)
         np.multiply(kept, 1.0 / keep, out=mask, casting="same_kind")
 
+    def advance(self, position: Array) -> None:
+        """position[0] += 1."""
+        position += np.uint64(1)
 
-def _draw(shape: tuple[int, ...], stream: RandomStream, position: int) -> Array:
+
+def _draw(shape: tuple[int, ...], stream: RandomStream, position: int | Array) -> Array:
     """The numbers k of one draw, uint32."""
     count = prod(shape)
-    words = philox(stream.seed, stream.key, position).random_raw((count + 1) // 2)
+    draw = position if isinstance(position, int) else int(position[0])
+    words = philox(stream.seed, stream.key, draw).random_raw((count + 1) // 2)
     halves: Array = words.astype("<u8", copy=False).view("<u4")[:count]
     return halves.reshape(shape) >> np.uint32(8)

@@ -32,17 +32,21 @@ class SoftmaxOps:
         np.subtract(dy, inner, out=dx)
         dx *= y
 
-    def check_labels(self, labels: Array, classes: int, ignore: int | None = None) -> int:
+    def check_labels(self, labels: Array, classes: int, ignore: int | None = None, report: Array | None = None) -> int:
         """The flat index of the first label that is no whole number in [0, classes), -1 where all are right.
 
-        Labels equal to `ignore` are right. A device that works asynchronously answers -1 at once, and raises when the
-        host next waits for it.
+        Labels equal to `ignore` are right. report (2,): where it is given and holds zeros, it becomes 1 + that index
+        and the label (float32 rounds indices above 2^24); an asynchronous device then answers -1 at once.
         """
         right = (labels >= 0) & (labels < classes)
         right &= labels == np.floor(labels)
         if ignore is not None:
             right |= labels == ignore
-        return -1 if right.all() else int(np.argmin(right))
+        if right.all():
+            return -1
+        index = int(np.argmin(right))
+        _report(report, index, labels.reshape(-1)[index])
+        return index
 
     def count_labels(self, labels: Array, divisor: Array, ignore: int | None) -> None:
         """divisor[0] = the number of labels other than `ignore`, at least 1."""
@@ -102,12 +106,14 @@ class SoftmaxOps:
         per_class: Array | None,
         top_k: int,
         ignore: int | None,
+        report: Array | None = None,
     ) -> int:
         """accuracy[0] = share of items where fewer than top_k other classes score as high as the label's class.
 
         So ties count against the model, and an item with a NaN among its scores is wrong. per_class (C,) gets the share
         among the items of each class, 0 for a class without items; None where it is not asked for. Returns the flat
-        index of the first item that counts and has a NaN, -1 where there is none; asynchronous devices answer -1.
+        index of the first item that counts and has a NaN, -1 where there is none. report (2,): as in `check_labels`,
+        with 0 in the place of the label.
         """
         chosen, counts = _at_labels(x, labels, ignore)
         nan = np.isnan(x).any(axis=1)
@@ -120,7 +126,17 @@ class SoftmaxOps:
             right_items = np.bincount(labels[right].astype(np.intp), minlength=classes)
             np.divide(right_items, np.maximum(1, all_items), out=per_class, casting="same_kind")
         bad = nan & counts
-        return int(np.argmax(bad)) if bad.any() else -1
+        if not bad.any():
+            return -1
+        index = int(np.argmax(bad))
+        _report(report, index, 0)
+        return index
+
+
+def _report(report: Array | None, index: int, value: float) -> None:
+    """Note the first thing found; a report that holds one already stays as it is."""
+    if report is not None and report[0] == 0:
+        report[...] = index + 1, value
 
 
 def _counted(labels: Array, ignore: int | None) -> Array:

@@ -1,0 +1,117 @@
+"""A GPU: CuPy arrays, a stream of its own, and the operations of `CudaOps`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.device import libraries
+from netforge.device.base import Device
+from netforge.device.cuda_ops import CudaOps
+from netforge.device.probe import describe_version, probe
+from netforge.errors import DeviceError
+
+OUT_OF_MEMORY = "lower batch_size, and raise iter_size in the solver by the same factor to keep the sum of gradients"
+
+
+class CudaDevice(Device):
+    """GPU number `index` of those that CUDA shows.
+
+    allow_tf32: let convolutions and matrix products of float32 run on tensor cores with 10 bits of mantissa.
+    deterministic: only algorithms that give the same bits every time.
+
+    Raises DeviceError, with what to do, where CuPy, a driver or that GPU is missing.
+    """
+
+    def __init__(self, index: int = 0, *, allow_tf32: bool = False, deterministic: bool = True) -> None:
+        found = probe()
+        self.xp, self.gpu = found.require(index)
+        self.name = f"cuda:{index}"
+        self.runtime, self.driver = found.runtime, found.driver
+        try:
+            with self.xp.cuda.Device(index):
+                self.stream = self.xp.cuda.Stream(non_blocking=True)
+        except self.xp.cuda.runtime.CUDARuntimeError as error:
+            raise DeviceError(
+                f'device "{self.name}" ({self.gpu.name}) does not work: {error}',
+                mend="see with nvidia-smi whether another process holds it, or restart the computer",
+            ) from error
+        self.ops: CudaOps = CudaOps(
+            self.xp, self.gpu.processors, self.runtime // 1000, allow_tf32=allow_tf32, deterministic=deterministic
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """This GPU and its stream are current inside the `with`; turns CuPy's lack of memory into DeviceError.
+
+        The stream first waits for what was queued on the stream that was current before, and that one waits for this
+        one at the end: arrays may be used on both sides without another word. Nested calls cost nothing.
+        """
+        cuda = self.xp.cuda
+        outer = cuda.get_current_stream()
+        if cuda.runtime.getDevice() == self.gpu.index and outer.ptr == self.stream.ptr:
+            yield
+            return
+        with cuda.Device(self.gpu.index):
+            outer = cuda.get_current_stream()
+            try:
+                with self.stream:
+                    self.stream.wait_event(outer.record())
+                    yield
+            except cuda.memory.OutOfMemoryError as error:
+                raise self._out_of_memory(str(error)) from error
+            finally:
+                outer.wait_event(self.stream.record())
+
+    def check(self) -> None:
+        """Raise DeviceError unless memory can be had and the libraries that every net needs are there."""
+        self.zeros((1,), np.float32)
+        with self.running():
+            _ = self.ops.cublas
+
+    def _out_of_memory(self, detail: str) -> DeviceError:
+        gigabytes = self.gpu.memory_bytes / 2**30
+        return DeviceError(
+            f"the memory of {self.name} ({self.gpu.name}, {gigabytes:.1f} GiB) ran out: {detail}", mend=OUT_OF_MEMORY
+        )
+
+    def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        """A new array of zeros; raises DeviceError where memory runs out."""
+        with self.running():
+            return self.xp.zeros(shape, dtype)
+
+    def from_host(self, array: npt.NDArray[Any]) -> Any:
+        """A copy of a NumPy array."""
+        with self.running():
+            return self.xp.array(array, order="C")
+
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        """The values as a NumPy array; waits for all work that was queued."""
+        with self.running():
+            host: npt.NDArray[Any] = self.xp.asnumpy(array)
+        return host
+
+    def synchronize(self) -> None:
+        """Wait until all work that was queued is done."""
+        with self.running():
+            self.stream.synchronize()
+
+    def describe(self) -> list[str]:
+        """What this GPU is and which libraries run its operations, one line each."""
+        gpu, ops = self.gpu, self.ops
+        capability = f"{gpu.compute_capability[:-1]}.{gpu.compute_capability[-1]}"
+        rules = [
+            "deterministic algorithms" if ops.deterministic else "the fastest algorithms",
+            "float32 rounded to TF32 in products" if ops.allow_tf32 else "full float32 products",
+        ]
+        return [
+            f"{self.name}: {gpu.name}, compute capability {capability}, {gpu.memory_bytes / 2**30:.1f} GiB, "
+            f"CuPy {self.xp.__version__} for CUDA {describe_version(self.runtime)}, "
+            f"driver for CUDA {describe_version(self.driver)}",
+            f"{self.name}: {', '.join(rules)}",
+            *(f"{self.name}: {line}" for line in libraries.report(ops.cuda)),
+        ]

@@ -1,0 +1,95 @@
+"""Pooling, normalisation and windows on a GPU (kernels/pooling.cu, normalize.cu, reduce.cu, im2col.cu)."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from netforge.device.cuda_ops_core import CudaCore
+from netforge.device.operations.convolution import ConvGeometry
+from netforge.device.operations.pooling import PoolGeometry
+from netforge.errors import DeviceError
+
+Array = Any  # a CuPy array
+
+MOST_AXES = 3
+"""Spatial axes that the kernels of windows know."""
+
+
+class CudaImage(CudaCore):
+    """`PoolingOps`, `NormalizeOps`, and the windows of `ConvolutionOps`, by kernels."""
+
+    def im2col(self, x: Array, columns: Array, kernel: tuple[int, ...], g: ConvGeometry) -> None:
+        """Windows of x (N, C, spatial...) as columns (N, C prod(kernel), out...), zeros where padding lies."""
+        count = prod(x.shape[:2]) * prod(columns.shape[2:])
+        self.launch.each("im2col", x.dtype, count, x, columns, count, *_windows(x, columns, kernel, g))
+
+    def col2im(self, columns: Array, x: Array, kernel: tuple[int, ...], g: ConvGeometry) -> None:
+        """Adjoint of `im2col`: x (overwritten) is the sum of all window elements over each of its pixels."""
+        self.launch.each("col2im", x.dtype, x.size, columns, x, x.size, *_windows(x, columns, kernel, g))
+
+    def pool_max_forward(self, x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
+        """y = the largest value of each window, mask = its index within the plane."""
+        self.launch.each("pool_max_forward", x.dtype, y.size, x, y, mask, y.size, *_pools(x, y, g))
+
+    def pool_max_backward(self, dy: Array, mask: Array, dx: Array, g: PoolGeometry) -> None:
+        """dx (overwritten) gets each dy at the pixel its mask names."""
+        self.launch.each("pool_max_backward", dx.dtype, dx.size, dy, mask, dx, dx.size, *_pools(dx, dy, g))
+
+    def pool_average_forward(self, x: Array, y: Array, g: PoolGeometry) -> None:
+        """y = the sum of each window over its area within the padded image."""
+        self.launch.each("pool_average_forward", x.dtype, y.size, x, y, y.size, *_pools(x, y, g))
+
+    def pool_average_backward(self, dy: Array, dx: Array, g: PoolGeometry) -> None:
+        """dx (overwritten) gets the sum of dy over area of all windows that contain the pixel."""
+        self.launch.each("pool_average_backward", dx.dtype, dx.size, dy, dx, dx.size, *_pools(dx, dy, g))
+
+    def lrn_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float, k: float) -> None:
+        """scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta."""
+        arrays = (x, scale, y)
+        self.launch.each("lrn_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], size, alpha, beta, k)
+
+    def lrn_backward(
+        self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
+    ) -> None:
+        """Gradient of `lrn_forward`."""
+        arrays = (x, scale, y, dy, dx)
+        self.launch.each("lrn_backward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], size, alpha, beta)
+
+    def channel_statistics(self, x: Array, mean: Array, variance: Array) -> None:
+        """Mean and biased variance of each channel over items and positions."""
+        share = 1 / max(1, x.shape[0] * x.shape[2])
+        self.launch.channels("channel_sum", (x,), mean, x.shape, share, False)
+        self.launch.channels("channel_squares", (x, mean), variance, x.shape, share, False)
+
+    def normalize_forward(self, x: Array, mean: Array, variance: Array, eps: float, y: Array) -> None:
+        """y = (x - mean) / sqrt(variance + eps), per channel."""
+        self.launch.each("normalize_forward", x.dtype, x.size, x, mean, variance, y, x.size, *x.shape[1:], eps)
+
+    def batch_norm_backward(self, y: Array, variance: Array, eps: float, dy: Array, dx: Array) -> None:
+        """Gradient of normalisation by the batch's own statistics."""
+        share = 1 / max(1, y.shape[0] * y.shape[2])
+        mean_dy = self.scratch.take("mean dy", (y.shape[1],), y.dtype)
+        mean_dy_y = self.scratch.take("mean dy y", (y.shape[1],), y.dtype)
+        self.launch.channels("channel_sum", (dy,), mean_dy, y.shape, share, False)
+        self.launch.channels("channel_dot", (dy, y), mean_dy_y, y.shape, share, False)
+        arrays = (y, variance, dy, mean_dy, mean_dy_y, dx)
+        self.launch.each("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps)
+
+
+def _pools(image: Array, pooled: Array, g: PoolGeometry) -> tuple[int, ...]:
+    """Sizes as the kernels of pooling take them, behind the number of elements."""
+    return (*image.shape[2:], *pooled.shape[2:], *g.kernel, *g.stride, *g.pad)
+
+
+def _windows(x: Array, columns: Array, kernel: tuple[int, ...], g: ConvGeometry) -> tuple[int, ...]:
+    """Sizes as the kernels of windows take them: missing axes come first, of size 1."""
+    missing = MOST_AXES - len(g.stride)
+    if missing < 0:
+        raise DeviceError(
+            f"a convolution over {len(g.stride)} spatial axes cannot run on a GPU",
+            mend=f'use at most {MOST_AXES} spatial axes, or device "cpu"',
+        )
+    ones, zeros = (1,) * missing, (0,) * missing
+    sizes = (x.shape[2:], kernel, columns.shape[2:], g.stride)
+    return (*(n for size in sizes for n in (*ones, *size)), *zeros, *g.pad, *ones, *g.dilation)
