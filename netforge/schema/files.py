@@ -29,6 +29,13 @@ def resolve_path(path: str | Path, folder: Path | None) -> Path:
     for candidate in tried:
         if _exists(candidate):
             return candidate
+    for candidate in tried:
+        if candidate.is_symlink():
+            raise SchemaError(
+                f"this is a symbolic link to {os.readlink(candidate)}, which leads to no file",
+                where=str(candidate),
+                mend="put the file there, or correct the link",
+            )
     places = " nor as ".join(dict.fromkeys(str(_absolute(c)) for c in tried))
     raise SchemaError(f'there is no file "{path}": not found as {places}', mend=_mend_missing(tried))
 

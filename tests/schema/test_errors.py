@@ -216,6 +216,13 @@ def test_paths_are_looked_up_here_and_beside_the_file(tmp_path: Path, monkeypatc
     assert str(here / "other") in str(caught.value) and str(beside / "other") in str(caught.value)
 
 
+def test_a_link_that_leads_nowhere_is_said_to_be_one(tmp_path: Path) -> None:
+    link = tmp_path / "net.prototxt"
+    link.symlink_to("net.prototxt")
+    with pytest.raises(SchemaError, match=r"net\.prototxt: this is a symbolic link to net\.prototxt, which leads to no"):
+        resolve_path(link, None)
+
+
 def test_blocks_that_are_passed_over_have_a_limit_too() -> None:
     deep = "layer { weight_adapter " + "{ a " * 90 + "}" * 91
     assert len(parse_net(deep).notes) == 1
