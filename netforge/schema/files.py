@@ -30,7 +30,7 @@ def resolve_path(path: str | Path, folder: Path | None) -> Path:
         if _exists(candidate):
             return candidate
     for candidate in tried:
-        if candidate.is_symlink():
+        if os.path.islink(candidate):
             raise SchemaError(
                 f"this is a symbolic link to {os.readlink(candidate)}, which leads to no file",
                 where=str(candidate),
