@@ -7,6 +7,7 @@ a pipe, an error is one line, "error: file:line:column: what. Mend.", which edit
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -82,9 +83,11 @@ def show_block(error: NetforgeError) -> None:
 
 
 def source_lines(place: Place) -> list[object]:
-    """The line of the file at `place`, and a caret under its column; nothing where the file cannot be read."""
+    """The line of the file at `place`, and a caret under its column; nothing where the file cannot be read again."""
     from rich.text import Text
 
+    if not os.path.isfile(place.file):
+        return []
     try:
         line = Path(place.file).read_text(encoding="utf-8", errors="replace").splitlines()[place.line - 1]
     except (OSError, IndexError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +23,23 @@ def is_solver(path: str | Path) -> bool:
     """
     from netforge.schema import messages
 
-    try:
-        names = top_level_names(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return False
+    names = _names_in(path)
     solver = set(messages.SolverParameter.DESCRIPTOR.fields_by_name)
     net = set(messages.NetParameter.DESCRIPTOR.fields_by_name)
     return len(names & (solver - net)) > len(names & (net - solver))
+
+
+def _names_in(path: str | Path) -> set[str]:
+    """The top-level names of a file; none of one that cannot be read as text, or only once, as a pipe."""
+    from netforge.schema.files import LARGEST_TEXT_BYTES
+
+    if not os.path.isfile(path):
+        return set()
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return top_level_names(stream.read(LARGEST_TEXT_BYTES))
+    except (OSError, UnicodeDecodeError):
+        return set()
 
 
 def top_level_names(text: str) -> set[str]:
@@ -57,10 +68,7 @@ def require_solver(path: str) -> None:
     """Raise SchemaError where a net was given in place of a solver."""
     from netforge.schema import messages
 
-    try:
-        names = top_level_names(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return
+    names = _names_in(path)
     if names & {"layer", "layers"} and not names & set(messages.SolverParameter.DESCRIPTOR.fields_by_name) - {"name"}:
         raise SchemaError(
             "this is a net, and a solver is expected",

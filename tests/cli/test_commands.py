@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -184,3 +185,13 @@ def test_device_query_says_what_computes_and_about_the_gpu() -> None:
     text = run("device-query").stdout
     assert text.startswith("cpu: NumPy")
     assert "\ncuda" in text
+
+
+def test_a_pipe_is_read_once(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, NET.encode())
+    os.close(writing)
+    try:
+        assert "TRAIN" in run("check", f"/dev/fd/{reading}").output
+    finally:
+        os.close(reading)
