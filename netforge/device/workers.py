@@ -93,16 +93,19 @@ def _serve(tasks: SimpleQueue[Task]) -> None:
         tasks.get().work()
 
 
+MOST_THREADS = 1024
+
+
 def thread_count() -> int:
     """Number of threads: NETFORGE_THREADS where it is set, else the processors that this process may use.
 
-    Raises DeviceError where NETFORGE_THREADS is not a whole number from 1 on.
+    Raises DeviceError where NETFORGE_THREADS is not a whole number from 1 to MOST_THREADS.
     """
     given = os.environ.get("NETFORGE_THREADS")
     if given:
-        if not given.isdecimal() or int(given) < 1:
+        if not given.isdecimal() or not 1 <= int(given) <= MOST_THREADS:
             raise DeviceError(
-                f'NETFORGE_THREADS is "{given}"', where="environment", mend="set it to 1 or more, or unset it"
+                f'NETFORGE_THREADS is "{given}"', where="environment", mend=f"set it to 1 to {MOST_THREADS}, or unset it"
             )
         return int(given)
     if hasattr(os, "sched_getaffinity"):

@@ -101,7 +101,7 @@ def test_threads_are_counted_or_given(monkeypatch):
     assert Workers(2).size == 2
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", "99999999"])
 def test_a_wrong_number_of_threads_is_refused(monkeypatch, given):
     monkeypatch.setenv("NETFORGE_THREADS", given)
     with pytest.raises(DeviceError, match="NETFORGE_THREADS"):
