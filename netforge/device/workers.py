@@ -105,7 +105,9 @@ def thread_count() -> int:
     if given:
         if not given.isdecimal() or not 1 <= int(given) <= MOST_THREADS:
             raise DeviceError(
-                f'NETFORGE_THREADS is "{given}"', where="environment", mend=f"set it to 1 to {MOST_THREADS}, or unset it"
+                f'NETFORGE_THREADS is "{given}"',
+                where="environment",
+                mend=f"set it to 1 to {MOST_THREADS}, or unset it",
             )
         return int(given)
     if hasattr(os, "sched_getaffinity"):
