@@ -24,6 +24,8 @@ class Storage:
 
     device, dtype: where, and of what. fill: called once with the flat array after it was allocated.
     A storage may be a window of another one: `parent` from element `offset` on.
+    below: where the layer that writes the values knows that they are whole numbers from 0 to below - 1, as labels are,
+    so that nobody has to read them back from a device to find the largest; None where that is unknown.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Storage:
         self.size = 0
         self.parent: Storage | None = None
         self.offset = 0
+        self.below: int | None = None
         self._array: Array | None = None
 
     def reserve(self, size: int) -> None:

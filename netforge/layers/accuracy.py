@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 
 from netforge.blob import Blob
 from netforge.layers.axes import around, canonical_axis, check_labels, rows, same_batch, scalar
@@ -97,6 +98,8 @@ class Accuracy(Layer):
         """Count the right ones."""
         check_labels(self, bottom[1], self.view[1], self.ignore)
         outer, _, inner = self.view
+        report = self.report("NaN")
+        report.explain = partial(self._warn, bottom[0])
         bad = self.ops.accuracy_forward(
             bottom[0].data.reshape(self.view),
             bottom[1].data.reshape(outer, inner),
@@ -104,10 +107,16 @@ class Accuracy(Layer):
             top[1].data if len(top) > 1 else None,
             self.settings.top_k,
             self.ignore,
+            report.array,
         )
-        if bad >= 0 and not self.warned:
+        if bad >= 0:
+            report.settle()
+
+    def _warn(self, scores: Blob, index: int, value: float) -> None:
+        """Say once that scores hold NaN."""
+        if not self.warned:
             logger.warning(
-                '%s: the scores of item %d in "%s" hold NaN; they count as wrong', self.label, bad, bottom[0].name
+                '%s: the scores of item %d in "%s" hold NaN; they count as wrong', self.label, index, scores.name
             )
             self.warned = True
 

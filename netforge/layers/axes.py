@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from netforge.blob import Blob
@@ -56,16 +58,30 @@ def same_batch(layer: Layer, blobs: list[Blob]) -> None:
             )
 
 
-def check_labels(layer: Layer, labels: Blob, classes: int, ignore: int | None = None) -> None:
-    """Raise DataError where a label is no class number below `classes`; where that is known without waiting."""
-    bad = layer.ops.check_labels(labels.data, classes, ignore)
-    if bad >= 0:
-        raise bad_label(layer, labels, bad, classes)
+def known_below(labels: Blob, classes: int) -> bool:
+    """Whether all labels are known to be class numbers below `classes`, by the layer that writes them."""
+    limit = labels.data_storage.below
+    return limit is not None and limit <= classes
 
 
-def bad_label(layer: Layer, labels: Blob, index: int, classes: int) -> Exception:
-    """The error for the label at a flat index."""
-    value = float(layer.device.to_host(labels.data).reshape(-1)[index])
+Explain = Callable[[int, float], Exception]
+
+
+def check_labels(
+    layer: Layer, labels: Blob, classes: int, ignore: int | None = None, explain: Explain | None = None
+) -> None:
+    """Raise DataError where a label is no class number below `classes`, or what `explain` makes of its place and value.
+
+    A device that works asynchronously keeps the first wrong label in a report, until the net settles.
+    """
+    report = layer.report("wrong label")
+    report.explain = explain or partial(bad_label, layer, labels, classes)
+    if layer.ops.check_labels(labels.data, classes, ignore, report.array) >= 0:
+        report.settle()
+
+
+def bad_label(layer: Layer, labels: Blob, classes: int, index: int, value: float) -> Exception:
+    """The error for the label `value` at a flat index."""
     return layer.fail(
         f'label {value:g} at index {index} of "{labels.name}" is not a class: there are {classes}, '
         f"numbered 0 to {classes - 1}",

@@ -72,6 +72,33 @@ class LayerContext:
     plan_only: bool = False
 
 
+class Report:
+    """What an operation found wrong, kept on the device until the host asks: `Layer.report` makes them.
+
+    array: (2,), where operations write 1 + the flat index of the first fault, and the value there. explain: makes an
+    error of index and value, or deals with the fault itself and returns None.
+    """
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+        self._blob.reshape(2)
+        self.explain: Callable[[int, float], Exception | None] = lambda index, value: None
+
+    @property
+    def array(self) -> Any:
+        """The array on the device."""
+        return self._blob.data
+
+    def settle(self) -> None:
+        """Wait for the device, and raise for the fault where there was one; the report is empty again afterwards."""
+        place, value = self._blob.device.to_host(self.array).tolist()
+        if place:
+            self.array[...] = 0
+            error = self.explain(int(place) - 1, value)
+            if error is not None:
+                raise error
+
+
 class Layer:
     """One node of a net.
 
@@ -117,6 +144,7 @@ class Layer:
         self.weights: list[Blob] = []
         self.frozen: list[bool] = []
         self.buffers: list[Blob] = []
+        self.reports: dict[str, Report] = {}
         self.random = RandomStream(context.seed, self.name)
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -146,6 +174,17 @@ class Layer:
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         self.random.position = int(state["position"])
+
+    def report(self, name: str) -> Report:
+        """The layer's report of that name; made when it is first asked for."""
+        if name not in self.reports:
+            self.reports[name] = Report(self.buffer(name))
+        return self.reports[name]
+
+    def settle(self) -> None:
+        """Raise for what was found wrong since the last time, where the device was not waited for then."""
+        for report in self.reports.values():
+            report.settle()
 
     def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
         """Multiply-add operations of one forward pass, for `netforge summary`; 0 where they do not matter."""

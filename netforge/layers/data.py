@@ -120,6 +120,16 @@ class Data(Layer):
                 self.source, self._make_sampler(), self.transformer, settings.batch_size, noise=self._make_noise()
             )
             self._batches = Prefetcher(reader.read, settings.prefetch)
+            if settings.output_all_labels and settings.balance_matches:
+                top[1].data_storage.below = self._labels_below()
+
+    def _labels_below(self) -> int | None:
+        """One more than the largest label that a pair can have; None where labels may be negative."""
+        labels = self.source.labels  # read already, to draw pairs
+        extreme = [int(labels.min()), int(labels.max()), max(0, self.settings.forced_primary_label)]
+        if self.settings.enable_noise_for_nonmatch:
+            extreme.append(self.settings.data_noise_param.noise_data_label)
+        return max(extreme) + 1 if min(extreme) >= 0 else None
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The header of the source gives the shape."""

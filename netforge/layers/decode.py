@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from netforge.blob import Blob
 from netforge.layers.accuracy import ignored_labels, plain_accuracy
-from netforge.layers.axes import bad_label, check_labels, rows, same_batch, scalar
+from netforge.layers.axes import bad_label, check_labels, known_below, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -78,13 +78,23 @@ class CentroidLayer(Layer):
             self.ignored.data[...] = self.device.from_host(flags)
         return self.ignored.data
 
-    def _admit(self, labels: Blob) -> None:
-        """Make room for labels beyond the classes seen so far; raises DataError for those that are no class numbers."""
+    def _admit(self, labels: Blob) -> bool:
+        """Make room for labels beyond the classes seen so far; returns whether there were any.
+
+        The host has to see the labels for that, unless the layer that writes them says that there is room for all.
+        Raises DataError for labels that are no class numbers.
+        """
+        if known_below(labels, self.classes):
+            check_labels(self, labels, self.classes)
+            return False
+        if self.ops.check_labels(labels.data, self.classes) < 0:
+            return False
         values = self.device.to_host(labels.data).reshape(-1)
         wrong = np.flatnonzero(~((values >= 0) & (values == np.floor(values)) & (values < MOST_CLASSES)))
         if len(wrong):
-            raise bad_label(self, labels, int(wrong[0]), MOST_CLASSES)
+            raise bad_label(self, labels, MOST_CLASSES, int(wrong[0]), float(values[wrong[0]]))
         self.grow(int(values.max()) + 1)
+        return True
 
     def grow(self, classes: int) -> None:
         """Make room for `classes` classes and keep the rows of those that are there."""
@@ -175,8 +185,7 @@ class Decode(CentroidLayer):
             check_labels(self, bottom[1], self.classes)
             self._generate()
             return
-        if self.ops.check_labels(bottom[1].data, self.classes) >= 0:
-            self._admit(bottom[1])
+        if self._admit(bottom[1]):
             self.reshape(bottom, top)
         centroids, counts, status = self._table()
         labels = rows(bottom[1].data)
@@ -250,8 +259,7 @@ class AccuracyEncoding(CentroidLayer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Take the batch in, then count the items whose own centroid is nearest."""
-        if self.ops.check_labels(bottom[1].data, self.classes) >= 0:
-            self._admit(bottom[1])
+        if self._admit(bottom[1]):
             self.reshape(bottom, top)
         x, labels = rows(bottom[0].data), rows(bottom[1].data)
         centroids, counts, status = self._table()

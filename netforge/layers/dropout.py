@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from netforge.blob import Blob
 from netforge.layers.base import register_layer
 from netforge.layers.neuron import Neuron
@@ -30,6 +32,8 @@ class Dropout(Neuron):
         self.keep = 1 - ratio
         self.drops = self.phase == "TRAIN" and ratio > 0
         self.mask = self.buffer("mask")
+        self.position = self.buffer("position", np.uint64)  # of the next draw: on the device, which moves it on
+        self.position.reshape(1)
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One mask value for each value."""
@@ -39,8 +43,8 @@ class Dropout(Neuron):
     def compute(self, x: Any, y: Any) -> None:
         """Draw a mask and apply it."""
         if self.drops:
-            self.ops.bernoulli(self.mask.data, self.keep, self.random, self.random.position)
-            self.random.position += 1
+            self.ops.bernoulli(self.mask.data, self.keep, self.random, self.position.data)
+            self.ops.advance(self.position.data)
             self.xp.multiply(x, self.mask.data, out=y)
         elif y is not x:
             y[...] = x
@@ -51,3 +55,11 @@ class Dropout(Neuron):
             self.xp.multiply(dy, self.mask.data, out=dx)
         elif dx is not dy:
             dx[...] = dy
+
+    def state(self) -> dict[str, Any]:
+        """The number of draws, from the device."""
+        return {"position": int(self.device.to_host(self.position.data)[0])}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.position.data[...] = int(state["position"])

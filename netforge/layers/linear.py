@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from netforge.blob import Blob
 from netforge.errors import DataError
-from netforge.layers.axes import canonical_axis
+from netforge.layers.axes import canonical_axis, check_labels
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.schema import messages
 
@@ -107,18 +108,19 @@ class Embed(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Look the rows up."""
         indices, rows = bottom[0], self.settings.input_dim
-        bad = self.ops.check_labels(indices.data, rows)
-        if bad >= 0:
-            value = float(self.device.to_host(indices.data).reshape(-1)[bad])
-            raise self.fail(
-                f'index {value:g} at position {bad} of "{indices.name}" is not in the table: input_dim is {rows}',
-                error=DataError,
-                mend="correct the indices, or raise input_dim",
-            )
+        check_labels(self, indices, rows, explain=partial(self._bad_index, indices))
         y = top[0].data.reshape(-1, self.settings.num_output)
         self.ops.gather_rows(self.weights[0].data, indices.data.reshape(-1), y)
         if self.settings.bias_term:
             self.ops.bias_forward(y, self.weights[1].data)
+
+    def _bad_index(self, indices: Blob, index: int, value: float) -> Exception:
+        return self.fail(
+            f'index {value:g} at position {index} of "{indices.name}" is not in the table: '
+            f"input_dim is {self.settings.input_dim}",
+            error=DataError,
+            mend="correct the indices, or raise input_dim",
+        )
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add each gradient to its row, and to the bias."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from netforge.blob import Blob
 from netforge.errors import DataError
-from netforge.layers.axes import canonical_axis, rows
+from netforge.layers.axes import canonical_axis, check_labels, rows
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -75,16 +76,16 @@ class BatchReindex(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the items."""
-        bad = self.ops.check_labels(bottom[1].data, bottom[0].shape[0])
-        if bad >= 0:
-            value = float(self.device.to_host(bottom[1].data)[bad])
-            raise self.fail(
-                f'index {value:g} at position {bad} of "{bottom[1].name}" is not an item of "{bottom[0].name}" '
-                f"{bottom[0].shape}",
-                error=DataError,
-            )
+        check_labels(self, bottom[1], bottom[0].shape[0], explain=partial(self._bad_index, bottom))
         if top[0].count:
             self.ops.gather_rows(rows(bottom[0].data), bottom[1].data, rows(top[0].data))
+
+    def _bad_index(self, bottom: list[Blob], index: int, value: float) -> Exception:
+        return self.fail(
+            f'index {value:g} at position {index} of "{bottom[1].name}" is not an item of "{bottom[0].name}" '
+            f"{bottom[0].shape}",
+            error=DataError,
+        )
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add each gradient to its item."""

@@ -23,6 +23,8 @@ def make_layers(
             with at_layer(definition):
                 layer = wiring.classes[number](definition, context)
                 layers.append(layer)
+                for blob in memory.tops[number]:
+                    blob.data_storage.below = None  # in place, these were another layer's values
                 layer.setup(memory.bottoms[number], memory.tops[number])
                 layer.reshape(memory.bottoms[number], memory.tops[number])
                 spread_shapes(wiring.tops[number], memory)

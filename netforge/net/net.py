@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,19 @@ from netforge.schema import NetDefinition, merge_state, read_net
 
 if TYPE_CHECKING:
     from netforge.snapshot import LoadReport
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def on_device(method: M) -> M:
+    """Method decorator: run while the net's device is current."""
+
+    @wraps(method)
+    def run(net: Net, *args: Any, **options: Any) -> Any:
+        with net.device.running():
+            return method(net, *args, **options)
+
+    return cast(M, run)
 
 
 class Net:
@@ -112,6 +126,7 @@ class Net:
 
     # --- running ---------------------------------------------------------------------------------------------------
 
+    @on_device
     def forward(
         self, start: str | None = None, end: str | None = None, **inputs: npt.ArrayLike
     ) -> dict[str, npt.NDArray[Any]]:
@@ -132,6 +147,7 @@ class Net:
             return self._values(self._wiring.tops[last])
         return self.output_values()
 
+    @on_device
     def backward(
         self, start: str | None = None, end: str | None = None, **diffs: npt.ArrayLike
     ) -> dict[str, npt.NDArray[Any]]:
@@ -160,18 +176,22 @@ class Net:
             self._runner.seeded = frozenset()
         return {name: self.device.to_host(self.blobs[name].diff).copy() for name in self.inputs}
 
+    @on_device
     def forward_pass(self) -> None:
         """Run every layer once, towers as one; nothing is read back from the device."""
         self._runner.forward_pass()
 
+    @on_device
     def backward_pass(self) -> None:
         """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
         self._runner.backward_pass()
 
+    @on_device
     def forward_layer(self, number: int) -> None:
         """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
         self._runner.forward(number)
 
+    @on_device
     def backward_layer(self, number: int) -> None:
         """Run one layer backward, if a gradient passes through it, after adding up the gradients of its tops."""
         self._runner.backward(number)
@@ -209,8 +229,17 @@ class Net:
 
     # --- what came out ---------------------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Wait for the device, and raise for what layers found wrong there since the last time, such as a bad label.
+
+        Whatever reads results calls this first; on a host, passes raise at once.
+        """
+        for layer in self.layers:
+            layer.settle()
+
     def loss(self) -> float:
         """The weighted sum of all losses of the newest forward pass."""
+        self.settle()
         total = 0.0
         for value, weight in self._loss_weights.items():
             data = self.device.to_host(self._memory.of[value].data)
@@ -219,6 +248,7 @@ class Net:
 
     def output_values(self) -> dict[str, npt.NDArray[Any]]:
         """A copy of every output of the newest forward pass, by blob name in alphabetical order."""
+        self.settle()
         return self._values(self._wiring.outputs)
 
     def _values(self, values: Sequence[Value]) -> dict[str, npt.NDArray[Any]]:
@@ -250,6 +280,7 @@ class Net:
             _ = entry.blob.data
         return self._flat
 
+    @on_device
     def clear_weight_diffs(self) -> None:
         """Set the gradient of every learnable weight to zero."""
         self._flat.diff[...] = 0

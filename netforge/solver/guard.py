@@ -28,7 +28,11 @@ def nonfinite_loss(solver: Solver, loss: float) -> NonFiniteError:
 
 
 def refuse_bad_weights(solver: Solver) -> None:
-    """Raise NonFiniteError where a weight is NaN or infinite, so that what is on the disk stays good."""
+    """Raise NonFiniteError where a weight is NaN or infinite, so that what is on the disk stays good.
+
+    Raises DataError where a label was bad that a device has kept to itself until now.
+    """
+    solver.net.settle()
     for layer in solver.net.layers:
         for blob in layer.weights:
             if not np.isfinite(solver.device.to_host(blob.data)).all():

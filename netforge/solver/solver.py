@@ -159,12 +159,14 @@ class Solver:
         """
         self._start(saves=self.settings.snapshot > 0)
         end = self.iteration + count
-        with np.errstate(all="ignore"):  # what overflows is found by the check of the loss, with its layer
+        # what overflows is found by the check of the loss, with its layer
+        with np.errstate(all="ignore"), self.device.running():
             while self.iteration < end:
                 reason = self._iterate()
                 if reason is not None:
                     self._stop_requests = 0
                     return reason
+            self.net.settle()
         return StopReason.FINISHED
 
     def request_stop(self, *, save: bool = True) -> None:
