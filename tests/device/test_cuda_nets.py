@@ -1,0 +1,263 @@
+"""Whole nets train on a CUDA device as on the CPU: the same batches and masks, and numbers equal to rounding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netforge.data import ImageDatabase
+from netforge.device import Device, get_device
+from netforge.device.cuda import CudaDevice
+from netforge.errors import DataError
+from netforge.net import Net
+from netforge.schema import parse_net
+from netforge.snapshot import load_state
+from netforge.solver import Solver
+from tests.device.cuda_bench import real_device, standin, standin_device
+from tests.solver.helpers import Recorder, weights, write_solver
+
+DATA = """
+layer { name: "data" type: "Data" top: "data" top: "label"
+  transform_param { scale: 0.00390625 mirror: true crop_size: 10 }
+  data_param { source: "shapes" backend: IMAGEDB batch_size: 8 } }
+"""
+LENET = f"""
+name: "lenet" {DATA}
+layer {{ name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  param {{ lr_mult: 1 }} param {{ lr_mult: 2 decay_mult: 0 }}
+  convolution_param {{ num_output: 4 kernel_size: 3 pad: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1" pooling_param {{ kernel_size: 2 stride: 2 }} }}
+layer {{ name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
+  convolution_param {{ num_output: 6 kernel_size: 3 group: 2 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "relu2" type: "ReLU" bottom: "conv2" top: "conv2" }}
+layer {{ name: "ip1" type: "InnerProduct" bottom: "conv2" top: "ip1"
+  inner_product_param {{ num_output: 16 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "relu1" type: "ReLU" bottom: "ip1" top: "ip1" }}
+layer {{ name: "drop1" type: "Dropout" bottom: "ip1" top: "ip1" dropout_param {{ dropout_ratio: 0.4 }} }}
+layer {{ name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "accuracy" type: "Accuracy" bottom: "ip2" bottom: "label" top: "accuracy" }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }}
+"""
+
+
+def tower(end: str) -> str:
+    """One of the two towers of the Siamese net; `end` tells their layers apart."""
+    return f"""
+layer {{ name: "conv{end}" type: "Convolution" bottom: "x{end}" top: "conv{end}"
+  param {{ name: "conv_w" }} param {{ name: "conv_b" }}
+  convolution_param {{ num_output: 4 kernel_size: 3 weight_filler {{ type: "msra" }} }} }}
+layer {{ name: "relu{end}" type: "ReLU" bottom: "conv{end}" top: "conv{end}" }}
+layer {{ name: "feat{end}" type: "InnerProduct" bottom: "conv{end}" top: "feat{end}"
+  param {{ name: "feat_w" }} param {{ name: "feat_b" }}
+  inner_product_param {{ num_output: 3 weight_filler {{ type: "xavier" }} }} }}
+"""
+
+
+SIAMESE = f"""
+name: "siamese"
+layer {{ name: "pairs" type: "Data" top: "pairs" top: "labels" transform_param {{ scale: 0.00390625 }}
+  data_param {{ source: "shapes" backend: IMAGEDB batch_size: 16
+    images_per_blob: 2 output_all_labels: true balance_matches: true }} }}
+layer {{ name: "slice" type: "Slice" bottom: "pairs" top: "x" top: "x_p" slice_param {{ axis: 1 slice_point: 1 }} }}
+{tower("")} {tower("_p")}
+layer {{ name: "decode" type: "Decode" bottom: "feat" bottom: "labels" top: "decode"
+  decode_param {{ recent_items: 3 }} }}
+layer {{ name: "accuracy" type: "AccuracyDecode" bottom: "decode" bottom: "labels" top: "accuracy" }}
+layer {{ name: "loss" type: "ContrastiveLoss" bottom: "feat" bottom: "feat_p" bottom: "labels" top: "loss"
+  contrastive_loss_param {{ margin: 1 }} }}
+"""
+NETS = {"lenet": LENET, "siamese": SIAMESE}
+SOLVER = """
+net: "net.prototxt" base_lr: 0.05 lr_policy: "inv" gamma: 0.01 power: 0.75 momentum: 0.9 weight_decay: 0.001
+max_iter: 6 display: 1 test_iter: 2 test_interval: 3 random_seed: 7
+snapshot_prefix: "out/run" snapshot_after_train: true
+"""
+RULES: dict[str, dict[str, Any]] = {
+    "SGD": {"clip_gradients": 1.0, "iter_size": 2},
+    "Nesterov": {},
+    "AdaGrad": {"momentum": 0.0},
+    "RMSProp": {"momentum": 0.0, "regularization_type": "L1"},
+    "AdaDelta": {"delta": 1e-4, "base_lr": 1.0},
+    "Adam": {"momentum2": 0.99, "base_lr": 0.002, "delta": 1e-3},  # a tiny gradient must not make a step of full length
+    "AdamW": {"momentum2": 0.99, "base_lr": 0.002, "adamw_decay": 0.01},
+}
+
+
+@pytest.fixture(autouse=True)
+def images(netforge_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    """Sixty images of noise over ten patterns, one for each label, and an empty folder to work in."""
+    labels = np.arange(60) % 10
+    patterns = rng.integers(0, 200, (10, 1, 12, 12))
+    with ImageDatabase() as database, database.write() as writer:
+        writer.add("shapes", [(patterns[labels] + rng.integers(0, 56, (60, 1, 12, 12))).astype(np.uint8)], labels)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module", params=["stand-in", pytest.param("gpu", marks=pytest.mark.gpu)])
+def cuda(request: pytest.FixtureRequest) -> Iterator[CudaDevice]:
+    if request.param == "gpu":
+        yield real_device()
+    else:
+        yield from standin_device()
+
+
+def make(name: str, device: Device | str, folder: str = "here", **options: Any) -> Solver:
+    return Solver(write_solver(Path(folder), SOLVER, NETS[name]), device=device, **options)
+
+
+def values(solver: Solver) -> dict[str, np.ndarray]:
+    """All weights of the train net on the host, by layer and number."""
+    to_host = solver.device.to_host
+    return {f"{n}[{i}]": to_host(b.data) for n, blobs in solver.net.params.items() for i, b in enumerate(blobs)}
+
+
+def near(got: Any, expected: Any, what: str = "") -> None:
+    room = 2e-4 * max(float(np.abs(expected).max(initial=0)), 1e-2)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=room, err_msg=what)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [*(("lenet", rule) for rule in RULES), ("siamese", "SGD"), ("siamese", "Adam")]
+)
+def test_training_is_that_of_the_cpu(name: str, rule: str, cuda: CudaDevice) -> None:
+    heard = [Recorder(), Recorder()]
+    places = (get_device("cpu"), cuda)
+    cpu, gpu = (
+        make(name, device, device.name.replace(":", ""), type=rule, listeners=[recorder], **RULES[rule])
+        for device, recorder in zip(places, heard, strict=True)
+    )
+    for solver in (cpu, gpu):
+        solver.solve()
+    for shown, expected in zip(heard[1].displays, heard[0].displays, strict=True):
+        near(shown.loss, expected.loss, f"loss of iteration {shown.iteration}")
+        for output, right in zip(shown.outputs, expected.outputs, strict=True):
+            near(output.values, right.values, output.name)
+    for result, expected in zip(heard[1].tests, heard[0].tests, strict=True):
+        assert list(result.as_dict()) == list(expected.as_dict())
+        for output, right in zip(result.outputs, expected.outputs, strict=True):
+            near(output.values, right.values, output.name)
+    assert values(gpu).keys() == values(cpu).keys()
+    for key, expected in values(cpu).items():
+        near(values(gpu)[key], expected, key)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_batches_and_masks_are_those_of_the_cpu(name: str, cuda: CudaDevice) -> None:
+    nets = [make(name, device).net for device in (get_device("cpu"), cuda)]
+    for _ in range(3):
+        for net in nets:
+            net.forward_pass()
+        for blob in nets[0].layers[0].definition.message.top:
+            there = cuda.to_host(nets[1].blobs[blob].data)
+            np.testing.assert_array_equal(there, nets[0].blobs[blob].data)
+        for a, b in zip(*(net.layers for net in nets), strict=True):
+            if a.type == "Dropout":
+                np.testing.assert_array_equal(cuda.to_host(b.mask.data), a.mask.data)
+                assert b.state() == a.state() == {"position": a.state()["position"]}
+
+
+@pytest.mark.parametrize("file_format", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize("name", NETS)
+def test_snapshots_have_the_form_of_the_cpus(name: str, file_format: str, cuda: CudaDevice) -> None:
+    solvers = [make(name, device, snapshot_format=file_format) for device in (get_device("cpu"), cuda)]
+    states = []
+    for solver in solvers:
+        solver.step(2)
+        paths = solver.snapshot()
+        states.append(load_state(paths.state))
+        loaded = make(name, "cpu", weights=paths.weights)
+        for key, expected in values(solver).items():
+            np.testing.assert_array_equal(values(loaded)[key], expected)
+    host, device = states
+    assert (device.iteration, device.current_step, device.seed) == (host.iteration, host.current_step, host.seed)
+    assert [a.shape for a in device.history] == [a.shape for a in host.history]
+    assert [a.dtype for a in device.history] == [a.dtype for a in host.history]
+    assert {k: list(v) for k, v in device.nets.items()} == {k: list(v) for k, v in host.nets.items()}
+    for net, layers in host.nets.items():
+        for layer, state in layers.items():
+            assert {k: np.shape(v) for k, v in device.nets[net][layer].items()} == {
+                k: np.shape(v) for k, v in state.items()
+            }
+            assert device.nets[net][layer].get("position") == state.get("position")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_5_iterations_are_3_and_2(name: str, cuda: CudaDevice) -> None:
+    whole, first = make(name, cuda), make(name, cuda)
+    whole.step(5)
+    first.step(3)
+    rest = make(name, cuda, restore=first.snapshot().state)
+    rest.step(2)
+    assert rest.iteration == whole.iteration == 5
+    assert weights(rest) == weights(whole)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_iterations_read_nothing_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    standin(monkeypatch)
+    from fakecupy import counts
+
+    solver = make(name, CudaDevice(), display=0, test_interval=100, test_initialization=False, iter_size=2)
+    solver.step(8)  # the Siamese net's Decode has seen all labels then
+    reads = []
+    for count in (1, 5):
+        counts.reset()
+        solver.step(count)
+        reads.append(list(counts.host_reads))
+    assert reads[0] == reads[1]
+    assert reads[0] and all("layers/base.py: place, value" in line for line in reads[0]), reads[0]
+
+
+BAD_LABELS = """
+name: "bad"
+layer { name: "x" type: "DummyData" top: "x" top: "label" dummy_data_param { shape { dim: 4 dim: 3 } shape { dim: 4 }
+  data_filler { type: "gaussian" } data_filler { type: "constant" value: 5 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip" inner_product_param { num_output: 3 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+def test_a_bad_label_is_named_when_results_are_read(cuda: CudaDevice) -> None:
+    path = write_solver(Path("bad"), SOLVER.replace("test_iter: 2 test_interval: 3", ""), BAD_LABELS)
+    solver = Solver(path, device=cuda, display=0)
+    found = r'layer "loss" \(SoftmaxWithLoss\): label 5 at index 0 of "label" is not a class: there are 3'
+    with pytest.raises(DataError, match=found):
+        solver.step(2)
+    assert solver.iteration == 2  # it was noticed at the end
+    solver.net.forward_pass()
+    with pytest.raises(DataError, match=found):
+        solver.snapshot()
+    assert not list(Path().rglob("*.caffemodel"))
+    solver.net.settle()  # said once
+
+
+def test_scores_that_are_not_numbers_are_told_when_results_are_read(cuda: CudaDevice, caplog) -> None:
+    net = Net(
+        parse_net(
+            'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 dim: 2 } } }'
+            'layer { name: "l" type: "Input" top: "l" input_param { shape { dim: 3 } } }'
+            'layer { name: "a" type: "Accuracy" bottom: "x" bottom: "l" top: "a" }'
+        ),
+        device=cuda,
+    )
+    outputs = net.forward(x=[[1, 0], [np.nan, 0], [1, 0]], l=[0, 0, 1])
+    assert outputs["a"] == np.float32(1 / 3)
+    assert 'the scores of item 1 in "x" hold NaN' in caplog.text
+
+
+def test_without_cudnn_windows_and_matrix_products_do(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    expected = make("lenet", "cpu")
+    expected.step(2)
+    for device in standin_device(cudnn=False):
+        solver = make("lenet", device)
+        solver.step(2)
+        for key, right in values(expected).items():
+            near(values(solver)[key], right, key)
+    assert caplog.text.count("convolutions run as matrix products") == 1
