@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from netforge.device.cuda_ops_arithmetic import CudaArithmetic
 from netforge.device.cuda_ops_embedding import CudaEmbedding
 from netforge.device.cuda_ops_linear import CudaLinear
 from netforge.device.cuda_ops_loss import CudaLoss
@@ -12,7 +13,7 @@ from netforge.device.cuda_ops_update import CudaUpdate
 from netforge.device.operations import Ops
 
 
-class CudaOps(CudaLinear, CudaNeuron, CudaLoss, CudaEmbedding, CudaUpdate, Ops):
+class CudaOps(CudaLinear, CudaArithmetic, CudaNeuron, CudaLoss, CudaEmbedding, CudaUpdate, Ops):
     """The operations on a GPU; every public one is here, none runs a NumPy body.
 
     Work goes to CuPy's current stream and nothing waits for it, but for operations whose answer the host needs:

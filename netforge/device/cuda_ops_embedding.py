@@ -1,4 +1,4 @@
-"""The contrastive loss, class centroids and rows by index on a GPU (kernels/contrastive.cu, decode.cu, shape.cu)."""
+"""The contrastive loss, class centroids, rows and columns on a GPU (kernels/contrastive.cu, decode.cu, shape.cu)."""
 
 from __future__ import annotations
 
@@ -129,6 +129,19 @@ class CudaEmbedding(CudaCore):
         self.launch.warps("nearest_cached_distances", x.dtype, distances.size, *arrays, *sizes)
 
     # --- rows by index -----------------------------------------------------------------------------------------------
+
+    def copy_columns(self, x: Array, x_start: int, y: Array, y_start: int, width: int) -> None:
+        """y[:, y_start : y_start + width] = x[:, x_start : x_start + width]."""
+        numbers = (width, x_start, x.shape[1], y_start, y.shape[1])
+        self.launch.each("copy_columns", x.dtype, len(x) * width, x, y, len(x) * width, *numbers)
+
+    def tile_forward(self, x: Array, y: Array) -> None:
+        """y[o, t] = x[o] for each t."""
+        self.launch.each("tile_forward", y.dtype, y.size, x, y, y.size, *y.shape[1:])
+
+    def tile_backward(self, dy: Array, dx: Array) -> None:
+        """dx[o] = sum of dy[o, t] over t."""
+        self.launch.each("tile_backward", dx.dtype, dx.size, dy, dx, dx.size, *dy.shape[1:])
 
     def gather_rows(self, x: Array, index: Array, y: Array) -> None:
         """y[i] = x[index[i]]."""

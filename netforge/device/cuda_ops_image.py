@@ -56,6 +56,18 @@ class CudaImage(CudaCore):
         arrays = (x, scale, y, dy, dx)
         self.launch.each("lrn_backward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], size, alpha, beta)
 
+    def lrn_within_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float) -> None:
+        """scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x * scale^-beta."""
+        arrays = (x, scale, y)
+        self.launch.each("lrn_within_forward", x.dtype, x.size, *arrays, x.size, *x.shape[2:], size, alpha, beta)
+
+    def lrn_within_backward(
+        self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
+    ) -> None:
+        """Gradient of `lrn_within_forward`."""
+        arrays = (x, scale, y, dy, dx)
+        self.launch.each("lrn_within_backward", x.dtype, x.size, *arrays, x.size, *x.shape[2:], size, alpha, beta)
+
     def channel_statistics(self, x: Array, mean: Array, variance: Array) -> None:
         """Mean and biased variance of each channel over items and positions."""
         share = 1 / max(1, x.shape[0] * x.shape[2])
@@ -66,6 +78,31 @@ class CudaImage(CudaCore):
         """y = (x - mean) / sqrt(variance + eps), per channel."""
         self.launch.each("normalize_forward", x.dtype, x.size, x, mean, variance, y, x.size, *x.shape[1:], eps)
 
+    def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
+        """dx = dy / sqrt(variance + eps), per channel."""
+        self.launch.each("normalize_backward", dy.dtype, dy.size, variance, dy, dx, dy.size, *dy.shape[1:], eps)
+
+    def stored_statistics(
+        self, mean_sum: Array, variance_sum: Array, weight: Array, mean: Array, variance: Array
+    ) -> None:
+        """mean = mean_sum / weight[0] and variance = variance_sum / weight[0]; 0 where weight[0] is 0."""
+        arrays = (mean_sum, variance_sum, weight, mean, variance)
+        self.launch.each("stored_statistics", mean.dtype, mean.size, *arrays, mean.size)
+
+    def update_statistics(
+        self,
+        mean: Array,
+        variance: Array,
+        mean_sum: Array,
+        variance_sum: Array,
+        weight: Array,
+        fraction: float,
+        correction: float,
+    ) -> None:
+        """Take a batch's statistics into the sums of all batches, after these faded to `fraction`."""
+        arrays = (mean, variance, mean_sum, variance_sum, weight)
+        self.launch.each("update_statistics", mean.dtype, mean.size, *arrays, mean.size, fraction, correction)
+
     def batch_norm_backward(self, y: Array, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """Gradient of normalisation by the batch's own statistics."""
         share = 1 / max(1, y.shape[0] * y.shape[2])
@@ -75,6 +112,14 @@ class CudaImage(CudaCore):
         self.launch.channels("channel_dot", (dy, y), mean_dy_y, y.shape, share, False)
         arrays = (y, variance, dy, mean_dy, mean_dy_y, dx)
         self.launch.each("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps)
+
+    def mvn_forward(self, x: Array, divisor: Array | None, eps: float, y: Array) -> None:
+        """y = x - mean of its row, over divisor = standard deviation of the row + eps where given."""
+        self.launch.blocks("mvn_forward", x.dtype, len(x), x, divisor, y, *x.shape, eps)
+
+    def mvn_backward(self, y: Array, divisor: Array | None, dy: Array, dx: Array) -> None:
+        """dx = (dy - mean(dy) - y * mean(y * dy)) / divisor, or dy - mean(dy) without; means per row."""
+        self.launch.blocks("mvn_backward", y.dtype, len(y), y, divisor, dy, dx, *y.shape)
 
 
 def _pools(image: Array, pooled: Array, g: PoolGeometry) -> tuple[int, ...]:

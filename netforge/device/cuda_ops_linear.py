@@ -1,4 +1,4 @@
-"""Matrix products (cuBLAS), convolutions (cuDNN, or windows and products), biases and random numbers on a GPU."""
+"""Matrix products (cuBLAS), convolutions (cuDNN, or windows and products), biases, factors, random numbers on a GPU."""
 
 from __future__ import annotations
 
@@ -88,6 +88,19 @@ class CudaLinear(CudaImage):
             self.launch.blocks("sum_rows", dy.dtype, groups, dy, db, outer, channels, 1, True)
         else:
             self.launch.channels("channel_sum", (dy,), db, (outer, channels, inner), 1, True)
+
+    def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array) -> None:
+        """y = x * factor[c], plus bias[c] where given; y may be x."""
+        self.launch.each("scale_forward", x.dtype, x.size, x, factor, bias, y, x.size, *x.shape[1:])
+
+    def scale_backward_factor(self, dy: Array, x: Array, dfactor: Array) -> None:
+        """dfactor[c] += the sum of dy * x over outer and inner."""
+        outer, channels, inner = x.shape
+        if inner == 1:
+            groups = -(-channels // 32)
+            self.launch.blocks("dot_rows", x.dtype, groups, dy, x, dfactor, outer, channels, 1, True)
+        else:
+            self.launch.channels("channel_dot", (dy, x), dfactor, x.shape, 1, True)
 
     # --- convolution -------------------------------------------------------------------------------------------------
 

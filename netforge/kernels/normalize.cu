@@ -1,4 +1,5 @@
-// Normalisation over channels and batches (netforge/device/operations/normalize.py); blobs as (outer, channels, inner).
+// Normalisation over channels, batches, planes and items (netforge/device/operations/normalize.py); blobs as (outer,
+// channels, inner) where nothing else is said.
 // Means and variances are channel_sum and channel_squares of reduce.cu.
 //
 // Launch: one thread an element, any grid. Memory: each array once, coalesced along inner; the neighbouring channels
@@ -35,6 +36,43 @@ KERNEL(lrn_backward)(const Real* __restrict__ x, const Real* __restrict__ scale,
     }
 }
 
+// Within planes of height * width elements: scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x
+// * scale^-beta.
+KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int n,
+                           int height, int width, int size, Real alpha, Real beta) {
+    FOR_EACH(i, n) {
+        const int column = i % width, row = i / width % height, half = size / 2;
+        const int left = -min(half, column), right = min(half, width - 1 - column);
+        const int top = -min(half, row), bottom = min(half, height - 1 - row);
+        Real sum = 0;
+        for (int h = top; h <= bottom; ++h)
+            for (int w = left; w <= right; ++w) {
+                const Real value = x[(int)i + h * width + w];
+                sum += value * value;
+            }
+        scale[i] = sum * (alpha / Real(size * size)) + Real(1);
+        y[i] = x[i] * pow(scale[i], -beta);
+    }
+}
+
+// dx = dy * scale^-beta - 2 alpha beta / size^2 * x * sum over the square of dy * y / scale.
+KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ y,
+                            const Real* __restrict__ dy, Real* __restrict__ dx, int n, int height, int width, int size,
+                            Real alpha, Real beta) {
+    FOR_EACH(i, n) {
+        const int column = i % width, row = i / width % height, half = size / 2;
+        const int left = -min(half, column), right = min(half, width - 1 - column);
+        const int top = -min(half, row), bottom = min(half, height - 1 - row);
+        Real sum = 0;
+        for (int h = top; h <= bottom; ++h)
+            for (int w = left; w <= right; ++w) {
+                const int j = (int)i + h * width + w;
+                sum += dy[j] * y[j] / scale[j];
+            }
+        dx[i] = dy[i] * pow(scale[i], -beta) - sum * x[i] * (Real(2) * alpha * beta / Real(size * size));
+    }
+}
+
 // y = (x - mean) / sqrt(variance + eps), per channel.
 KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Real* __restrict__ variance, Real* y,
                           int n, int channels, int inner, Real eps) {
@@ -42,6 +80,36 @@ KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Re
         const unsigned c = i / inner % channels;
         y[i] = (x[i] - mean[c]) * (Real(1) / sqrt(variance[c] + eps));
     }
+}
+
+// dx = dy / sqrt(variance + eps), per channel.
+KERNEL(normalize_backward)(const Real* __restrict__ variance, const Real* dy, Real* dx, int n, int channels, int inner,
+                           Real eps) {
+    FOR_EACH(i, n) dx[i] = dy[i] / sqrt(variance[i / inner % channels] + eps);
+}
+
+// mean = mean_sum / weight[0], variance = variance_sum / weight[0]; 0 where weight[0] is 0. Launch: one thread a
+// channel.
+KERNEL(stored_statistics)(const Real* __restrict__ mean_sum, const Real* __restrict__ variance_sum,
+                          const Real* __restrict__ weight, Real* __restrict__ mean, Real* __restrict__ variance,
+                          int channels) {
+    const Real factor = weight[0] == 0 ? Real(0) : Real(1) / weight[0];
+    FOR_EACH(c, channels) {
+        mean[c] = mean_sum[c] * factor;
+        variance[c] = variance_sum[c] * factor;
+    }
+}
+
+// The sums and weight[0] fade to `fraction` of themselves and take a batch's statistics in. Launch: one thread a
+// channel, one at least.
+KERNEL(update_statistics)(const Real* __restrict__ mean, const Real* __restrict__ variance, Real* __restrict__ mean_sum,
+                          Real* __restrict__ variance_sum, Real* __restrict__ weight, int channels, Real fraction,
+                          Real correction) {
+    FOR_EACH(c, channels) {
+        mean_sum[c] = mean_sum[c] * fraction + mean[c];
+        variance_sum[c] = variance_sum[c] * fraction + variance[c] * correction;
+    }
+    if (blockIdx.x == 0 && threadIdx.x == 0) weight[0] = weight[0] * fraction + Real(1);
 }
 
 // dx = (dy - mean_dy - y * mean_dy_y) / sqrt(variance + eps); mean_dy, mean_dy_y (channels): the means of dy and dy *
@@ -52,5 +120,45 @@ KERNEL(batch_norm_backward)(const Real* y, const Real* __restrict__ variance, co
     FOR_EACH(i, n) {
         const unsigned c = i / inner % channels;
         dx[i] = (dy[i] - (mean_dy[c] + y[i] * mean_dy_y[c])) * (Real(1) / sqrt(variance[c] + eps));
+    }
+}
+
+// The mean of term(i) over the `columns` elements of a row; the whole block calls this together.
+template <typename Term> __device__ __forceinline__ Real row_mean(Term term, int columns) {
+    Real sum = 0;
+    FOR_EACH_IN_BLOCK(i, columns) sum += term(i);
+    return block_sum(sum) / Real(columns);
+}
+
+// y = x - mean of its row; and over divisor[row] = standard deviation + eps, unless divisor is null. Launch: one block
+// a row. Memory: x and y once, x again from cache for each mean.
+KERNEL(mvn_forward)(const Real* __restrict__ x, Real* divisor, Real* __restrict__ y, int rows, int columns, Real eps) {
+    FOR_EACH_BLOCK(row, rows) {
+        const Real* own = x + row * columns;
+        const Real mean = row_mean([own](unsigned i) { return own[i]; }, columns);
+        Real by = 1;
+        if (divisor) {
+            by = sqrt(row_mean([own, mean](unsigned i) { return (own[i] - mean) * (own[i] - mean); }, columns)) + eps;
+            if (threadIdx.x == 0) divisor[row] = by;
+        }
+        FOR_EACH_IN_BLOCK(i, columns) y[row * columns + i] = (own[i] - mean) / by;
+    }
+}
+
+// dx = (dy - mean(dy) - y * mean(y * dy)) / divisor[row], or dy - mean(dy) where divisor is null. Launch: one block a
+// row. Memory: each array once, y and dy again from cache for the means.
+KERNEL(mvn_backward)(const Real* __restrict__ y, const Real* divisor, const Real* __restrict__ dy,
+                     Real* __restrict__ dx, int rows, int columns) {
+    FOR_EACH_BLOCK(row, rows) {
+        const Real *own = y + row * columns, *own_dy = dy + row * columns;
+        const Real mean = row_mean([own_dy](unsigned i) { return own_dy[i]; }, columns);
+        if (divisor) {
+            const Real slope = row_mean([own, own_dy](unsigned i) { return own[i] * own_dy[i]; }, columns);
+            FOR_EACH_IN_BLOCK(i, columns) {
+                dx[row * columns + i] = (own_dy[i] - mean - own[i] * slope) / divisor[row];
+            }
+        } else {
+            FOR_EACH_IN_BLOCK(i, columns) dx[row * columns + i] = own_dy[i] - mean;
+        }
     }
 }

@@ -60,6 +60,16 @@ KERNEL(channel_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real
     }
 }
 
+// Sum of |x|.
+KERNEL(channel_magnitudes)(const Real* __restrict__ x, Real* out, Real* parts, int outer, int channels, int inner,
+                           Real factor, int accumulate) {
+    FOR_EACH_BLOCK(c, channels) {
+        Real sum = 0;
+        FOR_EACH_OF_SPLIT(t, outer * inner) sum += fabs(x[place_in_channel(t, c, channels, inner)]);
+        finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
+    }
+}
+
 // Sum of dy * min(x, 0): the gradient of a PReLU's slope (with one slope for all: channels = 1, inner = all of an
 // item).
 KERNEL(channel_dot_negative)(const Real* __restrict__ x, const Real* __restrict__ dy, Real* out, Real* parts, int outer,
@@ -85,16 +95,16 @@ KERNEL(finish_channels)(const Real* __restrict__ parts, Real* out, int channels,
     }
 }
 
-// out[c] (+)= factor * sum of column c of x (rows, columns). Launch: one block for 32 columns, so that a warp reads 32
-// neighbours; the warps of a block share the rows.
-KERNEL(sum_rows)(const Real* __restrict__ x, Real* out, int rows, int columns, Real factor, int accumulate) {
+// out[c] (+)= factor * sum of term(i) over the elements i of column c of an array (rows, columns).
+template <typename Term>
+__device__ __forceinline__ void sum_columns(Term term, Real* out, int rows, int columns, Real factor, int accumulate) {
     __shared__ Real parts[WARP][WARP];
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     FOR_EACH_BLOCK(group, (columns + WARP - 1) / WARP) {
         const int c = group * WARP + lane;
         Real sum = 0;
         if (c < columns)
-            for (int r = warp; r < rows; r += warps) sum += x[r * columns + c];
+            for (int r = warp; r < rows; r += warps) sum += term(r * columns + c);
         __syncthreads();
         parts[warp][lane] = sum;
         __syncthreads();
@@ -102,6 +112,17 @@ KERNEL(sum_rows)(const Real* __restrict__ x, Real* out, int rows, int columns, R
         for (int w = 1; w < warps; ++w) sum += parts[w][lane];
         out[c] = (accumulate ? out[c] : Real(0)) + factor * sum;
     }
+}
+
+// Sums over the rows of x, and of x * y, (rows, columns). Launch: one block for 32 columns, so that a warp reads 32
+// neighbours; the warps of a block share the rows.
+KERNEL(sum_rows)(const Real* __restrict__ x, Real* out, int rows, int columns, Real factor, int accumulate) {
+    sum_columns([x](int i) { return x[i]; }, out, rows, columns, factor, accumulate);
+}
+
+KERNEL(dot_rows)(const Real* __restrict__ x, const Real* __restrict__ y, Real* out, int rows, int columns, Real factor,
+                 int accumulate) {
+    sum_columns([x, y](int i) { return x[i] * y[i]; }, out, rows, columns, factor, accumulate);
 }
 
 // out[0] = factor / divisor[0] * the sum of `count` parts, raised to `least` before. divisor: null stands for 1.
@@ -117,4 +138,15 @@ KERNEL(sum_parts)(const Real* __restrict__ parts, const Real* divisor, Real* out
 // y[i] += b[channel of i]. Launch: one thread an element. Memory: y once in, once out; b stays in cache.
 KERNEL(bias_forward)(Real* y, const Real* __restrict__ b, int n, int channels, int inner) {
     FOR_EACH(i, n) y[i] += b[i / inner % channels];
+}
+
+// y = x * factor[channel], plus bias[channel] unless bias is null; y may be x. Launch: one thread an element. Memory: x
+// and y once; factor and bias stay in cache.
+KERNEL(scale_forward)(const Real* x, const Real* __restrict__ factor, const Real* __restrict__ bias, Real* y, int n,
+                      int channels, int inner) {
+    FOR_EACH(i, n) {
+        const unsigned c = i / inner % channels;
+        const Real scaled = x[i] * factor[c];
+        y[i] = bias ? scaled + bias[c] : scaled;
+    }
 }

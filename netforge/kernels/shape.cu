@@ -1,6 +1,32 @@
-// Moving rows and picking elements by index (netforge/device/operations/shape.py). Indices are whole numbers held as
+// Moving rows and columns, and picking elements by index (netforge/device/operations/shape.py). Indices are whole numbers held as
 // Real.
 #include "common.cuh"
+
+// y[r, y_start + c] = x[r, x_start + c] for c below width; x has x_columns columns, y has y_columns. Launch: one thread
+// an element, n = rows * width. Memory: both parts once, coalesced along the columns.
+KERNEL(copy_columns)(const Real* __restrict__ x, Real* __restrict__ y, int n, int width, int x_start, int x_columns,
+                     int y_start, int y_columns) {
+    FOR_EACH(i, n) {
+        const unsigned row = i / width, column = i % width;
+        y[row * y_columns + y_start + column] = x[row * x_columns + x_start + column];
+    }
+}
+
+// y (outer, tiles, block) = each block of x `tiles` times. Launch: one thread an element of y. Memory: y once, x once
+// and from cache after that.
+KERNEL(tile_forward)(const Real* __restrict__ x, Real* __restrict__ y, int n, int tiles, int block) {
+    FOR_EACH(i, n) y[i] = x[i / block / tiles * block + i % block];
+}
+
+// dx = the sum over the tiles, in their order. Launch: one thread an element of dx. Memory: dy and dx once.
+KERNEL(tile_backward)(const Real* __restrict__ dy, Real* __restrict__ dx, int n, int tiles, int block) {
+    FOR_EACH(i, n) {
+        const Real* first = dy + i / block * tiles * block + i % block;
+        Real sum = 0;
+        for (int tile = 0; tile < tiles; ++tile) sum += first[tile * block];
+        dx[i] = sum;
+    }
+}
 
 // y (rows, size) = the rows of x that index names. Launch: one thread an element, n = rows * size. Memory: x's rows and
 // y once, coalesced along size.

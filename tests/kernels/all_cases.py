@@ -9,6 +9,7 @@ if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     sys.path[:0] = [str(here), str(here.parent / "cudashim"), str(here.parents[1])]
 
+import cases_arithmetic
 import cases_embedding
 import cases_image
 import cases_loss
@@ -16,7 +17,7 @@ import cases_neuron
 import cases_update
 from harness import CASES, Bench
 
-__all__ = ["CASES", "cases_embedding", "cases_image", "cases_loss", "cases_neuron", "cases_update"]
+__all__ = ["CASES", "cases_arithmetic", "cases_embedding", "cases_image", "cases_loss", "cases_neuron", "cases_update"]
 
 
 def main() -> None:

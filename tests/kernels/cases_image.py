@@ -160,6 +160,59 @@ def lrn(b: Bench, size: Any) -> None:
     b.equal(dx, expected)
 
 
+@case((2, 3, 5), (1, 1, 3), (0, 3, 2), (5, 40, 41))
+def stored_statistics(b: Bench, shape: tuple[int, int, int]) -> None:
+    _, channels, inner = shape
+    batch, sums = [b.normal(channels), b.uniform(channels)], [b.normal(channels), b.uniform(channels)]
+    weight = b.number(2.5)
+    got, wanted = [a.copy() for a in (*sums, weight)], [a.copy() for a in (*sums, weight)]
+    b.launch("update_statistics", *batch, *got, channels, 0.9, 1.25)
+    b.ops.update_statistics(*batch, *wanted, 0.9, 1.25)
+    for a, e in zip(got, wanted, strict=True):
+        b.equal(a, e)
+    for count in (weight, b.number(0)):
+        got, wanted = ([b.dirty(channels), b.dirty(channels)] for _ in range(2))
+        b.launch("stored_statistics", *sums, count, *got, channels)
+        b.ops.stored_statistics(*sums, count, *wanted)
+        for a, e in zip(got, wanted, strict=True):
+            b.equal(a, e)
+    dy, dx, expected = b.normal(*shape), b.dirty(*shape), b.dirty(*shape)
+    b.launch("normalize_backward", sums[1], dy, dx, dx.size, channels, inner, 1e-5)
+    b.ops.normalize_backward(sums[1], 1e-5, dy, expected)
+    b.equal(dx, expected)
+
+
+@case((3, 5), (1, 1), (0, 4), (4, 131))
+def mvn(b: Bench, shape: tuple[int, int]) -> None:
+    x, dy = b.normal(*shape) + 2, b.normal(*shape)
+    for divisor in (None, b.dirty(shape[0])):
+        held = None if divisor is None else divisor.copy()
+        y, dx, expected, wanted = (b.dirty(*shape) for _ in range(4))
+        b.launch("mvn_forward", x, divisor, y, *shape, 1e-3)
+        b.ops.mvn_forward(x, held, 1e-3, expected)
+        b.equal(y, expected)
+        if divisor is not None:
+            b.equal(divisor, held)
+        b.launch("mvn_backward", expected, held, dy, dx, *shape)
+        b.ops.mvn_backward(expected, held, dy, wanted)
+        b.equal(dx, wanted)
+
+
+@case(((1, 2, 3, 4), 3), ((1, 1, 1, 1), 5), ((0, 1, 2, 2), 3), ((2, 3, 7, 9), 5), ((1, 2, 5, 3), 1))
+def lrn_within(b: Bench, size: Any) -> None:
+    shape, window = size
+    x, dy = b.normal(*shape), b.normal(*shape)
+    got, wanted = ([b.dirty(*shape), b.dirty(*shape)] for _ in range(2))
+    b.launch("lrn_within_forward", x, *got, x.size, *shape[2:], window, 0.3, 0.75)
+    b.ops.lrn_within_forward(x, *wanted, window, 0.3, 0.75)
+    b.equal(got[0], wanted[0])
+    b.equal(got[1], wanted[1])
+    dx, expected = b.dirty(*shape), b.dirty(*shape)
+    b.launch("lrn_within_backward", x, *wanted, dy, dx, x.size, *shape[2:], window, 0.3, 0.75)
+    b.ops.lrn_within_backward(x, *wanted, dy, expected, window, 0.3, 0.75)
+    b.equal(dx, expected)
+
+
 @case(37, 0, 1, 8, 1003)
 def random(b: Bench, n: int) -> None:
     stream = RandomStream(1234567890123456789, "drop1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netforge.device.operations.arithmetic import ArithmeticOps
 from netforge.device.operations.contrastive import ContrastiveOps
 from netforge.device.operations.convolution import ConvolutionOps
 from netforge.device.operations.decode import DecodeOps
@@ -20,6 +21,7 @@ class Ops(
     ConvolutionOps,
     PoolingOps,
     LinearOps,
+    ArithmeticOps,
     RandomOps,
     NeuronOps,
     SoftmaxOps,

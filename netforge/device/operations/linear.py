@@ -1,4 +1,4 @@
-"""Operations: matrix products and biases."""
+"""Operations: matrix products, biases, and factors along axes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = npt.NDArray[Any]
 
 
 class LinearOps:
-    """NumPy reference of matrix products and biases."""
+    """NumPy reference of matrix products, biases, and factors along axes."""
 
     def matmul(
         self,
@@ -37,3 +37,13 @@ class LinearOps:
     def bias_backward(self, dy: Array, db: Array, axis: int = 1) -> None:
         """db += the sum of dy over all axes but `axis`."""
         db += dy.sum(axis=tuple(i for i in range(dy.ndim) if i != axis)).reshape(db.shape)
+
+    def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array) -> None:
+        """y = x * factor[c], plus bias[c] where given; x, y (outer, C, inner), factor, bias (C,). y may be x."""
+        np.multiply(x, factor[:, None], out=y)
+        if bias is not None:
+            y += bias[:, None]
+
+    def scale_backward_factor(self, dy: Array, x: Array, dfactor: Array) -> None:
+        """dfactor[c] += the sum of dy * x over outer and inner; shapes as in `scale_forward`."""
+        dfactor += np.einsum("oci,oci->c", dy, x)

@@ -1,6 +1,6 @@
-"""Operations: normalisation over channels and batches.
+"""Operations: normalisation over channels, batches, planes and items.
 
-Blobs are seen as (N, C, positions); statistics as (C,).
+Blobs are seen as (N, C, positions) and statistics as (C,), unless said otherwise.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ Array = Any
 
 
 class NormalizeOps:
-    """NumPy reference of normalisation over channels and batches."""
+    """NumPy reference of normalisation over channels, batches, planes and items."""
 
     def lrn_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float, k: float) -> None:
         """scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta.
 
         Local response normalisation across channels (Krizhevsky et al. 2012, section 3.3); zeros beyond the borders.
         """
-        self._channel_windows(x * x, scale, size)
+        _window_sums(x * x, scale, size, axis=1)
         scale *= alpha / size
         scale += k
         np.multiply(x, scale**-beta, out=y)
@@ -30,18 +30,33 @@ class NormalizeOps:
     ) -> None:
         """dx = dy * scale^-beta - 2 alpha beta / size * x * sum over the window of dy * y / scale."""
         window = np.empty_like(x)
-        self._channel_windows(dy * y / scale, window, size)
+        _window_sums(dy * y / scale, window, size, axis=1)
         window *= x
         window *= 2 * alpha * beta / size
         np.subtract(dy * scale**-beta, window, out=dx)
 
-    def _channel_windows(self, x: Array, out: Array, size: int) -> None:
-        """out[:, c] = sum of x over channels c - size // 2 ... c + size // 2."""
-        channels, half = x.shape[1], size // 2
-        np.copyto(out, x)
-        for shift in range(1, min(half, channels - 1) + 1):
-            out[:, shift:] += x[:, :-shift]
-            out[:, :-shift] += x[:, shift:]
+    def lrn_within_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float) -> None:
+        """scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x * scale^-beta.
+
+        Local response normalisation within planes, x (N, C, H, W); zeros beyond the borders.
+        """
+        _window_sums(x * x, y, size, axis=3)
+        _window_sums(y, scale, size, axis=2)
+        scale *= alpha / size**2
+        scale += 1
+        np.multiply(x, scale**-beta, out=y)
+
+    def lrn_within_backward(
+        self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
+    ) -> None:
+        """dx = dy * scale^-beta - 2 alpha beta / size^2 * x * sum over the square of dy * y / scale."""
+        window = dy * y / scale
+        _window_sums(window, dx, size, axis=3)
+        _window_sums(dx, window, size, axis=2)
+        window *= x
+        window *= 2 * alpha * beta / size**2
+        np.multiply(dy, scale**-beta, out=dx)
+        dx -= window
 
     def channel_statistics(self, x: Array, mean: Array, variance: Array) -> None:
         """Mean and biased variance of each channel over items and positions; 0 where there are none."""
@@ -57,6 +72,39 @@ class NormalizeOps:
         np.subtract(x, mean[:, None], out=y)
         y *= (1 / np.sqrt(variance + eps))[:, None]
 
+    def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
+        """dx = dy / sqrt(variance + eps), per channel: the gradient where the statistics are constants."""
+        np.divide(dy, np.sqrt(variance + eps)[:, None], out=dx)
+
+    def stored_statistics(
+        self, mean_sum: Array, variance_sum: Array, weight: Array, mean: Array, variance: Array
+    ) -> None:
+        """mean = mean_sum / weight[0] and variance = variance_sum / weight[0]; 0 where weight[0] is 0."""
+        factor = 0 if weight[0] == 0 else 1 / weight[0]
+        np.multiply(mean_sum, factor, out=mean)
+        np.multiply(variance_sum, factor, out=variance)
+
+    def update_statistics(
+        self,
+        mean: Array,
+        variance: Array,
+        mean_sum: Array,
+        variance_sum: Array,
+        weight: Array,
+        fraction: float,
+        correction: float,
+    ) -> None:
+        """Take a batch's statistics into the sums of all batches, after these faded to `fraction`; weight (1,).
+
+        mean_sum = fraction * mean_sum + mean, variance_sum = fraction * variance_sum + correction * variance,
+        weight = fraction * weight + 1.
+        """
+        for stored in (mean_sum, variance_sum, weight):
+            stored *= fraction
+        mean_sum += mean
+        variance_sum += variance * correction
+        weight += 1
+
     def batch_norm_backward(self, y: Array, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """Gradient of normalisation by the batch's own statistics (Ioffe and Szegedy 2015, section 3).
 
@@ -67,3 +115,34 @@ class NormalizeOps:
         mean_dy_y = np.einsum("ncp,ncp->c", dy, y) / count
         np.subtract(dy, mean_dy[:, None] + y * mean_dy_y[:, None], out=dx)
         dx *= (1 / np.sqrt(variance + eps))[:, None]
+
+    def mvn_forward(self, x: Array, divisor: Array | None, eps: float, y: Array) -> None:
+        """y = x - mean of its row, over divisor = standard deviation of the row + eps where given.
+
+        x, y (rows, columns); divisor (rows,).
+        """
+        np.subtract(x, x.mean(axis=1, keepdims=True), out=y)
+        if divisor is not None:
+            np.mean(y * y, axis=1, out=divisor)
+            np.sqrt(divisor, out=divisor)
+            divisor += eps
+            y /= divisor[:, None]
+
+    def mvn_backward(self, y: Array, divisor: Array | None, dy: Array, dx: Array) -> None:
+        """dx = (dy - mean(dy) - y * mean(y * dy)) / divisor, or dy - mean(dy) without; means per row.
+
+        The gradient takes the divisor for the standard deviation. Shapes as in `mvn_forward`.
+        """
+        np.subtract(dy, dy.mean(axis=1, keepdims=True), out=dx)
+        if divisor is not None:
+            dx -= y * (y * dy).mean(axis=1, keepdims=True)
+            dx /= divisor[:, None]
+
+
+def _window_sums(x: Array, out: Array, size: int, axis: int) -> None:
+    """out[i] = sum of x over indices i - size // 2 ... i + size // 2 of an axis; zeros beyond its ends."""
+    x, out = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
+    np.copyto(out, x)
+    for shift in range(1, min(size // 2, len(x) - 1) + 1):
+        out[shift:] += x[:-shift]
+        out[:-shift] += x[shift:]

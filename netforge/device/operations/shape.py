@@ -1,6 +1,5 @@
-"""Operations: moving rows and picking elements by index.
+"""Operations: moving rows and columns, and picking elements by index.
 
-Plain copies of windows and transposes are written with array assignment in the layers; what needs indices is here.
 Index arrays hold whole numbers as floats, checked before.
 """
 
@@ -14,7 +13,19 @@ Array = Any
 
 
 class ShapeOps:
-    """NumPy reference of moving rows and picking elements by index."""
+    """NumPy reference of moving rows and columns, and picking elements by index."""
+
+    def copy_columns(self, x: Array, x_start: int, y: Array, y_start: int, width: int) -> None:
+        """y[:, y_start : y_start + width] = x[:, x_start : x_start + width]; x and y have two axes, and equal rows."""
+        np.copyto(y[:, y_start : y_start + width], x[:, x_start : x_start + width])
+
+    def tile_forward(self, x: Array, y: Array) -> None:
+        """y[o, t] = x[o] for each t; x (outer, block), y (outer, tiles, block)."""
+        np.copyto(y, x[:, None])
+
+    def tile_backward(self, dy: Array, dx: Array) -> None:
+        """dx[o] = sum of dy[o, t] over t; shapes as in `tile_forward`."""
+        np.sum(dy, axis=1, out=dx)
 
     def gather_rows(self, x: Array, index: Array, y: Array) -> None:
         """y[i] = x[index[i]]; x (rows, size), index (n,), y (n, size)."""
