@@ -92,7 +92,7 @@ class ContrastiveLoss(Layer):
         labels = bottom[2].data.reshape(self.labels_view)
         self.ops.pair_similarity(labels, self.similar.data)
         if self.learning == "NONE":
-            self.active.data[...] = 1
+            self.ops.fill(self.active.data, 1.0)
         else:
             a = self._targets(a, bottom[2], labels, bottom[3])
         self.ops.contrastive_forward(

@@ -177,7 +177,7 @@ class Decode(CentroidLayer):
         if self.passes >= self.settings.centroid_output_iteration or self.phase != "TRAIN" or self.target == "PREGEN":
             self.ops.centroid_output(centroids, status, ignored, top[1].data)
         else:
-            top[1].data[...] = 0
+            self.ops.fill(top[1].data, 0.0)
 
     def _learn(self, x: Any, bottom: list[Blob], top: list[Blob]) -> None:
         self.passes += 1
@@ -195,7 +195,7 @@ class Decode(CentroidLayer):
         elif self.settings.enable_centroid_update:
             self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
         else:
-            status[...] = 1
+            self.ops.fill(status, 1.0)
 
     def _generate(self) -> None:
         """Draw the fixed targets, once in the life of the weights."""

@@ -45,16 +45,16 @@ class Dropout(Neuron):
         if self.drops:
             self.ops.bernoulli(self.mask.data, self.keep, self.random, self.position.data)
             self.ops.advance(self.position.data)
-            self.xp.multiply(x, self.mask.data, out=y)
+            self.ops.product([x, self.mask.data], y)
         elif y is not x:
-            y[...] = x
+            self.ops.copy(x, y)
 
     def gradient(self, x: Any, y: Any, dy: Any, dx: Any) -> None:
         """Apply the same mask."""
         if self.drops:
-            self.xp.multiply(dy, self.mask.data, out=dx)
+            self.ops.product([dy, self.mask.data], dx)
         elif dx is not dy:
-            dx[...] = dy
+            self.ops.copy(dy, dx)
 
     def state(self) -> dict[str, Any]:
         """The number of draws, from the device."""

@@ -120,12 +120,13 @@ class Parameter(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the weight."""
-        top[0].data[...] = self.weights[0].data
+        self.ops.copy(self.weights[0].data, top[0].data)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add the gradient."""
         if self.learns(0):
-            self.weights[0].diff[...] += top[0].diff
+            diff = self.weights[0].diff
+            self.ops.weighted_sum([diff, top[0].diff], [1.0, 1.0], diff)
 
 
 @register_layer("Silence")
@@ -145,4 +146,4 @@ class Silence(Layer):
         """Zero gradients."""
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
-                blob.diff[...] = 0
+                self.ops.fill(blob.diff, 0.0)

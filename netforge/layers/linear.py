@@ -213,10 +213,9 @@ class Scale(AlongAxes):
         """Multiply, then add."""
         x, y = bottom[0].data.reshape(self.view), top[0].data.reshape(self.view)
         if self.kept is not None:
-            self.kept.data.reshape(self.view)[...] = x
-        self.xp.multiply(x, self._factor(bottom).data.reshape(-1, 1), out=y)
-        if self.settings.bias_term:
-            self.ops.bias_forward(y, self.weights[self.bias_index].data.reshape(-1))
+            self.ops.copy(x, self.kept.data.reshape(self.view))
+        bias = self.weights[self.bias_index].data.reshape(-1) if self.settings.bias_term else None
+        self.ops.scale_forward(x, self._factor(bottom).data.reshape(-1), bias, y)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Gradients of the bias, the factor and the bottom."""
@@ -228,10 +227,10 @@ class Scale(AlongAxes):
             x = (self.kept or bottom[0]).data.reshape(self.view)
             gradient = factor.diff.reshape(-1)
             if self.given:
-                gradient[...] = 0
-            gradient += self.xp.einsum("osi,osi->s", dy, x)
+                self.ops.fill(gradient, 0.0)
+            self.ops.scale_backward_factor(dy, x, gradient)
         if propagate_down[0]:
-            self.xp.multiply(dy, factor.data.reshape(-1, 1), out=bottom[0].diff.reshape(self.view))
+            self.ops.scale_forward(dy, factor.data.reshape(-1), None, bottom[0].diff.reshape(self.view))
 
 
 @register_layer("Bias", settings="bias_param")
@@ -244,7 +243,7 @@ class Bias(AlongAxes):
         """Add."""
         y = top[0].data.reshape(self.view)
         if top[0] is not bottom[0]:
-            top[0].data[...] = bottom[0].data
+            self.ops.copy(bottom[0].data, top[0].data)
         self.ops.bias_forward(y, self._factor(bottom).data.reshape(-1))
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
@@ -253,7 +252,7 @@ class Bias(AlongAxes):
         if propagate_down[1] if self.given else self.learns(0):
             gradient = self._factor(bottom).diff.reshape(-1)
             if self.given:
-                gradient[...] = 0
+                self.ops.fill(gradient, 0.0)
             self.ops.bias_backward(dy, gradient)
         if propagate_down[0] and top[0] is not bottom[0]:
-            bottom[0].diff[...] = top[0].diff
+            self.ops.copy(top[0].diff, bottom[0].diff)

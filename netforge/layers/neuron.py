@@ -37,7 +37,7 @@ class Neuron(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Compute each value."""
         if self.kept is not None:
-            self.kept.data[...] = bottom[0].data
+            self.ops.copy(bottom[0].data, self.kept.data)
         self.compute(bottom[0].data, top[0].data)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from netforge.blob import Blob
-from netforge.device.operations.pooling import PoolGeometry
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.pooling import check_image
 
@@ -74,27 +73,19 @@ class BatchNorm(Layer):
         x = bottom[0].data.reshape(self.view)
         mean, variance = self.mean.data, self.variance.data
         if self.stored:
-            self._read_statistics(mean, variance)
+            mean_sum, variance_sum, weight = (blob.data for blob in self.weights)
+            self.ops.stored_statistics(mean_sum, variance_sum, weight, mean, variance)
         else:
             self.ops.channel_statistics(x, mean, variance)
             self._take_in(mean, variance)
         self.ops.normalize_forward(x, mean, variance, self.settings.eps, self.normalized.data)
-        top[0].data.reshape(self.view)[...] = self.normalized.data
-
-    def _read_statistics(self, mean: Any, variance: Any) -> None:
-        weight = self.weights[2].data
-        factor = self.xp.where(weight == 0, 0, 1 / self.xp.where(weight == 0, 1, weight))
-        self.xp.multiply(self.weights[0].data, factor, out=mean)
-        self.xp.multiply(self.weights[1].data, factor, out=variance)
+        self.ops.copy(self.normalized.data, top[0].data.reshape(self.view))
 
     def _take_in(self, mean: Any, variance: Any) -> None:
         items = self.view[0] * self.view[2]
         mean_sum, variance_sum, weight = (blob.data for blob in self.weights)
-        for stored in (mean_sum, variance_sum, weight):
-            stored *= self.settings.moving_average_fraction
-        weight += 1
-        mean_sum += mean
-        variance_sum += variance * (items / max(1, items - 1))
+        fraction, correction = self.settings.moving_average_fraction, items / max(1, items - 1)
+        self.ops.update_statistics(mean, variance, mean_sum, variance_sum, weight, fraction, correction)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Stored statistics are constants; the batch's own depend on the input."""
@@ -103,7 +94,7 @@ class BatchNorm(Layer):
         dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
         variance, eps = self.variance.data, self.settings.eps
         if self.stored:
-            self.xp.divide(dy, self.xp.sqrt(variance + eps)[:, None], out=dx)
+            self.ops.normalize_backward(variance, eps, dy, dx)
         else:
             self.ops.batch_norm_backward(self.normalized.data, variance, eps, dy, dx)
 
@@ -131,30 +122,23 @@ class MVN(Layer):
             raise self.fail(f'bottom "{bottom[0].name}" has shape {shape}', mend="MVN takes (N, C, ...)")
         axis = 1 if self.settings.across_channels else 2
         self.view = (math.prod(shape[:axis]), math.prod(shape[axis:]))
-        self.divisor.reshape((self.view[0], 1))
+        self.divisor.reshape(self.view[0])
         top[0].reshape(shape)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Centre, then divide."""
         x, y = bottom[0].data.reshape(self.view), top[0].data.reshape(self.view)
-        self.xp.subtract(x, x.mean(axis=1, keepdims=True), out=y)
-        if self.settings.normalize_variance:
-            divisor = self.divisor.data
-            self.xp.mean(y * y, axis=1, keepdims=True, out=divisor)
-            self.xp.sqrt(divisor, out=divisor)
-            divisor += self.settings.eps
-            self.xp.divide(y, divisor, out=y)
+        self.ops.mvn_forward(x, self._divisor(), self.settings.eps, y)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """dx = (dy - mean(dy) - y * mean(y * dy)) / (std + eps)."""
         if not propagate_down[0]:
             return
-        dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
-        self.xp.subtract(dy, dy.mean(axis=1, keepdims=True), out=dx)
-        if self.settings.normalize_variance:
-            y = top[0].data.reshape(self.view)
-            dx -= y * (y * dy).mean(axis=1, keepdims=True)
-            dx /= self.divisor.data
+        y, dy, dx = (a.reshape(self.view) for a in (top[0].data, top[0].diff, bottom[0].diff))
+        self.ops.mvn_backward(y, self._divisor(), dy, dx)
+
+    def _divisor(self) -> Any:
+        return self.divisor.data if self.settings.normalize_variance else None
 
 
 @register_layer("LRN", settings="lrn_param")
@@ -175,44 +159,31 @@ class LRN(Layer):
         if s.local_size % 2 == 0:
             raise self.fail(f"local_size is {s.local_size}", setting="lrn_param.local_size", mend="use an odd number")
         self.within = s.norm_region == s.WITHIN_CHANNEL
-        self.geometry = PoolGeometry((s.local_size,) * 2, (1, 1), (s.local_size // 2,) * 2)
-        self.scale, self.work = self.buffer("scale"), self.buffer("work")
+        self.scale = self.buffer("scale")
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The top has the bottom's shape."""
         check_image(self, bottom[0])
         shape = bottom[0].shape
-        self.view = (*shape[:2], math.prod(shape[2:]))
+        self.view = shape if self.within else (*shape[:2], math.prod(shape[2:]))
         top[0].reshape(shape)
         self.scale.reshape(shape)
-        self.work.reshape(shape)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Divide by the neighbours' magnitude."""
-        s, x, y = self.settings, bottom[0].data, top[0].data
-        scale = self.scale.data
-        if not self.within:
-            self.ops.lrn_forward(
-                x.reshape(self.view), scale.reshape(self.view), y.reshape(self.view), s.local_size, s.alpha, s.beta, s.k
-            )
-            return
-        self.ops.pool_average_forward(x * x, scale, self.geometry)
-        scale *= s.alpha
-        scale += 1
-        self.xp.multiply(x, scale**-s.beta, out=y)
+        s = self.settings
+        x, scale, y = (a.reshape(self.view) for a in (bottom[0].data, self.scale.data, top[0].data))
+        if self.within:
+            self.ops.lrn_within_forward(x, scale, y, s.local_size, s.alpha, s.beta)
+        else:
+            self.ops.lrn_forward(x, scale, y, s.local_size, s.alpha, s.beta, s.k)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """The direct slope, less what each value adds to its neighbours' divisors."""
         if not propagate_down[0]:
             return
         s = self.settings
-        x, y, dy, dx = bottom[0].data, top[0].data, top[0].diff, bottom[0].diff
-        scale, work = self.scale.data, self.work.data
-        if not self.within:
-            x, scale, y, dy, dx = (array.reshape(self.view) for array in (x, scale, y, dy, dx))
-            self.ops.lrn_backward(x, scale, y, dy, dx, s.local_size, s.alpha, s.beta)
-            return
-        self.ops.pool_average_backward(dy * y / scale, work, self.geometry)
-        work *= x
-        work *= 2 * s.alpha * s.beta
-        self.xp.subtract(dy * scale**-s.beta, work, out=dx)
+        gradient = self.ops.lrn_within_backward if self.within else self.ops.lrn_backward
+        x, scale, y = (a.reshape(self.view) for a in (bottom[0].data, self.scale.data, top[0].data))
+        dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
+        gradient(x, scale, y, dy, dx, s.local_size, s.alpha, s.beta)

@@ -195,7 +195,7 @@ class SPP(Layer):
             else:
                 self.ops.pool_max_forward(bottom[0].data, values.data, mask.data, geometry)
             flat = rows(values.data)
-            joined[:, start : start + flat.shape[1]] = flat
+            self.ops.copy_columns(flat, 0, joined, start, flat.shape[1])
             start += flat.shape[1]
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
@@ -203,14 +203,15 @@ class SPP(Layer):
         if not propagate_down[0]:
             return
         joined = rows(top[0].diff)
-        bottom[0].diff[...] = 0
+        dx = bottom[0].diff
+        self.ops.fill(dx, 0.0)
         start = 0
         for values, mask, geometry in zip(self.levels, self.masks, self.geometries, strict=True):
             flat = rows(values.diff)
-            flat[...] = joined[:, start : start + flat.shape[1]]
+            self.ops.copy_columns(joined, start, flat, 0, flat.shape[1])
             start += flat.shape[1]
             if self.settings.pool == self.settings.AVE:
                 self.ops.pool_average_backward(values.diff, self.sum.data, geometry)
             else:
                 self.ops.pool_max_backward(values.diff, mask.data, self.sum.data, geometry)
-            bottom[0].diff[...] += self.sum.data
+            self.ops.weighted_sum([dx, self.sum.data], [1.0, 1.0], dx)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from netforge.blob import Blob
+from netforge.device.operations.arithmetic import SumOf
 from netforge.layers.axes import around, canonical_axis, same_shape
 from netforge.layers.base import Layer, register_layer, slots
 
@@ -54,17 +55,13 @@ class Eltwise(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Fold."""
-        s, y = self.settings, top[0].data
+        s, inputs, y = self.settings, [blob.data for blob in bottom], top[0].data
         if s.operation == s.MAX:
-            self.ops.maximum_forward([blob.data for blob in bottom], y, self.winner.data)
+            self.ops.maximum_forward(inputs, y, self.winner.data)
         elif s.operation == s.PROD:
-            self.xp.multiply(bottom[0].data, bottom[1].data, out=y)
-            for blob in bottom[2:]:
-                self.xp.multiply(y, blob.data, out=y)
+            self.ops.product(inputs, y)
         else:
-            self.xp.multiply(bottom[0].data, self.factors[0], out=y)
-            for blob, factor in zip(bottom[1:], self.factors[1:], strict=True):
-                self.xp.add(y, blob.data if factor == 1 else blob.data * factor, out=y)
+            self.ops.weighted_sum(inputs, self.factors, y)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Share the gradient out."""
@@ -75,14 +72,11 @@ class Eltwise(Layer):
             if s.operation == s.MAX:
                 self.ops.maximum_backward(dy, self.winner.data, blob.diff, i)
             elif s.operation == s.SUM:
-                self.xp.multiply(dy, self.factors[i], out=blob.diff)
+                self.ops.weighted_sum([dy], [self.factors[i]], blob.diff)
             elif s.stable_prod_grad:
-                blob.diff[...] = dy
-                for other in bottom[:i] + bottom[i + 1 :]:
-                    self.xp.multiply(blob.diff, other.data, out=blob.diff)
+                self.ops.product([dy, *(other.data for other in bottom[:i] + bottom[i + 1 :])], blob.diff)
             else:
-                self.xp.divide(top[0].data, blob.data, out=blob.diff)
-                self.xp.multiply(blob.diff, dy, out=blob.diff)
+                self.ops.product_backward(blob.data, top[0].data, dy, blob.diff)
 
     backward_reads_top = True
 
@@ -113,33 +107,23 @@ class Reduction(Layer):
         axis = canonical_axis(self, self.settings.axis, bottom[0], "reduction_param.axis") if shape else 0
         self.rows, self.columns = math.prod(shape[:axis]), math.prod(shape[axis:])
         top[0].reshape(shape[:axis])
-        mean = self.settings.operation == self.settings.MEAN
-        self.factor = self.settings.coeff / max(1, self.columns) if mean else self.settings.coeff
+        s = self.settings
+        mean = s.operation == s.MEAN
+        self.factor = s.coeff / max(1, self.columns) if mean else s.coeff
+        self.sum_of: SumOf = "ASUM" if s.operation == s.ASUM else "SUMSQ" if s.operation == s.SUMSQ else "SUM"
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Fold."""
-        s, x, y = self.settings, bottom[0].data.reshape(self.rows, self.columns), top[0].data.reshape(self.rows)
-        if s.operation == s.ASUM:
-            self.xp.sum(self.xp.abs(x), axis=1, out=y)
-        elif s.operation == s.SUMSQ:
-            self.xp.sum(x * x, axis=1, out=y)
-        else:
-            self.xp.sum(x, axis=1, out=y)
-        y *= self.factor
+        x, y = bottom[0].data.reshape(self.rows, self.columns), top[0].data.reshape(self.rows)
+        self.ops.reduce_forward(x, y, self.sum_of, self.factor)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Spread the gradient."""
         if not propagate_down[0]:
             return
-        s, view = self.settings, (self.rows, self.columns)
+        view = (self.rows, self.columns)
         x, dx = bottom[0].data.reshape(view), bottom[0].diff.reshape(view)
-        dy = top[0].diff.reshape(self.rows, 1) * self.factor
-        if s.operation == s.ASUM:
-            self.xp.multiply(self.xp.sign(x), dy, out=dx)
-        elif s.operation == s.SUMSQ:
-            self.xp.multiply(x, 2 * dy, out=dx)
-        else:
-            dx[...] = dy
+        self.ops.reduce_backward(x, top[0].diff.reshape(self.rows), dx, self.sum_of, self.factor)
 
 
 @register_layer("ArgMax", settings="argmax_param")

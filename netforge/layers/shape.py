@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Any
 
 from netforge.blob import Blob
 from netforge.layers.axes import around, canonical_axis
@@ -27,12 +29,30 @@ def _axis_or_dim(layer: Layer, blob: Blob, field: str, old: str) -> int:
     return axis
 
 
-def _window(axis: int, start: int, stop: int) -> tuple[slice, ...]:
-    return (*(slice(None) for _ in range(axis)), slice(start, stop))
+class Columns(Layer):
+    """What Concat and Slice share: one whole and its parts along an axis, as columns of matrices with equal rows."""
+
+    def lay_out(self, axis: int, whole: tuple[int, ...], sizes: Sequence[int]) -> None:
+        """Work out where the parts lie in a blob of shape `whole`; sizes: theirs along the axis."""
+        outer, size, inner = around(whole, axis)
+        self.view = (outer, size * inner)
+        self.widths = [part * inner for part in sizes]
+        self.starts = [start * inner for start in accumulate(sizes, initial=0)][:-1]
+
+    def join(self, parts: Sequence[Any], whole: Any) -> None:
+        """Copy each part to its place."""
+        for part, start, width in zip(parts, self.starts, self.widths, strict=True):
+            self.ops.copy_columns(part.reshape(self.view[0], width), 0, whole.reshape(self.view), start, width)
+
+    def cut(self, whole: Any, parts: Sequence[Any | None]) -> None:
+        """Copy each part out of the whole, but for those that are None."""
+        for part, start, width in zip(parts, self.starts, self.widths, strict=True):
+            if part is not None:
+                self.ops.copy_columns(whole.reshape(self.view), start, part.reshape(self.view[0], width), 0, width)
 
 
 @register_layer("Concat", settings="concat_param")
-class Concat(Layer):
+class Concat(Columns):
     """The bottoms joined along `axis`; their other axes agree."""
 
     bottoms = slots("x0 any shape", more="more blobs, equal but for the axis")
@@ -42,8 +62,6 @@ class Concat(Layer):
         """Sizes along the axis add up."""
         axis = _axis_or_dim(self, bottom[0], "concat_param", "concat_dim")
         shape = list(bottom[0].shape)
-        self.windows = []
-        start = 0
         for blob in bottom:
             if len(blob.shape) != len(shape) or any(
                 a != b for i, (a, b) in enumerate(zip(blob.shape, shape, strict=True)) if i != axis
@@ -52,25 +70,23 @@ class Concat(Layer):
                     f'bottoms differ off axis {axis}: "{bottom[0].name}" has {bottom[0].shape}, '
                     f'"{blob.name}" has {blob.shape}'
                 )
-            self.windows.append(_window(axis, start, start + blob.shape[axis]))
-            start += blob.shape[axis]
-        shape[axis] = start
+        sizes = [blob.shape[axis] for blob in bottom]
+        shape[axis] = sum(sizes)
         top[0].reshape(tuple(shape))
+        self.lay_out(axis, top[0].shape, sizes)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy each bottom to its place."""
-        for blob, window in zip(bottom, self.windows, strict=True):
-            top[0].data[window] = blob.data
+        self.join([blob.data for blob in bottom], top[0].data)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy each part of the gradient back."""
-        for blob, window, wanted in zip(bottom, self.windows, propagate_down, strict=True):
-            if wanted:
-                blob.diff[...] = top[0].diff[window]
+        wanted = zip(bottom, propagate_down, strict=True)
+        self.cut(top[0].diff, [blob.diff if flag else None for blob, flag in wanted])
 
 
 @register_layer("Slice", settings="slice_param")
-class Slice(Layer):
+class Slice(Columns):
     """The bottom cut along `axis`, at slice_point or into equal parts, one top for each part."""
 
     tops = slots("y0, the first part", more="the other parts")
@@ -80,10 +96,10 @@ class Slice(Layer):
         axis = _axis_or_dim(self, bottom[0], "slice_param", "slice_dim")
         size = bottom[0].shape[axis]
         edges = [0, *self._points(size, len(top)), size]
-        self.windows = []
-        for blob, start, stop in zip(top, edges[:-1], edges[1:], strict=True):
-            self.windows.append(_window(axis, start, stop))
-            blob.reshape((*bottom[0].shape[:axis], stop - start, *bottom[0].shape[axis + 1 :]))
+        sizes = [stop - start for start, stop in pairwise(edges)]
+        for blob, part in zip(top, sizes, strict=True):
+            blob.reshape((*bottom[0].shape[:axis], part, *bottom[0].shape[axis + 1 :]))
+        self.lay_out(axis, bottom[0].shape, sizes)
 
     def _points(self, size: int, parts: int) -> list[int]:
         points = list(self.settings.slice_point)
@@ -106,14 +122,12 @@ class Slice(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy each part."""
-        for blob, window in zip(top, self.windows, strict=True):
-            blob.data[...] = bottom[0].data[window]
+        self.cut(bottom[0].data, [blob.data for blob in top])
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy the gradients together."""
         if propagate_down[0]:
-            for blob, window in zip(top, self.windows, strict=True):
-                bottom[0].diff[window] = blob.diff
+            self.join([blob.diff for blob in top], bottom[0].diff)
 
 
 @register_layer("Split")
@@ -130,14 +144,12 @@ class Split(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy."""
         for blob in top:
-            blob.data[...] = bottom[0].data
+            self.ops.copy(bottom[0].data, blob.data)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add the gradients up."""
         if propagate_down[0]:
-            bottom[0].diff[...] = top[0].diff
-            for blob in top[1:]:
-                bottom[0].diff[...] += blob.diff
+            self.ops.weighted_sum([blob.diff for blob in top], [1.0] * len(top), bottom[0].diff)
 
 
 class Reordered(Layer):
@@ -145,12 +157,12 @@ class Reordered(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy."""
-        top[0].data.reshape(-1)[...] = bottom[0].data.reshape(-1)
+        self.ops.copy(bottom[0].data.reshape(-1), top[0].data.reshape(-1))
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy back."""
         if propagate_down[0]:
-            bottom[0].diff.reshape(-1)[...] = top[0].diff.reshape(-1)
+            self.ops.copy(top[0].diff.reshape(-1), bottom[0].diff.reshape(-1))
 
 
 @register_layer("Flatten", settings="flatten_param")
@@ -234,10 +246,10 @@ class Tile(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the block into each place."""
         outer, _, block = self.view
-        top[0].data.reshape(self.view)[...] = bottom[0].data.reshape(outer, 1, block)
+        self.ops.tile_forward(bottom[0].data.reshape(outer, block), top[0].data.reshape(self.view))
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add the copies' gradients up."""
         if propagate_down[0]:
             outer, _, block = self.view
-            self.xp.sum(top[0].diff.reshape(self.view), axis=1, out=bottom[0].diff.reshape(outer, block))
+            self.ops.tile_backward(top[0].diff.reshape(self.view), bottom[0].diff.reshape(outer, block))

@@ -65,9 +65,10 @@ class LossDivisor:
         if self.mode == "VALID":
             self.layer.ops.count_labels(labels, divisor, self.ignore)
         else:
-            divisor[...] = max(1, {"FULL": math.prod(labels.shape), "BATCH_SIZE": outer, "NONE": 1}[self.mode])
+            count = max(1, {"FULL": math.prod(labels.shape), "BATCH_SIZE": outer, "NONE": 1}[self.mode])
+            self.layer.ops.fill(divisor, count)
         if self.scale != 1:
-            divisor /= self.scale
+            self.layer.ops.weighted_sum([divisor], [1 / self.scale], divisor)
         return divisor
 
 
@@ -111,7 +112,7 @@ class LabelLoss(Layer):
         p = self.probability.data
         self.ops.softmax_forward(bottom[0].data.reshape(self.view), p)
         if len(top) > 1:
-            top[1].data.reshape(self.view)[...] = p
+            self.ops.copy(p, top[1].data.reshape(self.view))
         labels = self._labels(bottom)
         self.loss(p, labels, bottom, scalar(top[0].data), self.divisor.write(labels, self.view[0]))
 

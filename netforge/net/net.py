@@ -283,7 +283,7 @@ class Net:
     @on_device
     def clear_weight_diffs(self) -> None:
         """Set the gradient of every learnable weight to zero."""
-        self._flat.diff[...] = 0
+        self.device.ops.fill(self._flat.diff, 0.0)
 
     def share_weights(self, other: Net) -> None:
         """Use the weights of the layers of the same name in `other`; raises ShapeError where shapes differ."""

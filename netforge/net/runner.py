@@ -180,17 +180,12 @@ class Runner:
             flags = [self.routing.propagate_down[layer][index] for layer, index in value.readers]
             if len(flags) > 1:
                 _sum_readers(main, self.memory.readers[value], flags)
-            if weight and any(flags):
-                main.diff[...] += weight
-            elif weight:
-                main.diff[...] = weight
+            if weight:
+                main.device.ops.fill(main.diff, weight, accumulate=any(flags))
 
 
 def _sum_readers(main: Blob, readers: Sequence[Blob], flags: Sequence[bool]) -> None:
     giving = [blob for blob, flag in zip(readers, flags, strict=True) if flag]
-    direct = next((blob for blob in giving if blob.diff_storage is main.diff_storage), None)
-    if direct is None and giving:
-        main.diff[...] = giving.pop(0).diff
-    for blob in giving:
-        if blob is not direct:
-            main.diff[...] += blob.diff
+    giving.sort(key=lambda blob: blob.diff_storage is not main.diff_storage)  # what writes to main itself comes first
+    if giving and (len(giving) > 1 or giving[0].diff_storage is not main.diff_storage):
+        main.device.ops.weighted_sum([blob.diff for blob in giving], [1.0] * len(giving), main.diff)
