@@ -73,6 +73,8 @@ def train(
     load_plugins(plugins)
     definition = read_solver(solver_file)
     overrides = parse_settings(settings) | state_override(definition.message, level, split_commas(stages))
+    if "weights" in overrides:
+        raise click.UsageError("--set weights: give --weights FILE instead.")
     if seed is not None:
         overrides["random_seed"] = seed
     kept = {"set": settings, "level": level, "stage": stages, "device": device, "gpu": gpu, "plugin": plugins}

@@ -15,6 +15,7 @@ import math
 import platform
 import sys
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -123,8 +124,18 @@ class RunLog(Listener):
         if self._file is None:
             return
         record = {"event": event, "time": round(time.time(), 3), **fields}
-        self._file.write(json.dumps(_plain(record), allow_nan=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(_plain(record), allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            file, self._file = self._file, None
+            with suppress(OSError):  # closing tries once more to write what did not fit
+                file.close()
+            raise SnapshotError(
+                f"the log of the run cannot be written: {error.strerror}",
+                where=str(self.path),
+                mend="make room on the disk, and go on from the newest snapshot",
+            ) from error
 
 
 def _by_name(outputs: tuple[Output, ...]) -> dict[str, Any]:

@@ -110,3 +110,9 @@ def test_a_state_resumes_whatever_its_format(folder: Path, kind: str) -> None:
     tail = ".h5" if kind == "HDF5" else ""
     train("--set", f"snapshot_format={kind}", "--set", "max_iter=2")
     assert "goes on: at iteration 2" in train("--snapshot", f"run_iter_2.solverstate{tail}").stdout
+
+
+def test_weights_have_their_own_flag(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["train", "--solver", "solver.prototxt", "--set", "weights=some.caffemodel"])
+    assert result.exit_code == 2
+    assert "--weights FILE" in result.output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import time
 from pathlib import Path
@@ -98,3 +100,14 @@ def test_a_log_that_cannot_be_written_is_said_before_training() -> None:
     solver = Solver(write_solver(Path("here")), listeners=[RunLog()])
     with pytest.raises(SnapshotError, match="the log of the run cannot be written"):
         solver.step()
+
+
+def test_a_full_disk_ends_the_run_with_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    log = RunLog("here.log.jsonl")
+    monkeypatch.setattr(log, "_open", lambda solver: setattr(log, "_file", Full()))
+    with pytest.raises(SnapshotError, match=r"here\.log\.jsonl: the log of the run .* No space left on device"):
+        Solver(write_solver(Path()), listeners=[log], max_iter=10).solve()
