@@ -152,7 +152,14 @@ class ImageDatabase:
             rows = connection.execute(
                 "SELECT position, label FROM images WHERE source = ? AND active ORDER BY position", (info.id,)
             )
-            flat = np.fromiter((value for row in rows for value in row), np.int64)
+            try:
+                flat = np.fromiter((value for row in rows for value in row), np.int64)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise DataError(
+                    f'a label of source "{info.name}" is no whole number: {error}',
+                    where=str(self.path),
+                    mend="import the source again with --replace",
+                ) from None
         with path.open("wb") as file:
             np.save(file, np.ascontiguousarray(flat.reshape(-1, 2).T))
 
@@ -202,7 +209,7 @@ class ImageDatabase:
             raise self._error(error) from error
 
     def _error(self, error: sqlite3.Error) -> DataError:
-        text, mend = str(error), None
+        text, mend = str(error), "look at the disk; if it is sound, move the file away and import the sources again"
         if "locked" in text:
             mend = "another process is writing to it: wait until that has ended, and try again"
         elif "unable to open" in text or "readonly" in text:

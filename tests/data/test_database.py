@@ -107,6 +107,15 @@ def test_damaged_pixels_are_noticed() -> None:
         open_source("IMAGEDB", "a")
 
 
+def test_labels_that_are_no_numbers_are_noticed() -> None:
+    fill_database("a")
+    with sqlite3.connect(database_path()) as raw:
+        raw.execute("UPDATE images SET label = 'seven' WHERE position = 2")
+    raw.close()
+    with pytest.raises(DataError, match='a label of source "a" is no whole number.*seven'):
+        open_source("IMAGEDB", "a")
+
+
 def test_disabled_images_are_left_out_and_labels_in_use_are_read() -> None:
     source = array_source(10, classes=10)
     fill_database("a", source)
