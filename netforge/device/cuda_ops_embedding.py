@@ -35,7 +35,8 @@ class CudaEmbedding(CudaCore):
         """target[i] = the centroid of the pair's first label instead of a[i], where `which` says so."""
         self.launch.grid("contrastive_active", a.dtype, (1,), centroids, active, centroids.size)
         arrays = (a, labels, similar, centroids, target, replaced, active)
-        self.launch.each("contrastive_targets", a.dtype, a.size, *arrays, a.size, a.shape[1], _WHICH[which])
+        numbers = (a.size, a.shape[1], len(centroids), _WHICH[which])
+        self.launch.each("contrastive_targets", a.dtype, a.size, *arrays, *numbers)
 
     def contrastive_forward(
         self,
@@ -145,11 +146,11 @@ class CudaEmbedding(CudaCore):
 
     def gather_rows(self, x: Array, index: Array, y: Array) -> None:
         """y[i] = x[index[i]]."""
-        self.launch.each("gather_rows", x.dtype, y.size, x, index, y, y.size, y.shape[1])
+        self.launch.each("gather_rows", x.dtype, y.size, x, index, y, y.size, *x.shape)
 
     def scatter_add_rows(self, dy: Array, index: Array, dx: Array) -> None:
         """dx[index[i]] += dy[i], in the order of i."""
-        self.launch.blocks("scatter_add_rows", dy.dtype, len(dy), dy, index, dx, *dy.shape)
+        self.launch.blocks("scatter_add_rows", dy.dtype, len(dy), dy, index, dx, *dy.shape, len(dx))
 
     def selected_rows(self, selector: Array) -> Array:
         """Indices of the elements of selector (n,) that are not 0, on the host: the host waits for them."""

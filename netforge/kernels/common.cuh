@@ -26,6 +26,8 @@ __device__ __forceinline__ Real lowest() {
     return sizeof(Real) == sizeof(float) ? Real(-3.402823466e+38f) : Real(-1.7976931348623157e+308);
 }
 __device__ __forceinline__ bool is_nan(Real x) { return x != x; }
+// Whether a label may serve as an index: one that may not is reported by check_labels and must read or write nothing.
+__device__ __forceinline__ bool is_class(Real label, int classes) { return label >= 0 && label < Real(classes); }
 __device__ __forceinline__ Real larger(Real a, Real b) { return a > b ? a : b; }
 
 // ---- reductions; every lane or thread gets the result ---------------------------------------------------------------

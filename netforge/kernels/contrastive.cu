@@ -32,12 +32,13 @@ KERNEL(contrastive_active)(const Real* __restrict__ centroids, Real* active, int
 KERNEL(contrastive_targets)(const Real* __restrict__ a, const Real* __restrict__ labels,
                             const Real* __restrict__ similar, const Real* __restrict__ centroids,
                             Real* __restrict__ target, Real* __restrict__ replaced, const Real* __restrict__ active,
-                            int n, int size, int which) {
+                            int n, int size, int classes, int which) {
     FOR_EACH(i, n) {
         const unsigned item = i / size, column = i % size;
+        const Real label = labels[2 * item];
         const Real alike = similar[item];
         const Real chosen = (which == MATCHING ? alike : which == NONMATCHING ? Real(1) - alike : Real(1)) * active[0];
-        target[i] = chosen != 0 ? centroids[(unsigned)labels[2 * item] * size + column] : a[i];
+        target[i] = chosen != 0 && is_class(label, classes) ? centroids[(unsigned)label * size + column] : a[i];
         if (column == 0) replaced[item] = chosen;
     }
 }

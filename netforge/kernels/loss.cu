@@ -57,6 +57,7 @@ KERNEL(multinomial_loss_forward)(const Real* __restrict__ p, const Real* __restr
                                  int items, int classes, Real factor) {
     Real sum = 0;
     FOR_EACH(i, items) {
+        if (!is_class(labels[i], classes)) continue;
         const Real chosen = p[i * classes + (unsigned)labels[i]];
         sum += log(chosen < SMALLEST_MULTINOMIAL ? SMALLEST_MULTINOMIAL : chosen);
     }

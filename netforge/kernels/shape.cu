@@ -28,19 +28,24 @@ KERNEL(tile_backward)(const Real* __restrict__ dy, Real* __restrict__ dx, int n,
     }
 }
 
-// y (rows, size) = the rows of x that index names. Launch: one thread an element, n = rows * size. Memory: x's rows and
-// y once, coalesced along size.
-KERNEL(gather_rows)(const Real* __restrict__ x, const Real* __restrict__ index, Real* __restrict__ y, int n, int size) {
-    FOR_EACH(i, n) y[i] = x[(unsigned)index[i / size] * (unsigned)size + i % size];
+// y (n / size, size) = the rows of x (rows, size) that index names, zeros where there is no such row. Launch: one
+// thread an element, n of them. Memory: x's rows and y once, coalesced along size.
+KERNEL(gather_rows)(const Real* __restrict__ x, const Real* __restrict__ index, Real* __restrict__ y, int n, int rows,
+                    int size) {
+    FOR_EACH(i, n) {
+        const Real row = index[i / size];
+        y[i] = is_class(row, rows) ? x[(unsigned)row * (unsigned)size + i % size] : Real(0);
+    }
 }
 
-// dx[index[i]] += dy[i], in the order of i. Launch: one block for each of the `rows` rows of dy; the block of an
-// index's first row adds all of that index's rows, so there are no atomics. Memory: dy once, the touched rows of dx
+// dx[index[i]] += dy[i], in the order of i, dx (targets, size). Launch: one block for each of the `rows` rows of dy;
+// the block of an index's first row adds all of that index's rows, so there are no atomics. Memory: dy once, the touched rows of dx
 // once in and out, and rows^2 / 2 reads of index at most, from cache.
-KERNEL(scatter_add_rows)(const Real* __restrict__ dy, const Real* __restrict__ index, Real* dx, int rows, int size) {
+KERNEL(scatter_add_rows)(const Real* __restrict__ dy, const Real* __restrict__ index, Real* dx, int rows, int size,
+                         int targets) {
     FOR_EACH_BLOCK(row, rows) {
         const Real own = index[row];
-        bool first = true;
+        bool first = is_class(own, targets);
         for (unsigned earlier = 0; first && earlier < row; ++earlier) first = index[earlier] != own;
         if (!first) continue;
         Real* target = dx + (unsigned)own * (unsigned)size;

@@ -94,7 +94,7 @@ KERNEL(softmax_loss_forward)(const Real* __restrict__ p, const Real* __restrict_
     Real sum = 0;
     FOR_EACH(i, outer * inner) {
         const Real label = labels[i];
-        if (label == ignore) continue;
+        if (label == ignore || !is_class(label, classes)) continue;
         const Real chosen = p[(i / inner * classes + (unsigned)label) * inner + i % inner];
         sum += log(chosen < SMALLEST_PROBABILITY ? SMALLEST_PROBABILITY : chosen);
     }
@@ -123,7 +123,7 @@ KERNEL(infogain_loss_forward)(const Real* __restrict__ p, const Real* __restrict
     Real sum = 0;
     FOR_EACH(i, n) {
         const Real label = labels[i / (classes * inner) * inner + i % inner];
-        if (label == ignore) continue;
+        if (label == ignore || !is_class(label, classes)) continue;
         const Real value = p[i] < SMALLEST_INFOGAIN ? SMALLEST_INFOGAIN : p[i];
         sum += gains[(unsigned)label * classes + i / inner % classes] * log(value);
     }
@@ -138,7 +138,7 @@ KERNEL(infogain_loss_backward)(const Real* p, const Real* __restrict__ labels, c
     const Real factor = scale[0] / divisor[0];
     FOR_EACH(i, n) {
         const Real label = labels[i / (classes * inner) * inner + i % inner];
-        const unsigned row = label == ignore ? 0 : (unsigned)label;
+        const unsigned row = label == ignore || !is_class(label, classes) ? 0 : (unsigned)label;
         const Real value = (p[i] * gain_sums[row] - gains[row * classes + i / inner % classes]) * factor;
         dx[i] = label == ignore ? Real(0) : value;
     }
@@ -167,8 +167,9 @@ KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labe
     FOR_EACH_WARP(i, outer * inner) {
         const Real label = labels[i];
         const Real* scores = x + i / inner * classes * inner + i % inner;
+        const bool known = is_class(label, classes);
         int rivals = 0, nans = 0;
-        if (label != ignore) {
+        if (label != ignore && known) {
             const Real own = scores[(unsigned)label * inner];
             FOR_EACH_IN_WARP(c, classes) {
                 rivals += scores[c * inner] >= own;
@@ -178,7 +179,7 @@ KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labe
         rivals = warp_sum(rivals) - 1;
         nans = warp_sum(nans);
         if (threadIdx.x % WARP != 0) continue;
-        verdict[i] = label == ignore ? IGNORED : rivals < top_k && nans == 0 ? RIGHT : WRONG;
+        verdict[i] = label == ignore ? IGNORED : known && rivals < top_k && nans == 0 ? RIGHT : WRONG;
         if (nans > 0) atomicMin(first_nan, (int)i);
     }
 }

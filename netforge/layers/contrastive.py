@@ -8,7 +8,7 @@ from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.operations.contrastive import ContrastiveRule
-from netforge.layers.axes import bad_label, known_below, rows, same_batch, scalar
+from netforge.layers.axes import bad_label, check_labels, known_below, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -113,7 +113,9 @@ class ContrastiveLoss(Layer):
         Every label must have its centroid, except while none is there yet: a fresh Decode has not seen all classes.
         """
         classes = centroids.shape[0]
-        if not known_below(labels_blob, classes):
+        if known_below(labels_blob, classes):
+            check_labels(self, labels_blob, classes)
+        else:
             bad = self.ops.check_labels(labels_blob.data, classes)
             if bad >= 0 and self.device.to_host(centroids.data).any():
                 value = float(self.device.to_host(labels_blob.data).reshape(-1)[bad])

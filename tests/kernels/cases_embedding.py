@@ -30,7 +30,7 @@ def contrastive_targets(b: Bench, shape: tuple[int, int]) -> None:
     for centroids, which in product((np.zeros((4, size), b.dtype), b.normal(4, size)), range(3)):
         got, wanted = ([b.dirty(*shape), b.dirty(items), b.dirty(1)] for _ in range(2))
         b.launch("contrastive_active", centroids, got[2], centroids.size, grid=(1,))
-        b.launch("contrastive_targets", a, labels, similar, centroids, *got, a.size, size, which)
+        b.launch("contrastive_targets", a, labels, similar, centroids, *got, a.size, size, 4, which)
         b.ops.contrastive_targets(a, labels, similar, centroids, WHICH[which], *wanted)
         for x, expected in zip(got, wanted, strict=True):
             b.equal(x, expected, exact=True)

@@ -86,6 +86,37 @@ def check_labels(b: Bench, n: int) -> None:
             assert int(first[0]) == (2**31 - 1 if expected < 0 else expected)
 
 
+@case(4.0, -1.0, 1e9, float("nan"))
+def labels_that_are_no_classes(b: Bench, bad: float) -> None:
+    """check_labels reports them; they count as nothing, and are no index into anything."""
+    shape = outer, classes, _ = (5, 4, 1)
+    p, labels, gains, divisor = b.uniform(*shape), b.whole(classes, outer, 1), b.normal(4, 4), b.number(1)
+    labels[1] = bad
+    good = [0, 2, 3, 4]
+    loss, wanted = b.dirty(1), b.dirty(1)
+    given = (p, labels, loss, divisor, *shape, NONE)
+    b.sum("softmax_loss_forward", *given, parts_at=3, out_at=2, factor=-1, divisor=divisor)
+    b.ops.softmax_loss_forward(p[good], labels[good], wanted, divisor, None)
+    b.equal(loss, wanted)
+    given = (p, labels, gains, loss, divisor, p.size, classes, 1, NONE)
+    b.sum("infogain_loss_forward", *given, parts_at=4, out_at=3, factor=-1, divisor=divisor)
+    b.ops.infogain_loss_forward(p[good], labels[good], gains, wanted, divisor, None)
+    b.equal(loss, wanted)
+    b.launch("infogain_loss_backward", p, labels, gains, gains[0], p.copy(), divisor, divisor, p.size, classes, 1, NONE)
+    given = (p, labels, loss, outer, classes, -1.0)
+    b.sum("multinomial_loss_forward", *given, parts_at=3, out_at=2, factor=-1)
+    b.ops.multinomial_loss_forward(p[good, :, 0], labels[good, 0], wanted)
+    b.equal(loss, wanted * len(good))
+    verdict, first, share = b.dirty(outer, dtype=np.int32), np.full(1, 2**31 - 1, np.int32), b.dirty(1)
+    b.launch("accuracy_items", p, labels, verdict, first, *shape, classes, NONE)
+    b.launch("accuracy_forward", verdict, share, outer, grid=(1,))
+    b.equal(share, b.number(4 / 5))  # all others are right with top_k = classes
+    a, pairs, target = b.normal(2, 3), np.full((2, 2), bad, b.dtype), b.dirty(2, 3)
+    given = (a, pairs, b.number(1).repeat(2), b.normal(4, 3), target, b.dirty(2), b.number(1))
+    b.launch("contrastive_targets", *given, target.size, 3, 4, 2)
+    b.equal(target, a, exact=True)
+
+
 @case(37, 1)
 def report_first(b: Bench, n: int) -> None:
     values = b.whole(9, n) + 1

@@ -133,13 +133,19 @@ def rows(b: Bench, shape: tuple[int, int, int]) -> None:
     stored, count, size = shape
     x, index, dy = b.normal(stored, size), b.whole(stored, count), b.normal(count, size)
     y, expected = b.dirty(count, size), b.dirty(count, size)
-    b.launch("gather_rows", x, index, y, y.size, size)
+    b.launch("gather_rows", x, index, y, y.size, stored, size)
     b.ops.gather_rows(x, index, expected)
     b.equal(y, expected, exact=True)
     dx = x.copy()
-    b.launch("scatter_add_rows", dy, index, dx, count, size)
+    b.launch("scatter_add_rows", dy, index, dx, count, size, stored)
     b.ops.scatter_add_rows(dy, index, x)
     b.equal(dx, x, exact=True)  # the same order of additions
+    for bad in (stored, -1, 1e9, np.nan):  # check_labels reports these; they must neither read nor write
+        index[...] = bad
+        b.launch("gather_rows", x, index, y, y.size, stored, size)
+        b.equal(y, np.zeros_like(y), exact=True)
+        b.launch("scatter_add_rows", dy, index, dx, count, size, stored)
+        b.equal(dx, x, exact=True)
 
 
 @case(*ELEMENTS)
