@@ -26,6 +26,8 @@ BY_SEVERAL = {
     "softmax_backward": ("softmax_backward_rows", "softmax_backward"),
     "bias_backward": ("channel_sum", "sum_rows", "finish_channels"),
     "prelu_backward_slope": ("channel_dot_negative", "finish_channels"),
+    "reduce_forward": ("channel_sum", "channel_magnitudes", "channel_dot", "finish_channels"),
+    "scale_backward_factor": ("channel_dot", "dot_rows", "finish_channels"),
     "channel_statistics": ("channel_sum", "channel_squares", "finish_channels"),
 }
 """Operations whose kernels have other names."""
