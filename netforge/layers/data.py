@@ -145,6 +145,8 @@ class Data(Layer):
         """Take the next batch."""
         if self._batches is None:
             raise self.fail("this net was built for its shapes only and has no data", error=DataError)
+        for blob in top:
+            _ = blob.data  # memory first: a batch that does not fit is refused before it is read
         batch = self._batches.get(self.random.position)
         self.random.position += 1
         top[0].data[...] = self.xp.asarray(batch.data)

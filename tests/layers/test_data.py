@@ -11,7 +11,7 @@ import pytest
 from netforge.data import open_source
 from netforge.data.sampling import Sequential, Shuffled
 from netforge.device.random import RandomStream
-from netforge.errors import DataError, NetforgeError, SettingsError
+from netforge.errors import DataError, DeviceError, NetforgeError, SettingsError
 from netforge.layers.data import Data
 from netforge.net import Net
 from netforge.schema import messages, parse_net
@@ -174,6 +174,18 @@ def test_closing_a_net_ends_its_thread() -> None:
     assert len(set(threading.enumerate()) - before) == 1
     net.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_a_batch_that_no_memory_holds_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*arguments: object) -> None:
+        raise DeviceError("no memory")
+
+    net = Net(parse_net(data_layer("")), "TRAIN", seed=1)
+    monkeypatch.setattr(type(net.device), "zeros", no_memory)
+    before = threading.active_count()
+    with pytest.raises(DeviceError, match=r'layer "pairs" \(Data\): no memory'):
+        net.forward()
+    assert threading.active_count() == before
 
 
 def test_plans_need_the_header_only(netforge_home: Path) -> None:
