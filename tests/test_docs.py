@@ -24,7 +24,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    return [text for found, text in BLOCK.findall(document.read_text()) if found == language]
+    return [text for found, text in BLOCK.findall(document.read_text(encoding="utf-8")) if found == language]
 
 
 def commands(document: Path) -> list[str]:
@@ -89,7 +89,7 @@ def test_python_blocks_are_python_and_use_what_is_public(document: Path) -> None
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_number_is_left_open(document: Path) -> None:
-    assert not re.search(r"@[A-Z_]+@|TODO|TBD", document.read_text())
+    assert not re.search(r"@[A-Z_]+@|TODO|TBD", document.read_text(encoding="utf-8"))
 
 
 def test_every_model_has_a_readme() -> None:

@@ -48,10 +48,10 @@ class CudaArithmetic(CudaCore):
         """y[r] = factor * the sum over row r."""
         rows, columns = x.shape
         if of == "SUMSQ":
-            self.launch.channels("channel_dot", (x, x), y, (1, rows, columns), factor, False)
+            self.launch.channels("channel_dot", (x, x), (y,), (1, rows, columns), factor, False)
         else:
             name = "channel_sum" if of == "SUM" else "channel_magnitudes"
-            self.launch.channels(name, (x,), y, (1, rows, columns), factor, False)
+            self.launch.channels(name, (x,), (y,), (1, rows, columns), factor, False)
 
     def reduce_backward(self, x: Array, dy: Array, dx: Array, of: SumOf, factor: float) -> None:
         """dx = dy[r] * factor * slope."""

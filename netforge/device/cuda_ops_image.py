@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from netforge.device.cuda_ops_core import CudaCore
+from netforge.device.launch import channel_splits
 from netforge.device.operations.convolution import ConvGeometry
 from netforge.device.operations.pooling import PoolGeometry
 from netforge.errors import DeviceError
@@ -70,13 +71,20 @@ class CudaImage(CudaCore):
 
     def channel_statistics(self, x: Array, mean: Array, variance: Array) -> None:
         """Mean and biased variance of each channel over items and positions."""
-        share = 1 / max(1, x.shape[0] * x.shape[2])
-        self.launch.channels("channel_sum", (x,), mean, x.shape, share, False)
-        self.launch.channels("channel_squares", (x, mean), variance, x.shape, share, False)
+        outer, channels, inner = x.shape
+        splits = channel_splits(x.shape)
+        sums, squares = self.scratch.take("moments", (2, channels, splits), x.dtype)
+        if channels:
+            self.launch.grid("channel_moments", x.dtype, (channels, splits), x, sums, squares, *x.shape)
+        arrays = (x, sums, squares, mean, variance)
+        self.launch.warps("finish_moments", x.dtype, channels, *arrays, channels, splits, inner, outer * inner)
 
-    def normalize_forward(self, x: Array, mean: Array, variance: Array, eps: float, y: Array) -> None:
-        """y = (x - mean) / sqrt(variance + eps), per channel."""
-        self.launch.each("normalize_forward", x.dtype, x.size, x, mean, variance, y, x.size, *x.shape[1:], eps)
+    def normalize_forward(
+        self, x: Array, mean: Array, variance: Array, eps: float, normalized: Array, y: Array
+    ) -> None:
+        """normalized = y = (x - mean) / sqrt(variance + eps), per channel; y may be x."""
+        arrays = (x, mean, variance, normalized, y)
+        self.launch.each("normalize_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], eps)
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """dx = dy / sqrt(variance + eps), per channel."""
@@ -108,8 +116,7 @@ class CudaImage(CudaCore):
         share = 1 / max(1, y.shape[0] * y.shape[2])
         mean_dy = self.scratch.take("mean dy", (y.shape[1],), y.dtype)
         mean_dy_y = self.scratch.take("mean dy y", (y.shape[1],), y.dtype)
-        self.launch.channels("channel_sum", (dy,), mean_dy, y.shape, share, False)
-        self.launch.channels("channel_dot", (dy, y), mean_dy_y, y.shape, share, False)
+        self.launch.channels("channel_sum_dot", (dy, y), (mean_dy, mean_dy_y), y.shape, share, False)
         arrays = (y, variance, dy, mean_dy, mean_dy_y, dx)
         self.launch.each("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps)
 

@@ -87,20 +87,25 @@ class CudaLinear(CudaImage):
             groups = -(-channels // 32)
             self.launch.blocks("sum_rows", dy.dtype, groups, dy, db, outer, channels, 1, True)
         else:
-            self.launch.channels("channel_sum", (dy,), db, (outer, channels, inner), 1, True)
+            self.launch.channels("channel_sum", (dy,), (db,), (outer, channels, inner), 1, True)
 
-    def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array) -> None:
-        """y = x * factor[c], plus bias[c] where given; y may be x."""
-        self.launch.each("scale_forward", x.dtype, x.size, x, factor, bias, y, x.size, *x.shape[1:])
+    def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array, kept: Array | None = None) -> None:
+        """y = x * factor[c], plus bias[c] where given; y may be x, of which kept gets a copy where given."""
+        self.launch.each("scale_forward", x.dtype, x.size, x, factor, bias, y, kept, x.size, *x.shape[1:])
 
-    def scale_backward_factor(self, dy: Array, x: Array, dfactor: Array) -> None:
-        """dfactor[c] += the sum of dy * x over outer and inner."""
+    def scale_backward_factor(self, dy: Array, x: Array, dfactor: Array, dbias: Array | None = None) -> None:
+        """dfactor[c] += the sum of dy * x over outer and inner, dbias[c] += that of dy where given."""
         outer, channels, inner = x.shape
-        if inner == 1:
+        if inner > 1 and dbias is not None:
+            self.launch.channels("channel_sum_dot", (dy, x), (dbias, dfactor), x.shape, 1, True)
+            return
+        if inner > 1:
+            self.launch.channels("channel_dot", (dy, x), (dfactor,), x.shape, 1, True)
+        else:
             groups = -(-channels // 32)
             self.launch.blocks("dot_rows", x.dtype, groups, dy, x, dfactor, outer, channels, 1, True)
-        else:
-            self.launch.channels("channel_dot", (dy, x), dfactor, x.shape, 1, True)
+        if dbias is not None:
+            self.bias_backward(dy, dbias)
 
     # --- convolution -------------------------------------------------------------------------------------------------
 

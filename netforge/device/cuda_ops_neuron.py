@@ -31,7 +31,7 @@ class CudaNeuron(CudaCore):
     def prelu_backward_slope(self, x: Array, dy: Array, dslope: Array) -> None:
         """Add the sum of dy * min(x, 0) to dslope."""
         view = (1, 1, x.size) if dslope.size == 1 else x.shape
-        self.launch.channels("channel_dot_negative", (x, dy), dslope, view, 1, True)
+        self.launch.channels("channel_dot_negative", (x, dy), (dslope,), view, 1, True)
 
     def sigmoid_forward(self, x: Array, y: Array) -> None:
         """y = 1 / (1 + exp(-x))."""

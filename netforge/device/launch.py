@@ -107,18 +107,28 @@ class Launcher:
             self.grid("sum_parts", dtype, (1,), parts, divisor, out, blocks, factor, least)
 
     def channels(
-        self, name: str, inputs: tuple[Array, ...], out: Array, view: tuple[int, int, int], factor: float, add: bool
+        self,
+        name: str,
+        inputs: tuple[Array, ...],
+        outs: tuple[Array, ...],
+        view: tuple[int, int, int],
+        factor: float,
+        add: bool,
     ) -> None:
-        """A channel_* kernel over arrays seen as (outer, channels, inner): out[c] (+)= factor * the channel's sum."""
-        outer, channels, inner = view
+        """A channel_* kernel over arrays seen as (outer, channels, inner): outs[...][c] (+)= factor * a channel's sum.
+
+        Most kernels have one sum, channel_sum_dot has two.
+        """
+        channels, splits, dtype = view[1], channel_splits(view), outs[0].dtype
         if not channels:
             return
-        wanted = min(-(-outer * inner // (4 * BLOCK)), -(-4 * SUM_BLOCKS // channels))
-        splits = max(1, wanted)
-        parts = self._scratch.take("parts", (channels * splits,), out.dtype) if splits > 1 else None
-        self.grid(name, out.dtype, (channels, splits), *inputs, out, parts, outer, channels, inner, factor, add)
-        if parts is not None:
-            self.warps("finish_channels", out.dtype, channels, parts, out, channels, splits, factor, add)
+        parts = [None] * len(outs)
+        if splits > 1:
+            parts = list(self._scratch.take("parts", (len(outs), channels, splits), dtype))
+        self.grid(name, dtype, (channels, splits), *inputs, *outs, *parts, *view, factor, add)
+        for out, own in zip(outs, parts, strict=True):
+            if own is not None:
+                self.warps("finish_channels", dtype, channels, own, out, channels, splits, factor, add)
 
     def _function(self, name: str, dtype: str) -> tuple[kernel_source.Kernel, Any]:
         known = self._functions.get((name, dtype))
@@ -132,3 +142,9 @@ class Launcher:
         if key not in self._modules:
             self._modules[key] = self._xp.RawModule(code=kernel_source.module_text(family, dtype), options=OPTIONS)
         return self._modules[key]
+
+
+def channel_splits(view: tuple[int, int, int]) -> int:
+    """Blocks that share a channel's sum over arrays seen as (outer, channels, inner): enough to fill a GPU."""
+    outer, channels, inner = view
+    return max(1, min(-(-outer * inner // (4 * BLOCK)), -(-4 * SUM_BLOCKS // max(1, channels))))

@@ -1,6 +1,6 @@
 // Normalisation over channels, batches, planes and items (netforge/device/operations/normalize.py); blobs as (outer,
 // channels, inner) where nothing else is said.
-// Means and variances are channel_sum and channel_squares of reduce.cu.
+// Means and variances of channels are those of channel_moments in reduce.cu.
 //
 // Launch: one thread an element, any grid. Memory: each array once, coalesced along inner; the neighbouring channels
 // that local response normalisation reads again lie `inner` elements apart, in cache.
@@ -73,12 +73,12 @@ KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__
     }
 }
 
-// y = (x - mean) / sqrt(variance + eps), per channel.
-KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Real* __restrict__ variance, Real* y,
-                          int n, int channels, int inner, Real eps) {
+// normalized = y = (x - mean) / sqrt(variance + eps), per channel; y may be x.
+KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Real* __restrict__ variance,
+                          Real* __restrict__ normalized, Real* y, int n, int channels, int inner, Real eps) {
     FOR_EACH(i, n) {
         const unsigned c = i / inner % channels;
-        y[i] = (x[i] - mean[c]) * (Real(1) / sqrt(variance[c] + eps));
+        y[i] = normalized[i] = (x[i] - mean[c]) * (Real(1) / sqrt(variance[c] + eps));
     }
 }
 

@@ -34,17 +34,41 @@ KERNEL(channel_sum)(const Real* __restrict__ x, Real* out, Real* parts, int oute
     }
 }
 
-// Sum of (x - mean[c])^2.
-KERNEL(channel_squares)(const Real* __restrict__ x, const Real* __restrict__ mean, Real* out, Real* parts, int outer,
-                        int channels, int inner, Real factor, int accumulate) {
+// Mean and biased variance of each channel in one pass over x: sums and squares (channels, splits) become those of x less
+// the channel's first value, which lies near the mean and so keeps the digits; `finish_moments` must follow.
+KERNEL(channel_moments)(const Real* __restrict__ x, Real* __restrict__ sums, Real* __restrict__ squares, int outer,
+                        int channels, int inner) {
     FOR_EACH_BLOCK(c, channels) {
-        const Real centre = mean[c];
-        Real sum = 0;
+        const Real centre = outer * inner > 0 ? x[c * inner] : Real(0);
+        Real sum = 0, square = 0;
         FOR_EACH_OF_SPLIT(t, outer * inner) {
-            const unsigned i = place_in_channel(t, c, channels, inner);
-            sum += (x[i] - centre) * (x[i] - centre);
+            const Real value = x[place_in_channel(t, c, channels, inner)] - centre;
+            sum += value;
+            square += value * value;
         }
-        finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
+        sum = block_sum(sum);
+        square = block_sum(square);
+        if (threadIdx.x != 0) continue;
+        sums[c * gridDim.y + blockIdx.y] = sum;
+        squares[c * gridDim.y + blockIdx.y] = square;
+    }
+}
+
+// count: elements of a channel; without any, mean and variance are 0. Launch: one warp a channel.
+KERNEL(finish_moments)(const Real* __restrict__ x, const Real* __restrict__ sums, const Real* __restrict__ squares,
+                       Real* __restrict__ mean, Real* __restrict__ variance, int channels, int splits, int inner,
+                       int count) {
+    const Real share = Real(1) / Real(max(count, 1));
+    FOR_EACH_WARP(c, channels) {
+        Real sum = 0, square = 0;
+        FOR_EACH_IN_WARP(i, splits) {
+            sum += sums[c * splits + i];
+            square += squares[c * splits + i];
+        }
+        const Real shift = warp_sum(sum) * share, spread = warp_sum(square) * share - shift * shift;
+        if (threadIdx.x % WARP != 0) continue;
+        mean[c] = (count > 0 ? x[c * inner] : Real(0)) + shift;
+        variance[c] = spread < 0 ? Real(0) : spread;
     }
 }
 
@@ -57,6 +81,21 @@ KERNEL(channel_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real
             sum += x[i] * y[i];
         }
         finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
+    }
+}
+
+// channel_sum of x and channel_dot of x and y at once, so that x is read once.
+KERNEL(channel_sum_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real* sums, Real* dots, Real* sum_parts,
+                        Real* dot_parts, int outer, int channels, int inner, Real factor, int accumulate) {
+    FOR_EACH_BLOCK(c, channels) {
+        Real sum = 0, dot = 0;
+        FOR_EACH_OF_SPLIT(t, outer * inner) {
+            const unsigned i = place_in_channel(t, c, channels, inner);
+            sum += x[i];
+            dot += x[i] * y[i];
+        }
+        finish_channel(block_sum(sum), c, sums, sum_parts, factor, accumulate);
+        finish_channel(block_sum(dot), c, dots, dot_parts, factor, accumulate);
     }
 }
 
@@ -140,13 +179,14 @@ KERNEL(bias_forward)(Real* y, const Real* __restrict__ b, int n, int channels, i
     FOR_EACH(i, n) y[i] += b[i / inner % channels];
 }
 
-// y = x * factor[channel], plus bias[channel] unless bias is null; y may be x. Launch: one thread an element. Memory: x
-// and y once; factor and bias stay in cache.
-KERNEL(scale_forward)(const Real* x, const Real* __restrict__ factor, const Real* __restrict__ bias, Real* y, int n,
-                      int channels, int inner) {
+// y = x * factor[channel], plus bias[channel] unless bias is null; y may be x, which kept takes a copy of unless it is
+// null. Launch: one thread an element. Memory: x, y and kept once; factor and bias stay in cache.
+KERNEL(scale_forward)(const Real* x, const Real* __restrict__ factor, const Real* __restrict__ bias, Real* y,
+                      Real* __restrict__ kept, int n, int channels, int inner) {
     FOR_EACH(i, n) {
         const unsigned c = i / inner % channels;
-        const Real scaled = x[i] * factor[c];
+        const Real value = x[i], scaled = value * factor[c];
+        if (kept) kept[i] = value;
         y[i] = bias ? scaled + bias[c] : scaled;
     }
 }

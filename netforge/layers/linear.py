@@ -212,23 +212,25 @@ class Scale(AlongAxes):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Multiply, then add."""
         x, y = bottom[0].data.reshape(self.view), top[0].data.reshape(self.view)
-        if self.kept is not None:
-            self.ops.copy(x, self.kept.data.reshape(self.view))
+        kept = None if self.kept is None else self.kept.data.reshape(self.view)
         bias = self.weights[self.bias_index].data.reshape(-1) if self.settings.bias_term else None
-        self.ops.scale_forward(x, self._factor(bottom).data.reshape(-1), bias, y)
+        self.ops.scale_forward(x, self._factor(bottom).data.reshape(-1), bias, y, kept)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Gradients of the bias, the factor and the bottom."""
         dy = top[0].diff.reshape(self.view)
+        dbias = None
         if self.settings.bias_term and self.learns(self.bias_index):
-            self.ops.bias_backward(dy, self.weights[self.bias_index].diff.reshape(-1))
+            dbias = self.weights[self.bias_index].diff.reshape(-1)
         factor = self._factor(bottom)
         if propagate_down[1] if self.given else self.learns(0):
             x = (self.kept or bottom[0]).data.reshape(self.view)
             gradient = factor.diff.reshape(-1)
             if self.given:
                 self.ops.fill(gradient, 0.0)
-            self.ops.scale_backward_factor(dy, x, gradient)
+            self.ops.scale_backward_factor(dy, x, gradient, dbias)
+        elif dbias is not None:
+            self.ops.bias_backward(dy, dbias)
         if propagate_down[0]:
             self.ops.scale_forward(dy, factor.data.reshape(-1), None, bottom[0].diff.reshape(self.view))
 

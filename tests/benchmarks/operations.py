@@ -1,7 +1,7 @@
 """Every operation of a device on arrays as large nets have them, with the memory that it has to move at least.
 
-An operation stands for its kernels: most have one. What it reads is counted as often as its method needs it (the
-variance of a batch comes after its mean), what it changes in place as read and written.
+An operation stands for its kernels: most have one. What it reads is counted as often as its method needs it (a batch's
+gradient comes after its sums), what it changes in place as read and written.
 """
 
 from __future__ import annotations
@@ -142,10 +142,11 @@ def normalisation(b: Bench) -> Iterator[Work]:
     mean, variance = b.empty(b.shape[1]), b.positive(b.shape[1])
     yield b.work("lrn_forward", x, scale, y, 5, 1e-4, 0.75, 1.0, read=[x], write=[scale, y])
     yield b.work("lrn_backward", x, scale, y, dy, dy, 5, 1e-4, 0.75, read=[x, scale, y, dy], write=[dy])
-    yield b.work("normalize_forward", x, mean, variance, 1e-5, y, read=[x], write=[y])
+    normalized = b.empty(*b.planes)
+    yield b.work("normalize_forward", x, mean, variance, 1e-5, normalized, y, read=[x], write=[normalized, y])
     yield b.work("normalize_backward", variance, 1e-5, dy, y, read=[dy], write=[y])
-    yield b.work("batch_norm_backward", x, variance, 1e-5, dy, y, read=[dy, dy, x, dy, x], write=[y])
-    yield b.work("channel_statistics", x, mean, variance, read=[x, x])
+    yield b.work("batch_norm_backward", x, variance, 1e-5, dy, y, read=[dy, x, dy, x], write=[y])
+    yield b.work("channel_statistics", x, mean, variance, read=[x])
     sums = b.positive(b.shape[1]), b.positive(b.shape[1]), b.positive(1)
     yield b.work("update_statistics", mean, variance, *sums, 0.999, 1.0)
     yield b.work("stored_statistics", *sums, mean, variance)

@@ -44,7 +44,7 @@ def test_test_takes_a_solver_for_its_net(weights: str) -> None:
 
 
 def test_test_says_which_layers_got_no_weights(weights: str) -> None:
-    Path("net.prototxt").write_text(NET.replace('name: "score"', 'name: "fresh"'))
+    Path("net.prototxt").write_text(NET.replace('name: "score"', 'name: "fresh"'), encoding="utf-8")
     text = run("test", "--model", "net.prototxt", "--weights", weights, "--iterations", "1").stdout
     assert re.search(r"  fresh +missing", text)
 
@@ -60,19 +60,19 @@ def test_check_has_a_line_for_each_phase(folder: Path) -> None:
 def test_check_joins_phases_that_are_alike(folder: Path) -> None:
     Path("deploy.prototxt").write_text(
         'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 } } }\n'
-        'layer { name: "act" type: "ReLU" bottom: "x" top: "y" }\n'
+        'layer { name: "act" type: "ReLU" bottom: "x" top: "y" }\n', encoding="utf-8"
     )
     lines = run("check", "deploy.prototxt").stdout.splitlines()
     assert lines[1].strip() == "TRAIN, TEST, RUN  2 layers, 0 weights, 32 B, 0 multiply-adds -> y (1x4)"
 
 
 def test_check_says_so_where_a_phase_has_no_data(folder: Path) -> None:
-    Path("net.prototxt").write_text(NET.replace('name: "data"', 'name: "data"\n  include { phase: TRAIN }', 1))
+    Path("net.prototxt").write_text(NET.replace('name: "data"', 'name: "data"\n  include { phase: TRAIN }', 1), encoding="utf-8")
     assert re.search(r"TEST +nothing feeds the net in this phase", run("check", "net.prototxt").stdout)
 
 
 def test_check_reports_every_file_before_it_fails(folder: Path) -> None:
-    Path("bad.prototxt").write_text(NET.replace("kernel_size: 3", "kernel_size: 9"))
+    Path("bad.prototxt").write_text(NET.replace("kernel_size: 3", "kernel_size: 9"), encoding="utf-8")
     result = run("check", "bad.prototxt", "missing.prototxt", "net.prototxt", "solver.prototxt", status=1)
     assert result.stderr.count("error: ") == 2
     assert re.findall(r"^ok  (.*)$", result.stdout, re.M) == ["net.prototxt", "solver.prototxt"]
@@ -86,14 +86,14 @@ def test_looking_at_a_net_reads_no_data(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("netforge.layers.data.Prefetcher", refuse)
     Path("net.prototxt").write_text(
         'layer { name: "data" type: "Data" top: "data" top: "label"\n'
-        '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n'
+        '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n', encoding="utf-8"
     )
     assert "4x1x8x8" in run(command, "net.prototxt").stdout
 
 
 def test_check_finds_what_is_wrong_with_a_solver_without_training(folder: Path) -> None:
     solver = Path("solver.prototxt")
-    solver.write_text(solver.read_text().replace('"step"', '"stpe"'))
+    solver.write_text(solver.read_text(encoding="utf-8").replace('"step"', '"stpe"'), encoding="utf-8")
     assert "solver.prototxt:5:1" in run("check", "solver.prototxt", status=1).stderr
 
 
@@ -102,7 +102,7 @@ def test_summary_counts_shared_weights_once(folder: Path) -> None:
         'layer { name: "twin" type: "InnerProduct" bottom: "conv" top: "twin" param { name: "w" } param { name: "b" }'
     )
     twin += " inner_product_param { num_output: 4 } }\n"
-    Path("net.prototxt").write_text(NET + twin + twin.replace('"twin"', '"other"'))
+    Path("net.prototxt").write_text(NET + twin + twin.replace('"twin"', '"other"'), encoding="utf-8")
     text = run("summary", "net.prototxt").stdout
     assert re.search(r"^conv +Convolution +conv 4x3x6x6 +3x1x3x3, 3 +30 ", text, re.M)
     assert re.search(r"^other +InnerProduct +other 4x4 +those of twin +64 B", text, re.M)
@@ -169,7 +169,7 @@ def test_layers_of_a_plugin_are_listed_with_their_origin(folder: Path) -> None:
         "from netforge.layers import Layer, register_layer\n"
         '@register_layer("Doubled")\n'
         "class Doubled(Layer):\n"
-        '    """y = 2 x.\n\n    layer {\n      name: "d"\n      type: "Doubled"\n    }\n    """\n'
+        '    """y = 2 x.\n\n    layer {\n      name: "d"\n      type: "Doubled"\n    }\n    """\n', encoding="utf-8"
     )
     try:
         text = run("layers", "--plugin", "my_layers").stdout

@@ -42,7 +42,7 @@ def test_the_end_says_what_is_where_and_how_to_train_on(folder: Path) -> None:
     assert facts["train on"] == (
         "netforge train --solver solver.prototxt --snapshot run_iter_4.solverstate --set=max_iter=8"
     )
-    events = [json.loads(line)["event"] for line in Path(facts["log"]).read_text().splitlines()]
+    events = [json.loads(line)["event"] for line in Path(facts["log"]).read_text(encoding="utf-8").splitlines()]
     assert events[0] == "start" and events[-1] == "end" and "test" in events
 
 
@@ -61,7 +61,7 @@ def test_resuming_is_the_same_as_never_stopping(folder: Path) -> None:
 
 def test_fine_tuning_says_what_was_loaded_skipped_and_is_missing(folder: Path) -> None:
     train()
-    Path("net.prototxt").write_text(NET.replace('name: "score"', 'name: "fresh"'))
+    Path("net.prototxt").write_text(NET.replace('name: "score"', 'name: "fresh"'), encoding="utf-8")
     text = train("--weights=run_iter_4.caffemodel").stdout
     assert "Weights from run_iter_4.caffemodel: 1 loaded, 1 skipped, 1 missing" in text
     assert re.search(r"  score +skipped .*not in the net", text)
@@ -83,7 +83,7 @@ def test_an_override_needs_an_equals_sign(folder: Path) -> None:
 
 def test_level_and_stage_choose_layers_of_the_train_net(folder: Path) -> None:
     extra = 'layer { name: "more" type: "ReLU" bottom: "score" top: "more" include { stage: "wide" min_level: 2 } }\n'
-    Path("net.prototxt").write_text(NET + extra)
+    Path("net.prototxt").write_text(NET + extra, encoding="utf-8")
     assert "net: small, 4 layers" in train("--stage", "wide").stdout
     assert "net: small, 5 layers" in train("--stage", "wide,other", "--level", "2").stdout
 
@@ -95,13 +95,13 @@ def test_quiet_prints_the_result_only(folder: Path) -> None:
 
 
 def test_notes_of_the_reader_are_printed_once(folder: Path) -> None:
-    Path("net.prototxt").write_text(NET.replace('top: "conv"', 'top: "conv"\n  group_start: True', 1))
+    Path("net.prototxt").write_text(NET.replace('top: "conv"', 'top: "conv"\n  group_start: True', 1), encoding="utf-8")
     notes = [line for line in train().stderr.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1 and "group_start" in notes[0]
 
 
 def test_large_outputs_are_not_printed(folder: Path) -> None:
-    Path("net.prototxt").write_text(NET + 'layer { name: "wide" type: "ReLU" bottom: "conv" top: "wide" }\n')
+    Path("net.prototxt").write_text(NET + 'layer { name: "wide" type: "ReLU" bottom: "conv" top: "wide" }\n', encoding="utf-8")
     assert "wide =" not in train().stdout
 
 

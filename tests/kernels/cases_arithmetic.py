@@ -79,19 +79,26 @@ def scale(b: Bench, shape: tuple[int, int, int]) -> None:
     x, factor, bias = b.normal(*shape), b.normal(channels), b.normal(channels)
     y, expected = b.dirty(*shape), b.dirty(*shape)
     for shift in (None, bias):
-        b.launch("scale_forward", x, factor, shift, y, x.size, channels, inner)
+        b.launch("scale_forward", x, factor, shift, y, None, x.size, channels, inner)
         b.ops.scale_forward(x, factor, shift, expected)
         b.equal(y, expected)
     dy, held = b.normal(*shape), b.normal(channels)
-    wanted, got = held.copy(), held.copy()
-    b.ops.scale_backward_factor(dy, x, wanted)
+    wanted, got, dbias = held.copy(), held.copy(), held.copy()
+    b.ops.scale_backward_factor(dy, x, wanted, dbias)
+    both, parts = [held.copy(), held.copy()], [b.dirty(channels, 2), b.dirty(channels, 2)]
+    b.launch("channel_sum_dot", dy, x, *both, *parts, *shape, 1.0, 1, grid=(2, 2))
+    for out, own, expected_sum in zip(both, parts, (dbias, wanted), strict=True):
+        b.launch("finish_channels", own, out, channels, 2, 1.0, 1)
+        b.equal(out, expected_sum)
     b.launch("channel_dot", dy, x, got, None, *shape, 1.0, 1, grid=(2, 1))
     b.equal(got, wanted)
     if inner == 1:
         b.launch("dot_rows", dy, x, held, outer, channels, 1.0, 1)
         b.equal(held, wanted)
-    b.launch("scale_forward", x, factor, bias, x, x.size, channels, inner)  # in place
+    before, kept = x.copy(), b.dirty(*shape)
+    b.launch("scale_forward", x, factor, bias, x, kept, x.size, channels, inner)  # in place
     b.equal(x, expected)
+    b.equal(kept, before, exact=True)
 
 
 @case((3, (4, 1, 2), (6, 3)), (0, (4, 0, 4), (4, 0)), (1, (1, 0, 1), (1, 0)), (17, (40, 5, 33), (70, 37)))

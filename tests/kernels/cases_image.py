@@ -123,21 +123,21 @@ def sum_rows(b: Bench, shape: tuple[int, int]) -> None:
 def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
     items, channels, inner = shape
     x, dy, count = b.normal(*shape) + 2, b.normal(*shape), max(1, items * inner)
-    mean, variance, parts = b.dirty(channels), b.dirty(channels), b.dirty(channels, 2)
-    wanted = [b.dirty(channels), b.dirty(channels)]
-    b.launch("channel_sum", x, mean, None, *shape, 1 / count, 0, grid=(2, 1))
-    b.launch("channel_squares", x, mean, variance, parts, *shape, 1 / count, 0, grid=(2, 2))
-    b.launch("finish_channels", parts, variance, channels, 2, 1 / count, 0)
+    mean, variance, wanted = b.dirty(channels), b.dirty(channels), [b.dirty(channels), b.dirty(channels)]
     b.ops.channel_statistics(x, *wanted)
-    b.equal(mean, wanted[0])
-    b.equal(variance, wanted[1])
-    y, expected = b.dirty(*shape), b.dirty(*shape)
-    b.launch("normalize_forward", x, mean, variance, y, x.size, channels, inner, 1e-5)
-    b.ops.normalize_forward(x, mean, variance, 1e-5, expected)
-    b.equal(y, expected)
+    for splits in (1, 2):
+        moments = b.dirty(channels, splits), b.dirty(channels, splits)
+        b.launch("channel_moments", x, *moments, *shape, grid=(2, splits))
+        b.launch("finish_moments", x, *moments, mean, variance, channels, splits, inner, items * inner)
+        b.equal(mean, wanted[0])
+        b.equal(variance, wanted[1])
+    y, normalized, expected, copied = (b.dirty(*shape) for _ in range(4))
+    b.launch("normalize_forward", x, mean, variance, normalized, y, x.size, channels, inner, 1e-5)
+    b.ops.normalize_forward(x, mean, variance, 1e-5, expected, copied)
+    b.equal(normalized, expected)
+    b.equal(y, copied)
     means = [b.dirty(channels), b.dirty(channels)]
-    b.launch("channel_sum", dy, means[0], None, *shape, 1 / count, 0, grid=(3, 1))
-    b.launch("channel_dot", dy, y, means[1], None, *shape, 1 / count, 0, grid=(3, 1))
+    b.launch("channel_sum_dot", dy, y, *means, None, None, *shape, 1 / count, 0, grid=(3, 1))
     dx = b.dirty(*shape)
     b.launch("batch_norm_backward", y, variance, dy, *means, dx, x.size, channels, inner, 1e-5)
     b.ops.batch_norm_backward(y, variance, 1e-5, dy, expected)

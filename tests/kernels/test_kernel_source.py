@@ -27,8 +27,8 @@ BY_SEVERAL = {
     "bias_backward": ("channel_sum", "sum_rows", "finish_channels"),
     "prelu_backward_slope": ("channel_dot_negative", "finish_channels"),
     "reduce_forward": ("channel_sum", "channel_magnitudes", "channel_dot", "finish_channels"),
-    "scale_backward_factor": ("channel_dot", "dot_rows", "finish_channels"),
-    "channel_statistics": ("channel_sum", "channel_squares", "finish_channels"),
+    "scale_backward_factor": ("channel_sum_dot", "channel_dot", "dot_rows", "finish_channels"),
+    "channel_statistics": ("channel_moments", "finish_moments"),
 }
 """Operations whose kernels have other names."""
 

@@ -196,7 +196,7 @@ def test_a_copied_folder_brings_its_own_weights() -> None:
 def test_a_state_of_another_net_or_rule_is_refused(change: dict[str, Any], words: str) -> None:
     path = write_solver(Path("here"))
     Solver(path).snapshot()
-    Path("here/wider.prototxt").write_text(NET.replace("num_output: 12", "num_output: 13"))
+    Path("here/wider.prototxt").write_text(NET.replace("num_output: 12", "num_output: 13"), encoding="utf-8")
     with pytest.raises(SnapshotError) as caught:
         Solver(path, restore="out/run_iter_0.solverstate", **change)
     assert words in str(caught.value)

@@ -96,7 +96,7 @@ def test_numbers_that_json_lacks_are_words() -> None:
 
 
 def test_a_log_that_cannot_be_written_is_said_before_training() -> None:
-    Path("out").write_text("a file where a folder should be")
+    Path("out").write_text("a file where a folder should be", encoding="utf-8")
     solver = Solver(write_solver(Path("here")), listeners=[RunLog()])
     with pytest.raises(SnapshotError, match="the log of the run cannot be written"):
         solver.step()

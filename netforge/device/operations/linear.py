@@ -38,12 +38,19 @@ class LinearOps:
         """db += the sum of dy over all axes but `axis`."""
         db += dy.sum(axis=tuple(i for i in range(dy.ndim) if i != axis)).reshape(db.shape)
 
-    def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array) -> None:
-        """y = x * factor[c], plus bias[c] where given; x, y (outer, C, inner), factor, bias (C,). y may be x."""
+    def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array, kept: Array | None = None) -> None:
+        """y = x * factor[c], plus bias[c] where given; x, y (outer, C, inner), factor, bias (C,).
+
+        y may be x, of which kept gets a copy where given.
+        """
+        if kept is not None:
+            np.copyto(kept, x)
         np.multiply(x, factor[:, None], out=y)
         if bias is not None:
             y += bias[:, None]
 
-    def scale_backward_factor(self, dy: Array, x: Array, dfactor: Array) -> None:
-        """dfactor[c] += the sum of dy * x over outer and inner; shapes as in `scale_forward`."""
+    def scale_backward_factor(self, dy: Array, x: Array, dfactor: Array, dbias: Array | None = None) -> None:
+        """dfactor[c] += the sum of dy * x over outer and inner, dbias[c] += that of dy where given."""
         dfactor += np.einsum("oci,oci->c", dy, x)
+        if dbias is not None:
+            self.bias_backward(dy, dbias)

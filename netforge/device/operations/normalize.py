@@ -67,10 +67,16 @@ class NormalizeOps:
         np.einsum("ncp,ncp->c", centred, centred, out=variance)
         variance /= count
 
-    def normalize_forward(self, x: Array, mean: Array, variance: Array, eps: float, y: Array) -> None:
-        """y = (x - mean) / sqrt(variance + eps), per channel."""
-        np.subtract(x, mean[:, None], out=y)
-        y *= (1 / np.sqrt(variance + eps))[:, None]
+    def normalize_forward(
+        self, x: Array, mean: Array, variance: Array, eps: float, normalized: Array, y: Array
+    ) -> None:
+        """normalized = y = (x - mean) / sqrt(variance + eps), per channel: two copies, as later layers may change y.
+
+        y may be x.
+        """
+        np.subtract(x, mean[:, None], out=normalized)
+        normalized *= (1 / np.sqrt(variance + eps))[:, None]
+        np.copyto(y, normalized)
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """dx = dy / sqrt(variance + eps), per channel: the gradient where the statistics are constants."""
