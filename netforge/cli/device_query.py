@@ -16,12 +16,13 @@ def device_query(device: str | None, gpu: str | None) -> None:
     from netforge.device import get_device
 
     asked = device_name(device, gpu)
-    for line in get_device(asked).describe():
-        click.echo(line)
-    if asked == "auto":
+    if asked != "auto":
+        lines = get_device(asked).describe()
+    else:
+        lines = get_device("cpu").describe()
         try:
-            lines = get_device("cuda:0").describe()
+            lines += get_device("cuda:0").describe()
         except DeviceError as error:
-            lines = [f"cuda: {error.found}"]
-        for line in lines:
-            click.echo(line)
+            lines.append(f"cuda: {error}")
+    for line in lines:
+        click.echo(line)
