@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.metadata
+import locale
 import re
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def _compile(text: str, options: tuple[str, ...]) -> tuple[str, str]:
     assert nvrtc is not None
     program = ctypes.c_void_p()
     _check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None))
+    locale_before = locale.setlocale(locale.LC_ALL)  # NVRTC sets "C", with which Python reads files as ASCII
     try:
         given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
         failed = nvrtc.nvrtcCompileProgram(program, len(options), given)
@@ -58,6 +60,7 @@ def _compile(text: str, options: tuple[str, ...]) -> tuple[str, str]:
         return _text(program, "PTX"), log
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+        locale.setlocale(locale.LC_ALL, locale_before)
 
 
 def _text(program: ctypes.c_void_p, what: str) -> str:
