@@ -1,5 +1,16 @@
-"""`python -m netforge`: the same as the program `netforge`."""
+"""`python -m netforge`, and what the program `netforge` starts with."""
 
-from netforge.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is being loaded ends without a traceback."""
+    try:
+        from netforge.cli import main as command_line
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ keeps `netforge --help` quick. Errors end here too: what the user can mend becom
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import warnings
 from typing import Any
@@ -111,4 +112,7 @@ def main() -> None:
     """Entry point of the `netforge` program."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever the encoding lacks
     cli(prog_name="netforge")

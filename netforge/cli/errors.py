@@ -39,7 +39,7 @@ def show_error(error: Exception) -> int:
         return BUG
     if error.__cause__ is not None and is_verbose():
         traceback.print_exception(error.__cause__)
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         show_block(mendable)
     else:
         click.echo(f"error: {mendable}", err=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def on_terminal() -> bool:
     """Whether standard output is a terminal, where people look; elsewhere output is plain lines."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def console() -> Console:

@@ -43,6 +43,19 @@ class _Environment:
                 max_spare_txns=4,
             )
         weakref.finalize(self, self.handle.close)
+        self._check_length()
+
+    def _check_length(self) -> None:
+        """Raise DataError where the data file is cut short: reading what is missing would kill the process."""
+        with _explained(self.path):
+            needed = (self.handle.info()["last_pgno"] + 1) * self.handle.stat()["psize"]
+        found = (self.path / DATA_FILE if self.path.is_dir() else self.path).stat().st_size
+        if found < needed:
+            raise DataError(
+                f"the LMDB is cut short: {found} bytes of at least {needed}",
+                where=str(self.path),
+                mend="copy it again, or make it anew",
+            )
 
     @classmethod
     def of(cls, path: Path) -> _Environment:

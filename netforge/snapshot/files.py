@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from netforge.errors import SnapshotError, did_you_mean
@@ -29,23 +31,48 @@ _FOUND = {
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Make `path` hold what `write` writes, or leave it as it was.
 
-    `write` fills `PATH.partial`, which is synced to disk and renamed, so that a crash or a full disk at any moment
-    leaves the old file whole. Missing folders are made. Raises SnapshotError where the disk refuses.
+    `write` fills `PATH.PROCESS.partial`, which is synced to disk and renamed, so that a crash or a full disk at any
+    moment leaves the old file whole, and two runs that write the same file do not mix. Missing folders are made.
+    Raises SnapshotError where the disk refuses.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         write(partial)
         _sync(partial)
         os.replace(partial, path)
         _sync(path.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise SnapshotError(
             f"cannot be written: {error.strerror or error}",
             where=str(path),
             mend="free some space there or set snapshot_prefix to another folder; the files written before are whole",
         ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed while writing `path` have left."""
+    for partial in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
+        process = partial.suffixes[-2][1:]
+        if process.isdecimal() and not _is_running(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process of this number may be there; always True where that cannot be asked."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _sync(path: Path) -> None:

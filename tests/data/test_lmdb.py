@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,17 @@ def test_databases_that_cannot_be_opened(tmp_path: Path) -> None:
         assert name in str(caught.value)
     with pytest.raises(NetforgeError, match="nowhere"):
         open_source("LMDB", "nowhere")
+
+
+def test_a_database_that_is_cut_short_is_refused_rather_than_read(tmp_path: Path) -> None:
+    folder = tmp_path / "short"
+    write_lmdb(folder, {f"{i:05}".encode(): datum(RAW, label=i % 3) for i in range(500)})
+    assert open_source("LMDB", str(folder)).count == 500
+    file = folder / "data.mdb"
+    os.truncate(file, file.stat().st_size - 4096)
+    copy = folder.rename(tmp_path / "copy")
+    with pytest.raises(DataError, match="copy: the LMDB is cut short"):
+        open_source("LMDB", str(copy))
 
 
 def test_relative_paths_are_also_sought_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
