@@ -5,14 +5,18 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.metadata
-import locale
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 DISTRIBUTIONS = ("nvidia-cuda-nvrtc-cu11", "nvidia-cuda-nvrtc-cu12")
 """pip's packages of it that know sm_70, sm_80 and sm_90; the one for CUDA 13 has dropped sm_70."""
 
 OPTIONS = ("-std=c++17", "-ftz=true", "--ptxas-options=-v")
+
+
+_APART = ThreadPoolExecutor(1)
+"""NVRTC leaves the locale of its thread at "C", with which Python reads files as ASCII: it gets a thread of its own."""
 
 
 class NvrtcError(Exception):
@@ -37,12 +41,12 @@ def library() -> ctypes.CDLL | None:
 
 def compile_cubin(text: str, architecture: int) -> str:
     """Compile for compute capability `architecture` (80 for 8.0) to machine code; gives the log, with all registers."""
-    return _compile(text, (f"-arch=sm_{architecture}", *OPTIONS))[1]
+    return _APART.submit(_compile, text, (f"-arch=sm_{architecture}", *OPTIONS)).result()[1]
 
 
 def compile_ptx(text: str, architecture: int) -> str:
     """Compile for compute capability `architecture` to PTX; gives its text."""
-    return _compile(text, (f"-arch=compute_{architecture}", *OPTIONS[:2]))[0]
+    return _APART.submit(_compile, text, (f"-arch=compute_{architecture}", *OPTIONS[:2])).result()[0]
 
 
 def _compile(text: str, options: tuple[str, ...]) -> tuple[str, str]:
@@ -50,7 +54,6 @@ def _compile(text: str, options: tuple[str, ...]) -> tuple[str, str]:
     assert nvrtc is not None
     program = ctypes.c_void_p()
     _check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None))
-    locale_before = locale.setlocale(locale.LC_ALL)  # NVRTC sets "C", with which Python reads files as ASCII
     try:
         given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
         failed = nvrtc.nvrtcCompileProgram(program, len(options), given)
@@ -60,7 +63,6 @@ def _compile(text: str, options: tuple[str, ...]) -> tuple[str, str]:
         return _text(program, "PTX"), log
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-        locale.setlocale(locale.LC_ALL, locale_before)
 
 
 def _text(program: ctypes.c_void_p, what: str) -> str:
