@@ -90,11 +90,11 @@ class SolverDefinition:
                 where=self.locate("test_state"),
                 mend="give test_state once per test net, or not at all",
             )
-        if count and message.test_interval <= 0:
+        if count and not message.HasField("test_interval"):
             raise SettingsError(
                 "there are test nets, but test_interval is not set",
                 where=self.locate("test_iter"),
-                mend="write test_interval: the iterations between tests",
+                mend="write test_interval: the iterations between tests; 0 tests once, after training",
             )
 
     def _net(self, field_name: str) -> NetDefinition:

@@ -84,6 +84,12 @@ def test_without_snapshot_after_train_nothing_is_written() -> None:
     assert not Path("out").exists()
 
 
+def test_interval_zero_tests_once_after_training() -> None:
+    heard = Recorder()
+    solver_with(listeners=[heard], test_interval=0, max_iter=3).solve()
+    assert [event for event in heard.events if event[0] == "test"] == [("test", 3)]
+
+
 def test_without_test_initialization_the_first_test_comes_later() -> None:
     heard = Recorder()
     solver_with(listeners=[heard], test_initialization=False).step(8)
