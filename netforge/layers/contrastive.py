@@ -58,8 +58,9 @@ class ContrastiveLoss(Layer):
                 setting="contrastive_loss_param",
                 mend="write output_matches: true, or remove the second top",
             )
-        names = ("similar", "distance", "difference", "target", "replaced", "active")
-        self.similar, self.distance, self.difference, self.target, self.replaced, self.active = map(self.buffer, names)
+        names = ("similar", "distance", "difference", "target", "active", "replaced", "original")
+        self.similar, self.distance, self.difference, self.target, self.active = map(self.buffer, names[:5])
+        self.replaced, self.original = map(self.buffer, names[5:])  # 1 for items of a with a centroid, and without
         self.active.reshape(1)
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -81,7 +82,8 @@ class ContrastiveLoss(Layer):
         self.target.reshape(self.view if learns else (0,))
         self.similar.reshape(items)
         self.distance.reshape(items)
-        self.replaced.reshape(items if learns else 0)
+        for blob in (self.replaced, self.original):
+            blob.reshape(items if learns else 0)
         top[0].reshape(())
         if len(top) > 1:
             top[1].reshape(items)
@@ -148,4 +150,6 @@ class ContrastiveLoss(Layer):
                     self.rule,
                 )
                 if i == 0 and self.learning != "NONE":
-                    self.xp.multiply(dx, 1 - self.replaced.data[:, None], out=dx)
+                    self.ops.power_forward(self.replaced.data, self.original.data, 1.0, -1.0, 1.0)
+                    per_item = dx.reshape(1, *self.view)
+                    self.ops.scale_forward(per_item, self.original.data, None, per_item)

@@ -191,7 +191,7 @@ class Decode(CentroidLayer):
         labels = rows(bottom[1].data)
         if self.target == "KNN":
             self.ops.cache_encodings(x, labels, self.weights[3].data, counts)
-            status[...] = counts >= self.settings.k
+            self.ops.threshold_forward(counts, status, self.settings.k - 0.5)  # counts are whole numbers
         elif self.settings.enable_centroid_update:
             self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
         else:

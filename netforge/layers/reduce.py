@@ -167,10 +167,10 @@ class ArgMax(Layer):
         """Search."""
         self.ops.top_k(bottom[0].data.reshape(self.view), self.indices.data, self.values.data, self.settings.top_k)
         if self.whole:
-            y = top[0].data.reshape(*top[0].shape[:2], self.settings.top_k)
-            y[:, 0] = self.indices.data[:, :, 0]
-            if self.settings.out_max_val:
-                y[:, 1] = self.values.data[:, :, 0]
+            items, parts, k = *top[0].shape[:2], self.settings.top_k
+            y = top[0].data.reshape(items, parts * k)
+            for part, found in zip(range(parts), (self.indices, self.values), strict=False):
+                self.ops.copy_columns(found.data.reshape(items, k), 0, y, part * k, k)
         else:
             chosen = self.values if self.settings.out_max_val else self.indices
-            top[0].data.reshape(chosen.shape)[...] = chosen.data
+            self.ops.copy(chosen.data, top[0].data.reshape(chosen.shape))

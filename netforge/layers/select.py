@@ -54,10 +54,10 @@ class Crop(Layer):
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy the gradient into the window, zeros around it; the reference's gradient is zero."""
         if propagate_down[0]:
-            bottom[0].diff[...] = 0
+            self.ops.fill(bottom[0].diff, 0.0)
             bottom[0].diff[self.window] = top[0].diff
         if propagate_down[1]:
-            bottom[1].diff[...] = 0
+            self.ops.fill(bottom[1].diff, 0.0)
 
 
 @register_layer("BatchReindex")
@@ -90,7 +90,7 @@ class BatchReindex(Layer):
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Add each gradient to its item."""
         if propagate_down[0]:
-            bottom[0].diff[...] = 0
+            self.ops.fill(bottom[0].diff, 0.0)
             if top[0].count:
                 self.ops.scatter_add_rows(rows(top[0].diff), bottom[1].data, rows(bottom[0].diff))
 
@@ -134,5 +134,5 @@ class Filter(Layer):
         """Copy gradients back to the selected items, zeros elsewhere."""
         for source, target, wanted in zip(bottom, top, propagate_down, strict=False):
             if wanted:
-                source.diff[...] = 0
+                self.ops.fill(source.diff, 0.0)
                 source.diff[self.chosen] = target.diff

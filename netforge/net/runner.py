@@ -144,7 +144,7 @@ class Runner:
         aside = [(blob.diff, blob.diff.copy()) for blob in tower.parts_but(index)]
         for group in tower.tops:
             for blob in (*group.parts[:index], *group.parts[index + 1 :]):
-                blob.diff[...] = 0
+                blob.device.ops.fill(blob.diff, 0.0)
         self.layers[first].backward(tops, self.routing.propagate_down[first], bottoms)
         for diff, held in aside:
             diff[...] = held

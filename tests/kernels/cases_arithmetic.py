@@ -36,7 +36,7 @@ def copy(b: Bench, n: int) -> None:
 
 @case(*ELEMENTS)
 def sums_and_products(b: Bench, n: int) -> None:
-    inputs, factors = [b.normal(n) for _ in range(3)], [1.0, -0.5, 2.0]
+    inputs, factors = [b.normal(n) for _ in range(3)], [0.75, -0.5, 2.0]
     y, expected = b.dirty(n), b.dirty(n)
     b.launch("weighted_sum", inputs[0], inputs[1], y, n, *factors[:2])
     b.launch("weighted_sum", y, inputs[2], y, n, 1.0, factors[2])
