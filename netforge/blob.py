@@ -18,6 +18,9 @@ from netforge.errors import ShapeError
 
 Array = Any  # a NumPy or a CuPy array
 
+MOST_ELEMENTS = 1 << 42
+"""A blob with more elements (16 TiB in float32) is taken for a mistake in a file."""
+
 
 class Storage:
     """Memory for one or several blobs: allocated when first touched, zeroed, then filled by `fill`.
@@ -126,11 +129,16 @@ class Blob:
     def reshape(self, *shape: int | tuple[int, ...]) -> None:
         """Take another shape, given as a tuple or as separate numbers; no array is made.
 
-        Raises ShapeError where a dimension is negative or there are more than 32.
+        Raises ShapeError where a dimension is negative, there are more than 32, or elements are too many to be meant.
         """
         dims = tuple(int(d) for part in shape for d in (part if isinstance(part, tuple | list) else (part,)))
         if any(d < 0 for d in dims) or len(dims) > 32:
             raise ShapeError(f'blob "{self.name}" cannot have shape {dims}', mend="sizes must not be negative")
+        if math.prod(dims) > MOST_ELEMENTS:
+            raise ShapeError(
+                f'blob "{self.name}" of shape {dims} would have {math.prod(dims):.1e} elements, more than any device holds',
+                mend="look for a size, a pad or a number of outputs with too many digits",
+            )
         self.shape = dims
         self._views.clear()
         self.data_storage.reserve(self.count)

@@ -104,6 +104,11 @@ def test_find_nonfinite_names_the_first_place(rng: np.random.Generator) -> None:
     assert built.find_nonfinite() == ('"a" (InnerProduct)', 'weight "a[0]"')
 
 
+def test_absurd_sizes_are_refused_when_the_net_is_built() -> None:
+    with pytest.raises(ShapeError, match="more than any device holds"):
+        net(input_layer("data", 2, 4_000_000, 4_000_000) + dense("data", "a", 2_000_000_000))
+
+
 SIAMESE = """
 layer { name: "pair" type: "Data" top: "pair" top: "sim" include { phase: TRAIN }
         data_param { source: "digits.training" batch_size: 6 images_per_blob: 2 output_all_labels: true } }
