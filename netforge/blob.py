@@ -135,8 +135,9 @@ class Blob:
         if any(d < 0 for d in dims) or len(dims) > 32:
             raise ShapeError(f'blob "{self.name}" cannot have shape {dims}', mend="sizes must not be negative")
         if math.prod(dims) > MOST_ELEMENTS:
+            count = f"{math.prod(dims):.1e} elements"
             raise ShapeError(
-                f'blob "{self.name}" of shape {dims} would have {math.prod(dims):.1e} elements, more than any device holds',
+                f'blob "{self.name}" of shape {dims} would have {count}, more than any device holds',
                 mend="look for a size, a pad or a number of outputs with too many digits",
             )
         self.shape = dims

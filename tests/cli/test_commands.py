@@ -60,14 +60,17 @@ def test_check_has_a_line_for_each_phase(folder: Path) -> None:
 def test_check_joins_phases_that_are_alike(folder: Path) -> None:
     Path("deploy.prototxt").write_text(
         'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 } } }\n'
-        'layer { name: "act" type: "ReLU" bottom: "x" top: "y" }\n', encoding="utf-8"
+        'layer { name: "act" type: "ReLU" bottom: "x" top: "y" }\n',
+        encoding="utf-8",
     )
     lines = run("check", "deploy.prototxt").stdout.splitlines()
     assert lines[1].strip() == "TRAIN, TEST, RUN  2 layers, 0 weights, 32 B, 0 multiply-adds -> y (1x4)"
 
 
 def test_check_says_so_where_a_phase_has_no_data(folder: Path) -> None:
-    Path("net.prototxt").write_text(NET.replace('name: "data"', 'name: "data"\n  include { phase: TRAIN }', 1), encoding="utf-8")
+    Path("net.prototxt").write_text(
+        NET.replace('name: "data"', 'name: "data"\n  include { phase: TRAIN }', 1), encoding="utf-8"
+    )
     assert re.search(r"TEST +nothing feeds the net in this phase", run("check", "net.prototxt").stdout)
 
 
@@ -86,7 +89,8 @@ def test_looking_at_a_net_reads_no_data(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("netforge.layers.data.Prefetcher", refuse)
     Path("net.prototxt").write_text(
         'layer { name: "data" type: "Data" top: "data" top: "label"\n'
-        '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n', encoding="utf-8"
+        '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n',
+        encoding="utf-8",
     )
     assert "4x1x8x8" in run(command, "net.prototxt").stdout
 
@@ -169,7 +173,8 @@ def test_layers_of_a_plugin_are_listed_with_their_origin(folder: Path) -> None:
         "from netforge.layers import Layer, register_layer\n"
         '@register_layer("Doubled")\n'
         "class Doubled(Layer):\n"
-        '    """y = 2 x.\n\n    layer {\n      name: "d"\n      type: "Doubled"\n    }\n    """\n', encoding="utf-8"
+        '    """y = 2 x.\n\n    layer {\n      name: "d"\n      type: "Doubled"\n    }\n    """\n',
+        encoding="utf-8",
     )
     try:
         text = run("layers", "--plugin", "my_layers").stdout

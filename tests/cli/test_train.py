@@ -101,7 +101,9 @@ def test_notes_of_the_reader_are_printed_once(folder: Path) -> None:
 
 
 def test_large_outputs_are_not_printed(folder: Path) -> None:
-    Path("net.prototxt").write_text(NET + 'layer { name: "wide" type: "ReLU" bottom: "conv" top: "wide" }\n', encoding="utf-8")
+    Path("net.prototxt").write_text(
+        NET + 'layer { name: "wide" type: "ReLU" bottom: "conv" top: "wide" }\n', encoding="utf-8"
+    )
     assert "wide =" not in train().stdout
 
 

@@ -26,7 +26,7 @@ class Color(enum.Enum):
 @dataclass
 class Inner:
     size: int = setting(3, help="Side.", range="[1, 9]")
-    names: list[str] = setting([], help="Names.")  # noqa: RUF009
+    names: list[str] = setting([], help="Names.")
 
 
 @dataclass

@@ -364,7 +364,7 @@ def test_solve_needs_max_iter() -> None:
 
 
 def test_an_unusable_snapshot_folder_is_found_before_training() -> None:
-    Path("out").write_text("a file where a folder should be", encoding='utf-8')
+    Path("out").write_text("a file where a folder should be", encoding="utf-8")
     solver = solver_with(snapshot=100)
     with pytest.raises(NetforgeError, match="snapshots cannot be written here"):
         solver.step()
