@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+IN_ASCII = str.maketrans("▁▂▃▄▅▆▇█━─╸", "_.,-~+*#=-=")
+"""What is drawn in place of lines and blocks where the terminal cannot show them."""
 SPARK_WIDTH = 16
 
 
@@ -86,8 +88,10 @@ class Progress:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - 1
         yield ""
-        yield self.bar_line(width)
-        yield self.number_line(width)
+        for line in (self.bar_line(width), self.number_line(width)):
+            if options.ascii_only:
+                line.plain = line.plain.translate(IN_ASCII)
+            yield line
 
     def activity(self) -> str:
         """What goes on: the end, a test, the stop that was asked for, or how much time is left."""

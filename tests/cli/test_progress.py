@@ -75,6 +75,21 @@ def test_a_resumed_run_counts_from_where_it_stands() -> None:
     assert progress.seconds_left == pytest.approx(190)
 
 
+def test_a_terminal_without_unicode_gets_ascii() -> None:
+    from rich.console import Console
+
+    clock = Clock()
+    progress = running(clock)
+    for loss in (0.5, 0.2, 0.1, 0.05):
+        progress.losses.append(loss)
+    raw = io.BytesIO()
+    terminal = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    Console(file=terminal, force_terminal=True, width=80, color_system=None).print(progress)
+    shown = raw.getvalue().decode("ascii")
+    assert "==" in shown
+    assert "#" in shown
+
+
 def test_sparkline() -> None:
     assert sparkline([128, 64, 32, 16, 8, 4, 2, 1], 8) == "█▇▆▅▄▃▂▁"
     assert sparkline([7, 6, 5, 4, 3, 2, 1, 0], 8) == "█▇▆▅▄▃▂▁"
