@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+settings.register_profile("suite", deadline=None, derandomize=True)  # the same examples every time, however slow
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
