@@ -119,6 +119,11 @@ class PluginError(NetforgeError):
     """A plugin module could not be loaded."""
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number with its noun, for messages: "1 test net", "1,200 batches"; `many` is `one` with an s unless given."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str | None:
     """A mend that names the known names closest to `name`, case-insensitively; None where none is close.
 

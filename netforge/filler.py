@@ -50,7 +50,10 @@ def check_filler(parameter: Any, shape: tuple[int, ...]) -> None:
             mend="use it for the weights of a Deconvolution with equal kernel_h and kernel_w",
         )
     if kind == "uniform" and parameter.min > parameter.max:
-        raise SettingsError(f"filler range is empty: min {parameter.min:g} is above max {parameter.max:g}")
+        raise SettingsError(
+            f"filler range is empty: min {parameter.min:g} is above max {parameter.max:g}",
+            mend="exchange min and max",
+        )
     if kind in ("xavier", "msra") and not math.prod(shape):
         raise SettingsError(f'filler "{kind}" cannot fill a weight of shape {shape}')
 

@@ -52,7 +52,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments begin with; an unknown one is answered with the closest."""
         if args[0].replace("_", "-") not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f'No such command "{args[0]}": {did_you_mean(args[0], COMMANDS)}', ctx)
+            mend = did_you_mean(args[0], COMMANDS) or "netforge --help lists all."
+            raise click.UsageError(f'No such command "{args[0]}": {mend}', ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

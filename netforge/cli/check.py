@@ -10,13 +10,11 @@ from netforge.cli.errors import as_netforge_error, show_error
 from netforge.cli.files import is_solver, reads_data
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
 from netforge.cli.screen import bytes_text, console, count_text, on_terminal, shape_text, styled
-from netforge.errors import NetforgeError, UnknownNameError
+from netforge.errors import NetforgeError, UnknownNameError, counted
 
 if TYPE_CHECKING:
     from netforge.net import Net
     from netforge.schema import NetDefinition, NetState
-
-PHASES = ("TRAIN", "TEST", "RUN")
 
 
 @click.command(cls=CaffeCommand)
@@ -56,6 +54,7 @@ def check(ctx: click.Context, files: tuple[str, ...], plugins: tuple[str, ...]) 
 def check_net(path: str) -> list[str]:
     """Build a net for every phase that it has layers for; one line each, and the notes of the reader."""
     from netforge.schema import merge_state, read_net
+    from netforge.schema.state import PHASES
 
     definition = read_net(path)
     lines: dict[str, list[str]] = {}
@@ -118,7 +117,7 @@ def one_line(net: Net) -> str:
     rows = net.describe()
     outputs = ", ".join(f"{name} ({shape_text(net.blobs[name].shape)})" for name in net.outputs)
     return (
-        f"{len(rows)} layers, {sum(row.weight_count for row in rows):,} weights, "
+        f"{counted(len(rows), 'layer')}, {sum(row.weight_count for row in rows):,} weights, "
         f"{bytes_text(sum(row.activation_bytes for row in rows))}, "
         f"{count_text(sum(row.multiply_adds for row in rows))} multiply-adds -> {outputs or 'no outputs'}"
     )

@@ -56,14 +56,6 @@ def top_level_names(text: str) -> set[str]:
     return names
 
 
-def require_net(path: str) -> None:
-    """Raise SchemaError where a solver was given in place of a net."""
-    if is_solver(path):
-        raise SchemaError(
-            "this is a solver, and a net is expected", where=path, mend="give the file that its net: names"
-        )
-
-
 def require_solver(path: str) -> None:
     """Raise SchemaError where a net was given in place of a solver."""
     from netforge.schema import messages

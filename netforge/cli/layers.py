@@ -51,8 +51,6 @@ def layers(type_name: str | None, markdown: bool, plugins: tuple[str, ...]) -> N
 def show_types(types: list[type[Layer]]) -> None:
     """One line per type."""
     rows = [(cls.type, first_line(cls), foreign_origin(cls)) for cls in types]
-    if not any(row[2] for row in rows):
-        rows = [(name, line, "") for name, line, _ in rows]
     if not on_terminal():
         print_columns(rows)
         return
@@ -101,7 +99,12 @@ def markdown_page(cls: type[Layer]) -> str:
     if traits(cls):
         parts += [traits(cls), ""]
     for block in setting_blocks(cls):
-        parts += [f"`{block} {{ ... }}`", "", "| " + " | ".join(SETTING_COLUMNS) + " |", "|---" * 5 + "|"]
+        parts += [
+            f"`{block} {{ ... }}`",
+            "",
+            "| " + " | ".join(SETTING_COLUMNS) + " |",
+            "|---" * len(SETTING_COLUMNS) + "|",
+        ]
         parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in setting_rows(block)]
         parts += [""]
     parts += ["```", example(cls), "```", ""]
@@ -129,7 +132,7 @@ def setting_rows(block: str) -> list[tuple[str, ...]]:
         kind = BLOCK_NAMES.get(one.type, "block" if one.type[0].isupper() else one.type)
         kind = f"{kind}, repeated" if one.repeated else kind
         allowed = " ".join(one.choices) if one.choices else one.range or ""
-        rows.append((one.name, kind, "" if one.default is None else str(one.default), allowed, one.help))
+        rows.append((one.name, kind, one.default or "", allowed, one.help))
     return rows
 
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-IN_ASCII = str.maketrans("▁▂▃▄▅▆▇█━─╸", "_.,-~+*#=-=")
-"""What is drawn in place of lines and blocks where the terminal cannot show them."""
+IN_ASCII = str.maketrans(BLOCKS + "━─╸", "_.,-~+*#=-=")  # for terminals that cannot show blocks and lines
 SPARK_WIDTH = 16
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from netforge.cli.outputs import single_values
+from netforge.errors import counted
 from netforge.net import Net
 from netforge.schema import NetDefinition
+from netforge.schema.fields import is_repeated
 from netforge.solver import Listener, SnapshotPaths, Solver, StopReason, TestResult
 
 Fact = tuple[str, str]
@@ -42,7 +44,7 @@ def sources_of(message: Any) -> list[str]:
     """The `source` of every block of a layer that has one, with its batch size."""
     found = []
     for field, block in message.ListFields():
-        source = "" if field.message_type is None or field.is_repeated else getattr(block, "source", "")
+        source = "" if field.message_type is None or is_repeated(field) else getattr(block, "source", "")
         if source:
             size = getattr(block, "batch_size", 0)
             items = " pairs" if images_in_row(block) == 2 else ""
@@ -128,7 +130,7 @@ class Outcome(Listener):
 
 def batches_text(result: TestResult) -> str:
     """Where a score comes from."""
-    batches = "1 test batch" if result.batches == 1 else f"{result.batches} test batches"
+    batches = counted(result.batches, "test batch", "test batches")
     which = f"test net #{result.net}, " if result.net else ""
     return f"{which}{batches} at iteration {result.iteration:,}"
 

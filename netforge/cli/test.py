@@ -24,7 +24,7 @@ from netforge.cli.options import (
 from netforge.cli.outputs import loss_tail, scalars
 from netforge.cli.screen import console, number, on_terminal, styled, table
 from netforge.cli.weights import show_report
-from netforge.errors import NetError
+from netforge.errors import NetError, counted
 from netforge.solver.events import Output, outputs_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,6 @@ def show_table(net: Net, averages: Averages) -> None:
         shown.add_row(styled((output.name, "bold cyan")), f"{value:.6g}", weight)
     screen = console()
     screen.print(shown)
-    name = net.name or "net"
-    screen.print(
-        styled((f"\n{name}, phase {net.phase}: mean of {averages.batches} batches, loss {averages.loss:.6g}", "dim"))
-    )
+    batches = counted(averages.batches, "batch", "batches")
+    line = f"\n{net.name or 'net'}, phase {net.phase}: mean of {batches}, loss {averages.loss:.6g}"
+    screen.print(styled((line, "dim")))

@@ -21,6 +21,7 @@ from netforge.cli.options import (
     state_options,
 )
 from netforge.cli.screen import console, number, on_terminal, styled, table
+from netforge.errors import counted
 
 if TYPE_CHECKING:
     from netforge.net import Net
@@ -142,9 +143,8 @@ def show_table(net: Net, timing: Timing) -> None:
     forward, backward = (timing.milliseconds(part) for part in (timing.forward_pass, timing.backward_pass))
     shown.add_row(styled(("whole passes", "bold")), "", f"{forward:.3f}", f"{backward:.3f}", "", "")
     screen = console()
-    screen.print(
-        styled((net.name, "bold"), f"  phase {net.phase}, {net.device.name}, {timing.iterations} iterations\n")
-    )
+    iterations = counted(timing.iterations, "iteration")
+    screen.print(styled((net.name, "bold"), f"  phase {net.phase}, {net.device.name}, {iterations}\n"))
     screen.print(shown)
     rate = 1000 / (forward + backward)
     screen.print(styled(f"\nforward and backward {forward + backward:.3f} ms, {rate:,.0f} iterations/s"))

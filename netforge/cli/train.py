@@ -28,6 +28,7 @@ from netforge.cli.train_screen import TrainScreen
 from netforge.cli.weights import show_report
 from netforge.errors import NetforgeError
 from netforge.schema import messages, parse_solver, read_solver
+from netforge.schema.fields import is_repeated
 from netforge.solver import Listener, RunLog, Solver, StopReason
 
 EFFECT = click.Choice(["stop", "snapshot", "none"])
@@ -155,7 +156,7 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f'--set "{text}": write FIELD=VALUE, for example --set max_iter=1000.')
-        many = name in fields and fields[name].is_repeated
+        many = name in fields and is_repeated(fields[name])
         values = value.split(",") if many else [value]
         try:
             message = parse_solver("\n".join(f"{name}: {one}" for one in values), name="--set").message

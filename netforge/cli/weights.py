@@ -35,7 +35,4 @@ def show_report(report: LoadReport) -> None:
 def row_cells(row: LoadRow) -> tuple[str, str, str, str, str]:
     """One layer as text."""
     in_file, in_net = (", ".join(map(shape_text, shapes)) for shapes in (row.in_file, row.in_net))
-    remark = row.remark or {"skipped": "not in the net", "missing": "keeps its filler's values"}.get(
-        row.status.value, ""
-    )
-    return row.layer, row.status.value, in_file, in_net, remark
+    return row.layer, row.status.value, in_file, in_net, row.remark or REMARKS.get(row.status.value, "")

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.sampling import Indices
-from netforge.data.source import Source
+from netforge.data.source import Indices, Source
 from netforge.data.transform import Transformer
 from netforge.errors import DataError
 

@@ -23,10 +23,7 @@ def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
     Encoded images come out as Caffe's do: channels in the order B, G, R. Raises DataError, with `where`, for a record
     that is damaged or whose sizes contradict its content.
     """
-    try:
-        datum = messages.Datum.FromString(record)
-    except DecodeError as error:
-        raise DataError("the record is no Datum", where=where, mend="make the database again") from error
+    datum = _parse(record, where)
     if datum.encoded:
         return decode_image(datum.data, where), datum.label
     shape = (datum.channels, datum.height, datum.width)
@@ -40,6 +37,18 @@ def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
     if len(values) != expected:
         raise DataError(f"the Datum has {len(values)} values, but its shape {shape} asks for {expected}", where=where)
     return values.reshape(shape), datum.label
+
+
+def decode_label(record: bytes, where: str) -> int:
+    """The label of a serialized Datum, its image left alone; raises DataError where the record is none."""
+    return int(_parse(record, where).label)
+
+
+def _parse(record: bytes, where: str) -> messages.Datum:
+    try:
+        return messages.Datum.FromString(record)
+    except DecodeError as error:
+        raise DataError("the record is no Datum", where=where, mend="make the database again") from error
 
 
 def decode_image(data: bytes, where: str) -> npt.NDArray[np.uint8]:

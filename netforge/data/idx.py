@@ -46,7 +46,7 @@ def read_idx(path: Path, magic: int) -> npt.NDArray[np.uint8]:
 def file_size(path: Path) -> int:
     """Size in bytes; raises DataError where there is no such file."""
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path))
+        raise DataError("there is no such file", where=str(path), mend="correct its path")
     return path.stat().st_size
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from netforge.data.datum import decode_datum
+from netforge.data.datum import decode_datum, decode_label
 from netforge.data.source import Indices, Pixels, Source
 from netforge.errors import DataError
 
@@ -152,15 +152,3 @@ class LmdbSource(Source):
                     (decode_label(value, self._where(key)) for key, value in transaction.cursor()), np.int64
                 )
         return self._labels
-
-
-def decode_label(record: bytes, where: str) -> int:
-    """The label of a serialized Datum, its image left alone."""
-    from google.protobuf.message import DecodeError
-
-    from netforge.schema import messages
-
-    try:
-        return int(messages.Datum.FromString(record).label)
-    except DecodeError as error:
-        raise DataError("the record is no Datum", where=where, mend="make the database again") from error

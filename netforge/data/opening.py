@@ -140,8 +140,10 @@ def open_leveldb(source: str, folder: Path | None, *, header_only: bool, databas
     path = _existing(source, folder)
     if path is not None and is_lmdb(path):
         raise DataError("this is an LMDB, not a LevelDB", where=str(path), mend="write backend: LMDB")
-    if path is None and (source in BUILTIN_NAMES or source in ImageDatabase(database)):
-        raise DataError(f'"{source}" is a source of the image database', mend="write backend: IMAGEDB")
+    if path is None:
+        with ImageDatabase(database) as images:
+            if source in BUILTIN_NAMES or source in images:
+                raise DataError(f'"{source}" is a source of the image database', mend="write backend: IMAGEDB")
     raise DataError(
         "LevelDB databases cannot be read",
         where=str(path or source),

@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.source import Indices
 from netforge.device.random import RandomStream, philox
 from netforge.errors import DataError
 
 Words = npt.NDArray[np.uint64]
-Indices = npt.NDArray[np.int64]
 
 
 def random_words(stream: RandomStream, position: int, count: int) -> Words:

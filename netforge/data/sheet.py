@@ -11,7 +11,7 @@ import numpy.typing as npt
 from netforge.data.sampling import ClassIndex, permutation, random_words
 from netforge.data.source import Source
 from netforge.device.random import RandomStream
-from netforge.errors import DataError
+from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -62,7 +62,7 @@ def contact_sheet(source: Source, *, per_class: int = 12, seed: int = 0) -> Imag
     heading, middle, small = (ImageFont.load_default(size) for size in (20, 16, 12))
     classes = ClassIndex(source.labels)
     names = [fitted(source.class_name(label), middle, LARGEST_NAME) for label in classes.labels]
-    counts = [f"{size:,} image{'s' if size > 1 else ''}" for size in classes.sizes]
+    counts = [counted(int(size), "image") for size in classes.sizes]
     widest = max(*(middle.getlength(name) for name in names), *(small.getlength(count) for count in counts))
     columns = min(per_class, int(classes.sizes.max()))
     layout = Layout(len(names), columns, tile_size(source.shape), MARGIN + round(widest) + 16)
@@ -85,7 +85,8 @@ def contact_sheet(source: Source, *, per_class: int = 12, seed: int = 0) -> Imag
 def summary(source: Source, classes: int) -> str:
     """The line below the heading."""
     channels, height, width = source.shape
-    return f"{source.count:,} images, {channels}x{height}x{width}, {classes} class{'es' if classes > 1 else ''}"
+    images, named = counted(source.count, "image"), counted(classes, "class", "classes")
+    return f"{images}, {channels}x{height}x{width}, {named}"
 
 
 def fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.sampling import below, random_words
+from netforge.data.source import Indices, Pixels
 from netforge.device.random import RandomStream
 from netforge.errors import ShapeError
 
-Pixels = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
 
 NO_WORDS = np.empty((0, 3), np.uint64)
 
@@ -83,7 +82,10 @@ class Transformer:
     def _check(self) -> None:
         height, width = self._size
         if self._crop > min(height, width):
-            raise ShapeError(f"crop_size {self._crop} is larger than the images, {height} x {width} pixels")
+            raise ShapeError(
+                f"crop_size {self._crop} is larger than the images, {height} x {width} pixels",
+                mend=f"crop at most {min(height, width)} pixels",
+            )
         if self._stored not in (1, 3, 4, self._channels):
             raise ShapeError(f"images with {self._stored} channels cannot be turned into {self._channels}")
         if self._swap and self._channels != 3:
@@ -137,7 +139,7 @@ class Transformer:
         return pixels[:, ::-1] if self._swap else pixels
 
 
-def cut(images: Floats, y: Numbers, x: Numbers, side: int) -> Floats:
+def cut(images: Floats, y: Indices, x: Indices, side: int) -> Floats:
     """The window (C, side, side) of each image (n, C, H, W) whose first row and column are y[i] and x[i]."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(2, 3))
     chosen: Floats = windows[np.arange(len(images)), :, y, x]

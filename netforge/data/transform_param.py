@@ -12,7 +12,7 @@ from netforge.data.mean import read_mean
 from netforge.data.source import Source
 from netforge.data.transform import Transformer
 from netforge.device.random import RandomStream
-from netforge.errors import NetforgeError, ShapeError
+from netforge.errors import NetforgeError, ShapeError, counted
 from netforge.schema import messages, resolve_path
 
 
@@ -111,7 +111,7 @@ def find_mean(
     if given[1]:
         if len(param.mean_value) not in (1, channels):
             raise fail(
-                f"mean_value is given {len(param.mean_value)} times for {channels} channels",
+                f"mean_value is given {counted(len(param.mean_value), 'time')} for {counted(channels, 'channel')}",
                 setting="transform_param.mean_value",
                 mend="give it once, or once for each channel",
             )

@@ -132,7 +132,7 @@ class Writer:
         return int(cursor.lastrowid or 0)
 
     def set_mean(self, name: str, mean: npt.NDArray[np.float32]) -> None:
-        """Store the mean image that goeswith a source: that of the training images it belongs to, float32 (C, H, W)."""
+        """Store the mean image of the training images that a source belongs to, float32 (C, H, W)."""
         self._connection.execute(
             "INSERT OR REPLACE INTO means (source, data) SELECT id, ? FROM sources WHERE name = ?",
             (np.ascontiguousarray(mean, "<f4").tobytes(), name),

@@ -29,18 +29,16 @@ _NAMES: dict[str, str] = {
     + _LAYER_BLOCKS,
     "ParamSpec": "active",
     "DataParameter": "display_timing primary_data synchronize_with synchronize_target output_image_information "
-    "enable_debug_output data_debug_param score_norm_param time_align active option",
-    "TransformationParameter": "resize_param noise_param expansion_param emit_constraint active option "
-    "label_mapping_param",
+    "enable_debug_output data_debug_param score_norm_param time_align",
+    "TransformationParameter": "resize_param noise_param expansion_param emit_constraint label_mapping_param",
     "DistortionParameter": "use_gpu hue_prob hue_delta",
     "ConvolutionParameter": "cudnn_workspace_limit cudnn_worspace_allow_on_groups cudnn_workspace_allow_on_groups "
     "cudnn_enable_tensor_cores",
     "PoolingParameter": "reshape_algorithm",
     "InnerProductParameter": "enable_noise sigma_init bias_grad_scale min_top_axes output_contains_predictions",
-    "DropoutParameter": "seed active",
+    "DropoutParameter": "seed",
     "SoftmaxParameter": "algorithm algorithm_train",
     "DummyDataParameter": "force_refill primary_data",
-    "FillerParameter": "active",
 }
 _IGNORED = {message: frozenset(names.split()) for message, names in _NAMES.items()}
 _EVERYWHERE = frozenset({"active", "option"})

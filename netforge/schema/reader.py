@@ -237,7 +237,7 @@ class _Reader:
     def read_quoted(self, position: int) -> tuple[bytes, int]:
         """Read one string, or several that stand side by side."""
         parts: list[bytes] = []
-        while self.text[position : position + 1] in QUOTED and position < len(self.text):
+        while self.text[position : position + 1] in QUOTED:
             match = QUOTED[self.text[position]].match(self.text, position)
             if match is None:
                 raise self.source.error(position, "this text has no closing quote on its line", "add the quote")

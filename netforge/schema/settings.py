@@ -64,7 +64,6 @@ class _Declared:
     """One settings dataclass that has become an extension."""
 
     cls: type
-    type_name: str
     proto: FileDescriptorProto
     extension: FieldDescriptor
 
@@ -103,7 +102,7 @@ def declare_settings(type_name: str, cls: type) -> str:
     extension = _add_to_pool(proto, name, fault)
     _declare_notes(cls, f"{PACKAGE}.{proto.message_type[0].name}")
     declare_extension(extension)
-    _declared[name] = _Declared(cls, type_name, proto, extension)
+    _declared[name] = _Declared(cls, proto, extension)
     return name
 
 

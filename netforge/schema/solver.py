@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netforge.errors import NetforgeError, Place, SchemaError, SettingsError
+from netforge.errors import NetforgeError, Place, SchemaError, SettingsError, counted
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema.blocks import Block
 from netforge.schema.definition import NetDefinition
@@ -80,13 +80,13 @@ class SolverDefinition:
         message = self.message
         if len(message.test_iter) != count:
             raise SettingsError(
-                f"{count} test nets have {len(message.test_iter)} test_iter",
+                f"test_iter is given {counted(len(message.test_iter), 'time')} for {counted(count, 'test net')}",
                 where=self.locate("test_iter"),
                 mend="give test_iter once per test net",
             )
         if len(message.test_state) not in (0, count):
             raise SettingsError(
-                f"{count} test nets have {len(message.test_state)} test_state",
+                f"test_state is given {counted(len(message.test_state), 'time')} for {counted(count, 'test net')}",
                 where=self.locate("test_state"),
                 mend="give test_state once per test net, or not at all",
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from netforge.errors import Place, SchemaError
+from netforge.errors import Place, SchemaError, counted
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema.upgrade_v0 import upgrade_v0
 
@@ -76,7 +76,7 @@ def input_layer(net: Any, place: Callable[[str], Place]) -> Any:
     if net.input_shape:
         if len(net.input_shape) not in (1, count):
             raise SchemaError(
-                f"{count} inputs have {len(net.input_shape)} input_shape",
+                f"input_shape is given {counted(len(net.input_shape), 'time')} for {counted(count, 'input')}",
                 where=place("input_shape"),
                 mend="give one each",
             )
@@ -87,7 +87,7 @@ def input_layer(net: Any, place: Callable[[str], Place]) -> Any:
     else:
         where = place("input_dim" if net.input_dim else "input")
         raise SchemaError(
-            f"{count} inputs have {len(net.input_dim)} input_dim",
+            f"input_dim is given {counted(len(net.input_dim), 'time')} for {counted(count, 'input')}",
             where=where,
             mend="give four input_dim each, or an input_shape, or a layer of type Input",
         )

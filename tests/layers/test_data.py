@@ -295,7 +295,7 @@ REFUSED = {
     "large crop": (data_layer("", "crop_size: 6"), "crop_size 6 is larger than the images, 5 x 6 pixels"),
     "two means": (data_layer("", "mean_value: 3 use_imagedb_mean: true"), "exclude each other"),
     "mean and file": (data_layer("", 'mean_value: 3 mean_file: "m"'), "exclude each other"),
-    "mean values": (data_layer("", "mean_value: 3 mean_value: 4"), "mean_value is given 2 times for 1 channels"),
+    "mean values": (data_layer("", "mean_value: 3 mean_value: 4"), "mean_value is given 2 times for 1 channel"),
     "no mean file": (data_layer("", 'mean_file: "nowhere.binaryproto"'), "nowhere.binaryproto"),
     "grey colour": (data_layer("", "force_color: true force_gray: true"), "exclude each other"),
     "power": (data_layer("", "scale_operator: POW"), "scale_operator POW is not supported"),

@@ -93,9 +93,17 @@ NETS = [
         ['layer "a" (T): a layer takes include rules or exclude rules, not both'],
     ),
     ("layer { name: 'a' }\nlayers { name: 'b' }", "2:1", ['both "layer" and "layers"', 'write all of them as "layer']),
-    ("input: 'a'\ninput_dim: 1 input_dim: 2", "2:1", ["1 inputs have 2 input_dim", "give four input_dim each"]),
-    ("input: 'a'\n layer { }", "1:1", ["1 inputs have 0 input_dim"]),
-    ("input: 'a' input: 'b' input: 'c'\ninput_shape {} input_shape {}", "2:1", ["3 inputs have 2 input_shape"]),
+    (
+        "input: 'a'\ninput_dim: 1 input_dim: 2",
+        "2:1",
+        ["input_dim is given 2 times for 1 input", "give four input_dim each"],
+    ),
+    ("input: 'a'\n layer { }", "1:1", ["input_dim is given 0 times for 1 input"]),
+    (
+        "input: 'a' input: 'b' input: 'c'\ninput_shape {} input_shape {}",
+        "2:1",
+        ["input_shape is given 2 times for 3 inputs"],
+    ),
     ("layers { layer { name: 'x' type: 'cnv' } }", "1:1", ['unknown type "cnv"', 'did you mean "conv"']),
     ("layers { layer { type: 'padding' } }", "1:1", ["one bottom and gives one top"]),
     (

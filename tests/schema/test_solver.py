@@ -61,11 +61,11 @@ FAULTS = [
     ("base_lr: 1", "s.prototxt: the solver names no net"),
     ("net: 'a'\ntrain_net: 'b'", "s.prototxt:2:1: the solver names 2 training nets (net, train_net)"),
     ("net_param {}\ntest_iter: 1", "s.prototxt:2:1: there are test nets, but test_interval is not set"),
-    ("net_param {} test_net_param {}", "s.prototxt: 1 test nets have 0 test_iter"),
-    ("train_net_param {}\ntest_iter: 1 test_interval: 1", "s.prototxt:2:1: 0 test nets have 1 test_iter"),
+    ("net_param {} test_net_param {}", "s.prototxt: test_iter is given 0 times for 1 test net"),
+    ("train_net_param {}\ntest_iter: 1 test_interval: 1", "s.prototxt:2:1: test_iter is given 1 time for 0 test nets"),
     (
         "net_param {} test_iter: [1, 1, 1] test_interval: 1\ntest_state {} test_state {}",
-        "s.prototxt:2:1: 3 test nets have 2 test_state",
+        "s.prototxt:2:1: test_state is given 2 times for 3 test nets",
     ),
 ]
 
