@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from netforge import registry
+from netforge.blob import Blob
 from netforge.errors import NetforgeError, PluginError, SchemaError, SettingsError
-from netforge.layers import LAYERS
+from netforge.layers import LAYERS, Layer, register_layer
 from netforge.net import Net
 from netforge.schema import parse_net
 from tests.net.helpers import dense, input_layer, layer
@@ -97,3 +98,19 @@ def test_an_error_in_the_layer_s_own_code_names_the_layer(monkeypatch: pytest.Mo
     monkeypatch.setattr(type(net.layers[3]), "forward", broken)
     with pytest.raises(NetforgeError, match=r'layer "s" \(Snake\): ValueError: no snakes today'):
         net.forward()
+
+
+def test_a_layer_without_a_method_is_told_so(rng: np.random.Generator) -> None:
+    @register_layer("Hollow")
+    class Hollow(Layer):
+        """Only has shapes."""
+
+        def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+            top[0].reshape(bottom[0].shape)
+
+    try:
+        net = Net(parse_net(input_layer("data", 4, 3) + layer("Hollow", "data", "y")))
+        with pytest.raises(NetforgeError, match=r'layer "y" \(Hollow\): class Hollow has no method forward'):
+            net.forward(data=rng.normal(size=(4, 3)))
+    finally:
+        LAYERS.remove("Hollow")

@@ -15,7 +15,7 @@ from netforge.blob import Blob
 from netforge.device.base import Device
 from netforge.device.operations import Ops
 from netforge.device.random import RandomStream
-from netforge.errors import NetforgeError, Place, SettingsError, ShapeError
+from netforge.errors import NetError, NetforgeError, Place, SettingsError, ShapeError
 from netforge.filler import make_fill
 from netforge.registry import Registry
 from netforge.schema import LayerDefinition, declare_settings
@@ -152,15 +152,22 @@ class Layer:
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give every top its shape; raises ShapeError where bottoms do not fit."""
-        raise NotImplementedError(f"{type(self).__name__}.reshape")
+        raise self._lacks("reshape")
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Write the data of every top."""
-        raise NotImplementedError(f"{type(self).__name__}.forward")
+        raise self._lacks("forward")
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Write the diffs of bottoms and add to the diffs of weights."""
-        raise NotImplementedError(f"{type(self).__name__}.backward")
+        raise self._lacks("backward")
+
+    def _lacks(self, method: str) -> NetforgeError:
+        return self.fail(
+            f"class {type(self).__name__} has no method {method}",
+            error=NetError,
+            mend=f"define {method}, with the arguments that netforge.Layer.{method} has",
+        )
 
     @classmethod
     def image_shape(cls, definition: LayerDefinition, folder: Path | None) -> tuple[int, ...] | None:
