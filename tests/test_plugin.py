@@ -114,3 +114,13 @@ def test_a_layer_without_a_method_is_told_so(rng: np.random.Generator) -> None:
             net.forward(data=rng.normal(size=(4, 3)))
     finally:
         LAYERS.remove("Hollow")
+
+
+def test_an_installed_package_is_found_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "snake_layer-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: snake-layer\nVersion: 1.0\n", encoding="utf-8")
+    (folder / "entry_points.txt").write_text("[netforge.layers]\nsnake = snake_layer\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    definition = parse_net(NET + layer("Snake", "h", "s", "snake_param { frequency: 2 }"))
+    assert Net(definition).layers[3].settings.frequency == 2
