@@ -55,7 +55,9 @@ def check_filler(parameter: Any, shape: tuple[int, ...]) -> None:
             mend="exchange min and max",
         )
     if kind in ("xavier", "msra") and not math.prod(shape):
-        raise SettingsError(f'filler "{kind}" cannot fill a weight of shape {shape}')
+        raise SettingsError(
+            f'filler "{kind}" cannot fill a weight of shape {shape}', mend="use another filler, or a shape without 0"
+        )
 
 
 def fan(parameter: Any, shape: tuple[int, ...]) -> float:

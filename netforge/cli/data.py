@@ -89,8 +89,15 @@ def list_sources(database: Path | None) -> None:
 @data.command("show")
 @click.argument("source")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The PNG file to write.")
-@click.option("--per-class", type=click.IntRange(1, 1000), default=12, show_default=True, help="Images of each class.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which images are chosen.")
+@click.option(
+    "--per-class",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    default=12,
+    show_default=True,
+    help="Images of each class.",
+)
+@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images are chosen.")
 @database_option
 def show(source: str, out: Path, per_class: int, seed: int, database: Path | None) -> None:
     """Draw a contact sheet: some images of every class of SOURCE.

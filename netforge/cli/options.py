@@ -52,9 +52,11 @@ def load_plugins(modules: tuple[str, ...]) -> None:
 def device_options(command: F) -> F:
     """--device and --gpu."""
     command = click.option("--gpu", metavar="N", help="The same as --device cuda:N.")(command)
-    return click.option("--device", metavar="cpu|cuda:N|auto", help="Where to compute; by default the best there is.")(
-        command
-    )
+    return click.option(
+        "--device",
+        metavar="cpu|cuda:N|auto",
+        help="Where to compute; by default the best there is (train: what solver_mode says).",
+    )(command)
 
 
 def _note_verbosity(ctx: click.Context, param: click.Parameter, wanted: bool) -> bool:

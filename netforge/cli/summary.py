@@ -19,7 +19,7 @@ NARROW = 100  # columns of a window below which shapes of weights and memory are
 
 
 @click.command(cls=CaffeCommand)
-@click.argument("model", required=False, metavar="NET")
+@click.argument("model", required=False, metavar="[NET]")
 @click.option("--model", "model_option", metavar="NET", help="The same as the argument.")
 @state_options("TRAIN")
 @plugin_option

@@ -51,7 +51,14 @@ class Timing:
 @click.argument("net_file", required=False, metavar="[NET]")
 @click.option("--model", metavar="NET", help="The same as the argument.")
 @click.option("--weights", multiple=True, metavar="FILE", help="Weights to run with.")
-@click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Iterations to measure.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="Iterations to measure.",
+)
 @state_options("TRAIN")
 @device_options
 @plugin_option
@@ -144,7 +151,7 @@ def show_table(net: Net, timing: Timing) -> None:
     shown.add_row(styled(("whole passes", "bold")), "", f"{forward:.3f}", f"{backward:.3f}", "", "")
     screen = console()
     iterations = counted(timing.iterations, "iteration")
-    screen.print(styled((net.name, "bold"), f"  phase {net.phase}, {net.device.name}, {iterations}\n"))
+    screen.print(styled((net.name or "net", "bold"), f"  phase {net.phase}, {net.device.name}, {iterations}\n"))
     screen.print(shown)
     rate = 1000 / (forward + backward)
     screen.print(styled(f"\nforward and backward {forward + backward:.3f} ms, {rate:,.0f} iterations/s"))

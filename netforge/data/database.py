@@ -122,7 +122,11 @@ class ImageDatabase:
             label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
             positions, labels = self.cache.array(label_key, lambda path: self._store_labels(info, path))
             if len(labels) == 0:
-                raise DataError(f'all images of source "{name}" are disabled', where=str(self.path))
+                raise DataError(
+                    f'all images of source "{name}" are disabled',
+                    where=str(self.path),
+                    mend="import it again with --replace",
+                )
             pixels = self.cache.array(pixel_key, lambda path: self._store_pixels(info, path))
             return ArraySource(
                 name,

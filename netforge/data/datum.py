@@ -28,14 +28,20 @@ def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
         return decode_image(datum.data, where), datum.label
     shape = (datum.channels, datum.height, datum.width)
     if min(shape) < 1:
-        raise DataError(f"the Datum has shape {shape}; each size must be at least 1", where=where)
+        raise DataError(
+            f"the Datum has shape {shape}; each size must be at least 1", where=where, mend="make the record again"
+        )
     expected = datum.channels * datum.height * datum.width
     if datum.data:
         values: npt.NDArray[Any] = np.frombuffer(datum.data, np.uint8)
     else:
         values = np.array(datum.float_data, np.float32)
     if len(values) != expected:
-        raise DataError(f"the Datum has {len(values)} values, but its shape {shape} asks for {expected}", where=where)
+        raise DataError(
+            f"the Datum has {len(values)} values, but its shape {shape} asks for {expected}",
+            where=where,
+            mend="make the record again",
+        )
     return values.reshape(shape), datum.label
 
 
@@ -62,7 +68,9 @@ def decode_image(data: bytes, where: str) -> npt.NDArray[np.uint8]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(
-                    f"the image has {image.width} x {image.height} pixels, the limit is {MOST_PIXELS}", where=where
+                    f"the image has {image.width} x {image.height} pixels, the limit is {MOST_PIXELS}",
+                    where=where,
+                    mend="store a smaller image",
                 )
             mode = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}.get(image.mode, image.mode)
             if mode not in ("L", "RGB", "RGBA"):

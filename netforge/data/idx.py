@@ -40,7 +40,9 @@ def read_idx(path: Path, magic: int) -> npt.NDArray[np.uint8]:
             f"the gzip file is damaged or cut short: {error}", where=str(path), mend="fetch it again"
         ) from error
     except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
+        raise DataError(
+            f"the file cannot be read: {error.strerror}", where=str(path), mend="check its rights and the disk"
+        ) from error
 
 
 def file_size(path: Path) -> int:
@@ -65,12 +67,18 @@ def _read(stream: IO[bytes], path: Path, magic: int, most_bytes: int) -> npt.NDA
     expected = math.prod(shape)
     if min(shape) < 1 or len(header) + expected > most_bytes:
         raise DataError(
-            f"the header asks for {' x '.join(map(str, shape))} bytes, more than the file holds", where=str(path)
+            f"the header asks for {' x '.join(map(str, shape))} bytes, more than the file holds",
+            where=str(path),
+            mend="fetch it again",
         )
     data = bytearray()
     while len(data) <= expected and (piece := stream.read(min(PIECE_BYTES, expected + 1 - len(data)))):
         data += piece
     if len(data) != expected:
         found_text = "more" if len(data) > expected else f"only {len(data)}"
-        raise DataError(f"the header asks for {expected} bytes of {kind}, the file holds {found_text}", where=str(path))
+        raise DataError(
+            f"the header asks for {expected} bytes of {kind}, the file holds {found_text}",
+            where=str(path),
+            mend="fetch it again",
+        )
     return np.frombuffer(data, np.uint8).reshape(shape)

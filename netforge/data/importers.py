@@ -43,7 +43,11 @@ def import_mnist(
     with_names = {f"{name}.{part}": _read_part(Path(folder), prefix, channels) for part, prefix in MNIST_PARTS.items()}
     sizes = {part.images.shape[1:] for part in with_names.values()}
     if len(sizes) > 1:
-        raise DataError(f"training and testing images differ in shape: {sorted(sizes)}", where=str(folder))
+        raise DataError(
+            f"training and testing images differ in shape: {sorted(sizes)}",
+            where=str(folder),
+            mend="put the four files of one set into the folder",
+        )
     with database.write() as writer:
         mean = None
         for source, part in with_names.items():
@@ -61,7 +65,9 @@ def _read_part(folder: Path, prefix: str, channels: int) -> _Part:
     labels = read_idx(labels_path, LABELS_MAGIC)
     if len(images) != len(labels):
         raise DataError(
-            f"{len(images)} images, but {labels_path.name} has {len(labels)} labels", where=str(images_path)
+            f"{len(images)} images, but {labels_path.name} has {len(labels)} labels",
+            where=str(images_path),
+            mend="put the two files of one set side by side",
         )
     stacked = np.broadcast_to(images[:, None], (len(images), channels, *images.shape[1:]))
     return _Part(stacked, labels.astype(np.int64))

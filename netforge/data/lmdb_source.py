@@ -103,7 +103,9 @@ class LmdbSource(Source):
             self.count = int(transaction.stat()["entries"])
             cursor = transaction.cursor()
             if not cursor.first():
-                raise DataError("the LMDB holds no records", where=str(path))
+                raise DataError(
+                    "the LMDB holds no records", where=str(path), mend="write images into it, or name another one"
+                )
             first, _ = decode_datum(cursor.value(), self._where(cursor.key()))
         self.shape = (first.shape[0], first.shape[1], first.shape[2])
         self._keys: list[bytes] | None = None

@@ -21,7 +21,9 @@ def read_mean(path: Path) -> npt.NDArray[np.float32]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"the mean file cannot be read: {error.strerror}", where=str(path)) from error
+        raise DataError(
+            f"the mean file cannot be read: {error.strerror}", where=str(path), mend="check its path and rights"
+        ) from error
     blob = parse_binary(messages.BlobProto, data, str(path))
     old_shape = (blob.num, blob.channels, blob.height, blob.width)
     shape = tuple(blob.shape.dim) if blob.HasField("shape") else old_shape
@@ -32,5 +34,6 @@ def read_mean(path: Path) -> npt.NDArray[np.float32]:
         raise DataError(
             f"the mean file holds {len(values)} values of shape {shape}, expected one image (channels, height, width)",
             where=str(path),
+            mend="name a file that holds the mean of the images",
         )
     return values.reshape(shape)

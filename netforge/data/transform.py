@@ -87,13 +87,19 @@ class Transformer:
                 mend=f"crop at most {min(height, width)} pixels",
             )
         if self._stored not in (1, 3, 4, self._channels):
-            raise ShapeError(f"images with {self._stored} channels cannot be turned into {self._channels}")
+            raise ShapeError(
+                f"images with {self._stored} channels cannot be turned into {self._channels}",
+                mend="remove force_color and force_gray",
+            )
         if self._swap and self._channels != 3:
             raise ShapeError(f"color_order needs images with 3 channels, these have {self._channels}")
         if self._mask:
             left, right, top, bottom = self._mask
             if not (0 <= left < right and 0 <= top < bottom):
-                raise ShapeError(f"the mask left {left}, right {right}, top {top}, bottom {bottom} is no rectangle")
+                raise ShapeError(
+                    f"the mask left {left}, right {right}, top {top}, bottom {bottom} is no rectangle",
+                    mend="left must be less than right, top less than bottom, none below 0",
+                )
 
     def __call__(self, pixels: Pixels, position: int) -> Floats:
         """The input made of `pixels` (n, C, H, W); random choices are those of draw number `position`."""

@@ -59,7 +59,11 @@ class LayerDefinition:
     def _present(self, message: Any, name: str) -> Any:
         spec = find_field(message.DESCRIPTOR, name)
         if spec is None:
-            raise SettingsError(f'{message.DESCRIPTOR.name} has no field "{name}"', where=self.place)
+            raise SettingsError(
+                f'{message.DESCRIPTOR.name} has no field "{name}"',
+                where=self.place,
+                mend=did_you_mean(name, field_names(message.DESCRIPTOR)),
+            )
         return spec.get(message) if spec.present_in(message) else None
 
     def settings(self, field_name: str | None) -> Any:

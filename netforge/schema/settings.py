@@ -159,7 +159,10 @@ def _kinds(cls: type, fault: str) -> dict[str, _Kind]:
     try:
         hints = typing.get_type_hints(cls)
     except Exception as error:  # annotations are evaluated: whatever they raise is the author's
-        raise PluginError(f"{fault}: annotations of {cls.__name__} cannot be resolved: {error}") from error
+        raise PluginError(
+            f"{fault}: annotations of {cls.__name__} cannot be resolved: {error}",
+            mend="import what they name at the top of the module",
+        ) from error
     return {f.name: _kind(hints[f.name], f"{fault}: {cls.__name__}.{f.name}") for f in dataclasses.fields(cls)}
 
 
@@ -242,9 +245,13 @@ def _check_default(entry: dataclasses.Field[Any], note: FieldNote, choices: tupl
     if default is dataclasses.MISSING or default is None:
         return
     if note.range is not None and not (isinstance(default, int | float) and default in note.range):
-        raise PluginError(f"the default of {name} is {default}, outside of its range {note.range}")
+        raise PluginError(
+            f"the default of {name} is {default}, outside of its range {note.range}", mend="correct one of them"
+        )
     if choices is not None and default not in choices:
-        raise PluginError(f"the default of {name} is {default!r}, which is none of its choices")
+        raise PluginError(
+            f"the default of {name} is {default!r}, which is none of its choices", mend="correct one of them"
+        )
 
 
 def _declare_notes(cls: type, full_name: str) -> None:

@@ -75,7 +75,11 @@ def upgrade_v0(layers: Any, place: Callable[[str], Place], notes: list[str]) -> 
         where = place(f"layers[{index}]")
         if old.HasField("layer") and old.layer.type == "padding":
             if len(old.bottom) != 1 or len(old.top) != 1:
-                raise SchemaError("a padding layer takes one bottom and gives one top", where=where)
+                raise SchemaError(
+                    "a padding layer takes one bottom and gives one top",
+                    where=where,
+                    mend="give it one of each, or write pad in the layer that follows",
+                )
             padding[old.top[0]] = old
             continue
         new = _convert(old, where, notes) if old.HasField("layer") else old
