@@ -14,7 +14,7 @@ from netforge.blob import Blob
 from netforge.errors import NetforgeError, PluginError, SchemaError, SettingsError
 from netforge.layers import LAYERS, Layer, register_layer
 from netforge.net import Net
-from netforge.schema import parse_net
+from netforge.schema import parse_net, reading
 from tests.net.helpers import dense, input_layer, layer
 
 EXAMPLE = Path(__file__).parent / "plugin_example"
@@ -122,5 +122,6 @@ def test_an_installed_package_is_found_by_its_entry_point(tmp_path: Path, monkey
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: snake-layer\nVersion: 1.0\n", encoding="utf-8")
     (folder / "entry_points.txt").write_text("[netforge.layers]\nsnake = snake_layer\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
+    reading._load_installed_plugins.cache_clear()  # looked for once per process
     definition = parse_net(NET + layer("Snake", "h", "s", "snake_param { frequency: 2 }"))
     assert Net(definition).layers[3].settings.frequency == 2
