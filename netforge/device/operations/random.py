@@ -28,7 +28,7 @@ class RandomOps:
     def bernoulli(self, mask: Array, keep: float, stream: RandomStream, position: int | Array) -> None:
         """mask = 1 / keep where k 2^-24 < keep, in (0, 1], else 0: the multiplier of inverted dropout."""
         kept = _draw(mask.shape, stream, position) < ceil(keep * 2**24)
-        np.multiply(kept, 1.0 / keep, out=mask, casting="same_kind")
+        np.multiply(kept, mask.dtype.type(1.0 / keep), out=mask)  # a Python float would make it float64
 
     def advance(self, position: Array) -> None:
         """position[0] += 1."""
@@ -41,4 +41,5 @@ def _draw(shape: tuple[int, ...], stream: RandomStream, position: int | Array) -
     draw = position if isinstance(position, int) else int(position[0])
     words = philox(stream.seed, stream.key, draw).random_raw((count + 1) // 2)
     halves: Array = words.astype("<u8", copy=False).view("<u4")[:count]
-    return halves.reshape(shape) >> np.uint32(8)
+    halves >>= np.uint32(8)  # in place: memory that is new costs more than the shift
+    return halves.reshape(shape)
