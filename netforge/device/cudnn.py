@@ -163,12 +163,6 @@ class Convolution:
         """dw += gradient with respect to w."""
         self._run(BACKWARD_WEIGHTS, stream, x, dy, dw, self._one)
 
-    def backward_bias(self, stream: int, dy: int, db: int) -> None:
-        """db (O,) += the sum of dy over images and positions."""
-        d = self.descriptors
-        handle = self.cudnn.use(stream)
-        d.functions.call("ConvolutionBackwardBias", handle, self._one, d.arrays["y"], dy, self._one, d.bias, db)
-
     def _run(self, which: Pass, stream: int, first: int, second: int, output: int, beta: Any) -> None:
         if which not in self.algorithms:
             self.plan(stream, which)

@@ -71,7 +71,6 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "SetConvolutionGroupCount": [c_void_p, c_int],
     "SetConvolutionMathType": [c_void_p, c_int],
     "GetConvolutionNdForwardOutputDim": [c_void_p, c_void_p, c_void_p, c_int, _INTS],
-    "ConvolutionBackwardBias": [c_void_p] * 7,
 }
 for _pass in ("Forward", "BackwardData", "BackwardFilter"):
     # The three passes take their two inputs and their output in the same order; `algorithm` follows the descriptors.
@@ -172,7 +171,6 @@ class ConvolutionDescriptors:
         )
         shapes["y"] = tuple(sizes)
         self.arrays["y"] = self._tensor(shapes["y"], kind)
-        self.bias = self._tensor((1, w[0], *(1 for _ in shapes["y"][2:])), kind)
         self.elements = {name: prod(shape) for name, shape in shapes.items()}
         self.y_shape = (*shapes["y"][:2], *shapes["y"][2 + extra :])
 

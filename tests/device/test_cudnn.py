@@ -73,7 +73,7 @@ def test_all_passes_equal_the_reference(bench, rng, case, dtype, benchmark):
     convolution = cudnn.convolution(x_shape, w_shape, np.dtype(dtype), g)
     y_shape = (x_shape[0], w_shape[0], *conv_output_shape(x_shape[2:], w_shape[2:], g))
     assert convolution.y_shape == y_shape
-    shapes = {"x": x_shape, "w": w_shape, "y": y_shape, "dy": y_shape, "dx": x_shape, "dw": w_shape, "db": w_shape[:1]}
+    shapes = {"x": x_shape, "w": w_shape, "y": y_shape, "dy": y_shape, "dx": x_shape, "dw": w_shape}
     host = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
     device = {name: bench.put(array) for name, array in host.items()}
     at = {name: bench.pointer(array) for name, array in device.items()}
@@ -81,13 +81,11 @@ def test_all_passes_equal_the_reference(bench, rng, case, dtype, benchmark):
     convolution.forward(bench.stream, at["x"], at["w"], at["y"])
     convolution.backward_data(bench.stream, at["dy"], at["w"], at["dx"])
     convolution.backward_weights(bench.stream, at["x"], at["dy"], at["dw"])
-    convolution.backward_bias(bench.stream, at["dy"], at["db"])
 
     ops = Ops()
     ops.conv_forward(host["x"], host["w"], host["y"], g)
     ops.conv_backward_data(host["dy"], host["w"], host["dx"], g)
     ops.conv_backward_weights(host["x"], host["dy"], host["dw"], g)
-    ops.bias_backward(host["dy"], host["db"])
     tolerance = bench.tolerance[dtype]
     for name, expected in host.items():
         found = bench.get(device[name])
@@ -270,7 +268,7 @@ def test_everything_is_destroyed_with_its_object(host):
     before = host.record.alive
     cudnn = Cudnn(host.cuda, host.allocate)
     lenet(cudnn).plan(0, *PASSES)
-    assert host.record.alive == before + 1 + 4 + 3  # the handle, x, y, w and bias, a window for each pass
+    assert host.record.alive == before + 1 + 3 + 3  # the handle, x, y and w, a window for each pass
     del cudnn
     gc.collect()
     assert host.record.alive == before

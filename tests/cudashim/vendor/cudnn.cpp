@@ -271,22 +271,4 @@ int cudnnGetConvolutionNdForwardOutputDim(const Window* c, const Array* x, const
 PASS(Forward, FORWARD, x, w, y, x, w, y)
 PASS(BackwardData, DATA, w, y, x, x, w, y)
 PASS(BackwardFilter, WEIGHTS, x, y, w, x, w, y)
-
-int cudnnConvolutionBackwardBias(Handle* handle, const void* alpha, const Array* y, const void* dy, const void* beta,
-                                 const Array* b, void* db) {
-    ENTER();
-    REQUIRE(is(handle, HANDLE) && is(y, TENSOR) && is(b, TENSOR) && dy && db, BAD_PARAM);
-    REQUIRE(b->type == y->type && b->axes == y->axes && b->n == 1 && b->c == y->c && b->positions() == 1, BAD_PARAM);
-    auto sum = [&](auto real) {
-        using Real = decltype(real);
-        Real* out = static_cast<Real*>(db);
-        scale(out, y->c, *static_cast<const Real*>(beta));
-        for (std::size_t i = 0; i < y->elements(); ++i)
-            out[i / y->positions() % y->c] += *static_cast<const Real*>(alpha) * static_cast<const Real*>(dy)[i];
-    };
-    if (y->type == 0) sum(0.f);
-    if (y->type == 1) sum(0.);
-    last_stream = handle->stream;
-    return SUCCESS;
-}
 }
