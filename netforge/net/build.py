@@ -47,9 +47,8 @@ def spread_shapes(values: Sequence[Value], memory: Memory) -> None:
 class at_layer:
     """Context in which every error names the layer at fault; a plugin's own exceptions become a NetError."""
 
-    def __init__(self, definition: LayerDefinition, layer: Layer | None = None) -> None:
+    def __init__(self, definition: LayerDefinition) -> None:
         self.definition = definition
-        self.layer = layer
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -57,21 +56,19 @@ class at_layer:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         """Add place and layer to the error, if there is one."""
         if error is not None:
-            raise_at(error, self.definition)
+            self._name_layer(error)
 
-
-def raise_at(error: BaseException, definition: LayerDefinition) -> None:
-    """Raise `error` again so that it names the layer of `definition`."""
-    label = describe(definition)
-    if isinstance(error, NetforgeError):
-        error.at(definition.place, label)
-    elif isinstance(error, Exception) and not _is_ours(error):
-        raise NetError(
-            f"{type(error).__name__}: {error}",
-            where=definition.place,
-            layer=label,
-            mend="this comes from the layer's own code; --verbose shows where",
-        ) from error
+    def _name_layer(self, error: BaseException) -> None:
+        place, label = self.definition.place, describe(self.definition)
+        if isinstance(error, NetforgeError):
+            error.at(place, label)
+        elif isinstance(error, Exception) and not _is_ours(error):
+            raise NetError(
+                f"{type(error).__name__}: {error}",
+                where=place,
+                layer=label,
+                mend="this comes from the layer's own code; --verbose shows where",
+            ) from error
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -48,10 +48,10 @@ class Net:
 
     source: a prototxt's path, a NetParameter message, or a NetDefinition. phase: "TRAIN", "TEST" or "RUN"; RUN is
     derived from a training file where that has no Input layer. level: None keeps the file's; stages are added to the
-    file's. device: "cpu", "cuda:N",
-    "auto", or a Device. weights: a file, or several, loaded in order. dtype: float32, or float64 for gradient checks.
-    seed: of everything random; None draws a fresh one, kept in `.seed`. plugins: modules that register layers.
-    plan_only: open data sources no further than their headers; shapes are known, nothing can run.
+    file's. device: "cpu", "cuda:N", "auto", or a Device. weights: a file, or several, loaded in order. dtype: float32,
+    or float64 for gradient checks. seed: of everything random; None draws a fresh one, kept in `.seed`. plugins:
+    modules that register layers. plan_only: open data sources no further than their headers; shapes are known, nothing
+    can run.
 
     Raises a NetforgeError that names file, line, layer and mend where the net cannot be built. No array is made before
     the first value is needed.
@@ -82,8 +82,13 @@ class Net:
             self.definition = whole.select(merge_state(whole, self.phase, level, tuple(stages)))
         self.name: str = self.definition.name
         self._build(plan_only)
-        for path in [weights] if isinstance(weights, str | Path) else weights or ():
-            self.copy_from(path)
+        try:
+            self._connect()
+            for path in [weights] if isinstance(weights, str | Path) else weights or ():
+                self.copy_from(path)
+        except BaseException:
+            self.close()
+            raise
 
     def _build(self, plan_only: bool) -> None:
         definition = self.definition
@@ -94,11 +99,6 @@ class Net:
         self._memory = lay_out(self._wiring, set(self._loss_weights), self.device, self.dtype)
         context = LayerContext(self.phase, self.device, self.dtype, self.seed, definition.folder, plan_only)
         self.layers: list[Layer] = build.make_layers(definition.layers, self._wiring, self._memory, context)
-        try:
-            self._connect()
-        except BaseException:
-            self.close()
-            raise
 
     def _connect(self) -> None:
         """All that needs the layers' weights and shapes: sharing, gradients, names."""

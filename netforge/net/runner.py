@@ -63,14 +63,11 @@ class Runner:
         layer = self.layers[number]
         if number in self._tower_of:
             self._tower_of[number].leave(number)
-        try:
+        with build.at_layer(layer.definition):
             self._fit(number)
             layer.forward(self.memory.bottoms[number], self.memory.tops[number])
             if layer.dynamic_shape:
                 build.spread_shapes(self.wiring.tops[number], self.memory)
-        except Exception as error:
-            build.raise_at(error, layer.definition)
-            raise
 
     @np.errstate(all="ignore")
     def backward(self, number: int, *, gather: bool = True) -> None:
@@ -81,7 +78,7 @@ class Runner:
         if not self.routing.backward[number]:
             return
         layer = self.layers[number]
-        try:
+        with build.at_layer(layer.definition):
             self._collect_diffs(number, gather=gather)
             tower = self._tower_of.get(number)
             if tower is not None and number not in tower.alone:
@@ -89,9 +86,6 @@ class Runner:
             else:
                 bottoms, tops = self.memory.bottoms[number], self.memory.tops[number]
                 layer.backward(tops, self.routing.propagate_down[number], bottoms)
-        except Exception as error:
-            build.raise_at(error, layer.definition)
-            raise
 
     def reshape(self) -> None:
         """Hand shapes through all layers, from what the input blobs have now; no values are computed."""
@@ -105,7 +99,7 @@ class Runner:
     @np.errstate(all="ignore")
     def _forward_tower(self, tower: Tower) -> None:
         layer = self.layers[tower.members[0]]
-        try:
+        with build.at_layer(layer.definition):
             for member in tower.members:
                 self._fit(member, tower)
             bottoms, tops = tower.align()
@@ -114,9 +108,6 @@ class Runner:
                 self._shapes[tower.members[0]] = shapes
             layer.forward(bottoms, tops)
             tower.unite()
-        except Exception as error:
-            build.raise_at(error, layer.definition)
-            raise
 
     @np.errstate(all="ignore")
     def _backward_tower(self, tower: Tower) -> None:
@@ -124,14 +115,11 @@ class Runner:
         if not self.routing.backward[first]:
             return
         layer = self.layers[first]
-        try:
+        with build.at_layer(layer.definition):
             for member in tower.members:
                 self._collect_diffs(member)
             bottoms, tops = tower.align()
             layer.backward(tops, self.routing.propagate_down[first], bottoms)
-        except Exception as error:
-            build.raise_at(error, layer.definition)
-            raise
 
     def _backward_member(self, tower: Tower, number: int) -> None:
         """Backward for one member of a tower that ran forward as one: with zero gradients for all others."""

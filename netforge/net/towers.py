@@ -42,9 +42,9 @@ class Strip:
 
 
 class SideBySide:
-    """The blobs of several towers as one blob over all their items.
+    """The blobs that a tower's members have at one position, as one blob over all their items.
 
-    parts: one blob a tower, of one shape apart from the number of items. data, diff: where their memory lies.
+    parts: one blob a member, of one shape apart from the number of items. data, diff: where their memory lies.
     """
 
     def __init__(self, parts: Sequence[Blob], data: Strip, diff: Strip) -> None:
@@ -178,7 +178,7 @@ class _Search:
 
 
 def _side_by_side(blobs: list[list[Blob]], strips: dict[int, Strip]) -> tuple[SideBySide, ...] | None:
-    """The blobs of each position over all towers; None where some cannot lie side by side. New strips are noted."""
+    """The blobs of all members at each position; None where some cannot lie side by side. New strips are noted."""
     joined = []
     for parts in zip(*blobs, strict=True):
         data = _strip([part.data_storage for part in parts], strips)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netforge.errors import NetError, NetforgeError, ShapeError
+from netforge.errors import NetError, NetforgeError, ShapeError, SnapshotError
+from netforge.layers.base import Layer
 from tests.net.helpers import dense, input_layer, layer, net
 
 DATA = input_layer("data", 4, 3)
@@ -172,3 +173,11 @@ def test_max_bottom_count_cuts_bottoms_in_phase_run() -> None:
     """
     assert net(text, "RUN").blobs["join"].shape == (1, 1, 8, 8)
     assert net(text, "TEST").blobs["join"].shape == (6, 2, 8, 8)
+
+
+def test_a_net_whose_weights_are_missing_lets_go_of_its_layers(tmp_path, monkeypatch) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(Layer, "close", lambda self: closed.append(self.name))
+    with pytest.raises(SnapshotError):
+        net(DATA + dense("data", "a", 2), weights=tmp_path / "missing.caffemodel")
+    assert closed == ["data", "a"]
