@@ -34,21 +34,11 @@ class BatchNorm(Layer):
                 setting="batch_norm_param.scale_bias",
                 mend="add a Scale layer with bias_term: true",
             )
-        self._check_params()
         self.channels = self._channels(bottom[0])
         for shape in ((self.channels,), (self.channels,), (1,)):
             self.add_weight(shape, learnable=False)
         names = ("mean", "variance", "normalized")
         self.mean, self.variance, self.normalized = map(self.buffer, names)
-
-    def _check_params(self) -> None:
-        for i, spec in enumerate(self.definition.message.param):
-            if spec.HasField("lr_mult") and spec.lr_mult != 0:
-                raise self.fail(
-                    f"param {i} has lr_mult {spec.lr_mult:g}, but these weights are statistics that no solver changes",
-                    setting=f"param[{i}].lr_mult",
-                    mend="use lr_mult: 0, or leave param out",
-                )
 
     @staticmethod
     def _channels(blob: Blob) -> int:
@@ -107,13 +97,12 @@ class MVN(Layer):
     """
 
     bottoms = slots("x (N, C, ...)")
+    backward_reads_top = True
     per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for the divisor of each plane."""
         self.divisor = self.buffer("divisor")
-
-    backward_reads_top = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Each row of the view is normalised by itself."""

@@ -155,7 +155,7 @@ class SPP(Layer):
             raise self.fail("stochastic pooling is not offered", setting="spp_param.pool", mend="use MAX or AVE")
         self.levels = [self.buffer(f"level{level}") for level in range(s.pyramid_height)]
         self.masks = [self.buffer(f"mask{level}", np.int32) for level in range(s.pyramid_height)]
-        self.sum = self.buffer("diff")
+        self.level_diff = self.buffer("level_diff")
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Lay a grid of 2^l x 2^l windows over the image for each level."""
@@ -164,7 +164,7 @@ class SPP(Layer):
         for level, (values, mask) in enumerate(zip(self.levels, self.masks, strict=True)):
             for blob in (values, mask):
                 blob.reshape((*bottom[0].shape[:2], 2**level, 2**level))
-        self.sum.reshape(bottom[0].shape)
+        self.level_diff.reshape(bottom[0].shape)
         batch, channels = bottom[0].shape[:2]
         windows = sum(4**level for level in range(len(self.levels)))
         top[0].reshape((batch, channels, 1, 1) if windows == 1 else (batch, channels * windows))
@@ -211,7 +211,7 @@ class SPP(Layer):
             self.ops.copy_columns(joined, start, flat, 0, flat.shape[1])
             start += flat.shape[1]
             if self.settings.pool == self.settings.AVE:
-                self.ops.pool_average_backward(values.diff, self.sum.data, geometry)
+                self.ops.pool_average_backward(values.diff, self.level_diff.data, geometry)
             else:
-                self.ops.pool_max_backward(values.diff, mask.data, self.sum.data, geometry)
-            self.ops.weighted_sum([dx, self.sum.data], [1.0, 1.0], dx)
+                self.ops.pool_max_backward(values.diff, mask.data, self.level_diff.data, geometry)
+            self.ops.weighted_sum([dx, self.level_diff.data], [1.0, 1.0], dx)

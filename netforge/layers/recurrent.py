@@ -210,6 +210,8 @@ class RNN(Recurrent):
     Weights: W_xh (H, inputs), b_h (H,), W_xh_static (H, ...) with a static input, W_hh (H, H), W_ho (H, H), b_o (H,).
     """
 
+    backward_reads_top = True
+
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the weights."""
         super().setup(bottom, top)
@@ -245,8 +247,6 @@ class RNN(Recurrent):
         self.ops.bias_forward(y, bias)
         self.ops.tanh_forward(y, y)
         self._end(top, (state,))
-
-    backward_reads_top = True
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Through the outputs at once, then through the steps, last to first."""

@@ -23,6 +23,7 @@ class Eltwise(Layer):
 
     bottoms = slots("x0 any shape", "x1", more="more of the same shape")
     tops = slots("y of the same shape")
+    backward_reads_top = True
     per_item = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -77,8 +78,6 @@ class Eltwise(Layer):
                 self.ops.product([dy, *(other.data for other in bottom[:i] + bottom[i + 1 :])], blob.diff)
             else:
                 self.ops.product_backward(blob.data, top[0].data, dy, blob.diff)
-
-    backward_reads_top = True
 
 
 @register_layer("Reduction", settings="reduction_param")

@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from netforge.blob import Blob
 from netforge.errors import SettingsError
 from netforge.layers.axes import around, canonical_axis, check_labels, scalar
 from netforge.layers.base import Layer, register_layer, slots
+from netforge.schema import messages, parse_binary, resolve_path
 
 
 @register_layer("Softmax", settings="softmax_param")
@@ -171,8 +174,6 @@ class InfogainLoss(LabelLoss):
             self.gains = self._gains_from_file()
 
     def _gains_from_file(self) -> Blob:
-        from netforge.schema import messages, parse_binary, resolve_path
-
         if not self.settings.source:
             raise self.fail(
                 "H is missing", setting="infogain_loss_param", error=SettingsError, mend="give bottom 2, or source"
@@ -184,8 +185,6 @@ class InfogainLoss(LabelLoss):
         blob.reshape(len(values))
 
         def fill(flat: Any) -> None:
-            import numpy as np
-
             flat[...] = self.device.from_host(np.asarray(values, self.dtype))
 
         blob.data_storage.fill = fill

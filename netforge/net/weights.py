@@ -162,7 +162,7 @@ def check_names(layers: Sequence[Layer]) -> None:
 def _check_fixed(layer: Layer, index: int, blob: Blob, spec: Any) -> None:
     if not blob.learnable and spec.HasField("lr_mult") and spec.lr_mult != 0:
         raise SettingsError(
-            f"lr_mult is {spec.lr_mult:g} for weight {index}, which holds statistics that no solver may change",
+            f"lr_mult is {spec.lr_mult:g} for weight {index}, which holds statistics that no solver changes",
             where=layer.definition.locate(f"param[{index}].lr_mult"),
             layer=layer.label,
             mend="set lr_mult: 0, or remove the param block",
