@@ -133,7 +133,7 @@ class Blob:
         """
         dims = tuple(int(d) for part in shape for d in (part if isinstance(part, tuple | list) else (part,)))
         if any(d < 0 for d in dims) or len(dims) > 32:
-            raise ShapeError(f'blob "{self.name}" cannot have shape {dims}', mend="sizes must not be negative")
+            raise ShapeError(f'blob "{self.name}" cannot have shape {dims}', mend="use 0 or more, and at most 32 axes")
         if math.prod(dims) > MOST_ELEMENTS:
             count = f"{math.prod(dims):.1e} elements"
             raise ShapeError(

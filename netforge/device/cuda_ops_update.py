@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
-from netforge.device.launch import BLOCK, ONE_BLOCK_SUM, SUM_BLOCKS
+from netforge.device.launch import BLOCK, sum_blocks
 from netforge.device.operations.update import Segment
 
 Array = Any  # a CuPy array
@@ -77,7 +77,7 @@ class CudaUpdate(CudaCore):
 
         The gaps between segments hold zeros, so that the whole array is summed.
         """
-        blocks = 1 if diffs.size <= ONE_BLOCK_SUM else min(-(-diffs.size // BLOCK), SUM_BLOCKS)
+        blocks = sum_blocks(diffs.size)
         parts = self.scratch.take("parts", (blocks,), diffs.dtype)
         self.launch.grid("gradient_squares", diffs.dtype, (blocks,), diffs, parts, diffs.size)
         self.launch.grid("clip_gradients", diffs.dtype, (1,), parts, control, blocks, threshold, iter_size)

@@ -100,7 +100,7 @@ class Launcher:
         threads: how many would have one element each. The kernel takes `before`, the memory for parts, and `after`;
         `out` is among them.
         """
-        blocks = 1 if threads <= ONE_BLOCK_SUM else min(-(-threads // BLOCK), SUM_BLOCKS)
+        blocks = sum_blocks(threads)
         parts = self._scratch.take("parts", (blocks,), dtype) if blocks > 1 else None
         self.grid(name, dtype, (blocks,), *before, parts, *after)
         if parts is not None:
@@ -142,6 +142,11 @@ class Launcher:
         if key not in self._modules:
             self._modules[key] = self._xp.RawModule(code=kernel_source.module_text(family, dtype), options=OPTIONS)
         return self._modules[key]
+
+
+def sum_blocks(count: int) -> int:
+    """Blocks that share a sum over `count` elements."""
+    return 1 if count <= ONE_BLOCK_SUM else min(-(-count // BLOCK), SUM_BLOCKS)
 
 
 def channel_splits(view: tuple[int, int, int]) -> int:

@@ -58,7 +58,9 @@ def load_state(path: str | Path) -> TrainingState:
     is_hdf5 = files.check_kind(path, files.STATE)
     state = _read_hdf5(path) if is_hdf5 else _read_protobuf(path)
     if state.iteration < 0:
-        raise SnapshotError(f"iteration {state.iteration} is negative", where=str(path), mend="the file is damaged")
+        raise SnapshotError(
+            f"iteration {state.iteration} is negative", where=str(path), mend="the file is damaged: copy it again"
+        )
     return state
 
 

@@ -32,4 +32,7 @@ class Ops(
     ShapeOps,
     UpdateOps,
 ):
-    """All operations, with NumPy bodies. Outputs are arrays that the caller made; nothing is returned."""
+    """All operations, with NumPy bodies. Outputs are arrays that the caller made.
+
+    Only what the host has to know is returned: by `check_labels`, `accuracy_forward` and `selected_rows`.
+    """
