@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netforge.blob import Blob
-from netforge.errors import NetError, NetforgeError, SettingsError
+from netforge.errors import NetError, NetforgeError, SettingsError, counted
 from netforge.layers.base import Layer, LayerContext
 from netforge.net.memory import Memory
 from netforge.net.wiring import Value, Wiring, describe
@@ -88,7 +88,7 @@ def loss_weights(definitions: Sequence[LayerDefinition], wiring: Wiring) -> dict
         given = list(definition.message.loss_weight)
         if given and len(given) != len(tops):
             raise SettingsError(
-                f"loss_weight is given {len(given)} times for {len(tops)} tops",
+                f"loss_weight is given {counted(len(given), 'time')} for {counted(len(tops), 'top')}",
                 where=definition.locate("loss_weight"),
                 layer=describe(definition),
                 mend="give it once for each top, or not at all",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netforge.errors import NetError
+from netforge.errors import NetError, counted
 from netforge.layers.base import Layer
 from netforge.net.wiring import Value, Wiring
 
@@ -44,7 +44,7 @@ def _above(wiring: Wiring, layers: Sequence[Layer]) -> tuple[set[Value], Routing
         inherited = [value in needed for value in wiring.bottoms[number]]
         if wanted and len(wanted) != len(inherited):
             raise NetError(
-                f"propagate_down is given {len(wanted)} times for {len(inherited)} bottoms",
+                f"propagate_down is given {counted(len(wanted), 'time')} for {counted(len(inherited), 'bottom')}",
                 where=layer.definition.locate("propagate_down"),
                 layer=layer.label,
                 mend="give it once for each bottom, or not at all",
