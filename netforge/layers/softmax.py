@@ -179,7 +179,14 @@ class InfogainLoss(LabelLoss):
                 "H is missing", setting="infogain_loss_param", error=SettingsError, mend="give bottom 2, or source"
             )
         path = resolve_path(self.settings.source, self.context.folder)
-        proto = parse_binary(messages.BlobProto, path.read_bytes(), str(path))
+        try:
+            proto = parse_binary(messages.BlobProto, path.read_bytes(), str(path))
+        except OSError as error:
+            raise self.fail(
+                f"{path} cannot be read: {error.strerror}",
+                setting="infogain_loss_param.source",
+                mend="name a file with a BlobProto of K x K numbers",
+            ) from error
         values = list(proto.data) or list(proto.double_data)
         blob = self.buffer("H")
         blob.reshape(len(values))

@@ -100,6 +100,7 @@ REFUSED = [
     ("HingeLoss", [(2, 3), (2, 2)], 1, "", "one label for each item"),
     ("SigmoidCrossEntropyLoss", [(2, 3), (2, 4)], 1, "", "differ in elements"),
     ("InfogainLoss", [(2, 3), (2,), (2, 2)], 1, "", "H has 4 elements, 3 classes need 9"),
+    ("InfogainLoss", [(2, 3), (2,)], 1, 'infogain_loss_param { source: "/" }', "cannot be read: Is a directory"),
     ("Decode", [(2, 3), (3,)], 1, "", "number of items"),
     ("Decode", [(2, 3), (2,)], 1, "decode_param { target: KNN k: 9 recent_items: 4 }", "k 9 is above the 4"),
     ("Accuracy", [(2, 3), (3,)], 1, "", "need 2"),
