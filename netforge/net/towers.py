@@ -116,14 +116,17 @@ class _Search:
         self.runs_at = list(range(len(layers)))
         self.taken: set[int] = set()
         self.strips: dict[int, Strip] = {}
+        self.alike: dict[int, list[int]] = {}  # layer number -> all layers that have the same key, in file order
+        by_key: dict[tuple[Any, ...], list[int]] = {}
+        for number in filter(self._may_join, range(len(layers))):
+            self.alike[number] = by_key.setdefault(self._key(number), [])
+            self.alike[number].append(number)
 
     def start_at(self, number: int) -> Tower | None:
         """The tower whose first member is this layer, if there is one."""
-        if number in self.taken or not self._may_join(number):
+        if number in self.taken:
             return None
-        key = self._key(number)
-        others = range(number + 1, len(self.layers))
-        later = [m for m in others if m not in self.taken and self._may_join(m) and self._key(m) == key]
+        later = [m for m in self.alike.get(number, ()) if m > number and m not in self.taken]
         members = (number, *(m for m in later if self._ready(m, number)))
         if len(members) < 2:
             return None
