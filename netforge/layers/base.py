@@ -166,7 +166,7 @@ class Layer:
         return self.fail(
             f"class {type(self).__name__} has no method {method}",
             error=NetError,
-            mend=f"define {method}, with the arguments that netforge.Layer.{method} has",
+            mend=f"define {method}, with the arguments that it has in the class it extends",
         )
 
     @classmethod

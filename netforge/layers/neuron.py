@@ -48,11 +48,11 @@ class Neuron(Layer):
 
     def compute(self, x: Any, y: Any) -> None:
         """Write y, which may be x itself."""
-        raise NotImplementedError
+        raise self._lacks("compute")
 
     def gradient(self, x: Any, y: Any, dy: Any, dx: Any) -> None:
         """Write dx, which may be dy itself; x is meaningful only with `keeps_input`."""
-        raise NotImplementedError
+        raise self._lacks("gradient")
 
 
 @register_layer("ReLU", settings="relu_param")

@@ -62,7 +62,7 @@ class Recurrent(Layer):
 
     def shape_buffers(self, steps: int, sequences: int) -> None:
         """Give the buffers for values of all steps their shapes."""
-        raise NotImplementedError
+        raise self._lacks("shape_buffers")
 
     def _start(self, bottom: list[Blob]) -> list[Any]:
         """The states before the first step, (N, H) each."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from netforge.device.operations import Ops
 from netforge.device.operations.update import Segment
-from netforge.errors import SettingsError
+from netforge.errors import SettingsError, SolverError
 from netforge.registry import Registry
 from netforge.schema import SolverDefinition
 
@@ -53,7 +53,11 @@ class UpdateRule:
 
     def apply(self, ops: Ops, buffers: Buffers) -> None:
         """Update the weights and the histories; afterwards the diffs hold what was subtracted."""
-        raise NotImplementedError(f"{type(self).__name__}.apply")
+        raise SolverError(
+            f"class {type(self).__name__} has no method apply",
+            where=self.definition.locate("type"),
+            mend="define apply(ops, buffers), as in netforge.solver.rules",
+        )
 
     def correction(self, iteration: int) -> float:
         """The factor for control[CORRECTION] in the iteration that follows `iteration` finished ones."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netforge.errors import NetforgeError, NonFiniteError, SettingsError
+from netforge.errors import NetforgeError, NonFiniteError, SettingsError, SolverError
 from netforge.schema import messages, parse_solver
-from netforge.solver import Listener, Solver, StopReason
+from netforge.solver import SOLVERS, Listener, Solver, StopReason, UpdateRule, register_solver
 from tests.solver.helpers import NET, SOLVER, Recorder, weights, write_solver
 
 CONSTANT_NET = (
@@ -453,3 +453,15 @@ def test_on_a_device_the_loss_is_read_only_where_it_is_shown() -> None:
     for solver.iteration in range(11):
         read.append(solver._reads_loss)
     assert [i for i, flag in enumerate(read) if flag] == [0, 4, 5, 9, 10]
+
+
+def test_a_rule_without_apply_is_told_so() -> None:
+    @register_solver("Hollow")
+    class Hollow(UpdateRule):
+        """Takes gradients and does nothing with them."""
+
+    try:
+        with pytest.raises(SolverError, match="class Hollow has no method apply"):
+            solver_with(type="Hollow").step(1)
+    finally:
+        SOLVERS.remove("Hollow")
