@@ -13,6 +13,7 @@ from netforge.device.cublas import Cublas, Matrix
 from netforge.device.cuda_ops_image import CudaImage
 from netforge.device.cudnn import Convolution, ConvolutionOptions, Cudnn
 from netforge.device.operations.convolution import ConvGeometry
+from netforge.device.operations.shape import around
 from netforge.device.random import RandomStream
 from netforge.errors import DeviceError
 
@@ -77,12 +78,12 @@ class CudaLinear(CudaImage):
 
     def bias_forward(self, y: Array, b: Array, axis: int = 1) -> None:
         """Add b, one number per index of `axis`, to y in place."""
-        _, channels, inner = _around(y.shape, axis)
+        _, channels, inner = around(y.shape, axis)
         self.launch.each("bias_forward", y.dtype, y.size, y, b, y.size, channels, inner)
 
     def bias_backward(self, dy: Array, db: Array, axis: int = 1) -> None:
         """db += the sum of dy over all axes but `axis`."""
-        outer, channels, inner = _around(dy.shape, axis)
+        outer, channels, inner = around(dy.shape, axis)
         if inner == 1:
             groups = -(-channels // 32)
             self.launch.blocks("sum_rows", dy.dtype, groups, dy, db, outer, channels, 1, True)
@@ -216,8 +217,3 @@ def _of_group(array: Array, group: int, groups: int, rows: int) -> Matrix:
     item = prod(array.shape[1:])
     columns = item // groups // rows
     return Matrix(array.data.ptr + group * (item // groups) * array.itemsize, rows, columns, columns, item)
-
-
-def _around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
-    """(elements before the axis, its size, elements behind it)."""
-    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])

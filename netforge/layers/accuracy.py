@@ -7,7 +7,8 @@ import math
 from functools import partial
 
 from netforge.blob import Blob
-from netforge.layers.axes import around, canonical_axis, check_labels, rows, same_batch, scalar
+from netforge.device.operations.shape import around
+from netforge.layers.axes import canonical_axis, check_labels, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 logger = logging.getLogger("netforge")

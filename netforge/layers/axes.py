@@ -24,11 +24,6 @@ def canonical_axis(layer: Layer, axis: int, blob: Blob, setting: str) -> int:
     return axis % axes
 
 
-def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
-    """(elements before the axis, its size, elements behind it): the shape in which an operation along it is done."""
-    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-
-
 def scalar(array: Any) -> Any:
     """A blob of one element as an array of shape (1,), as operations take losses and scales."""
     return array.reshape(1)

@@ -9,7 +9,8 @@ import numpy as np
 
 from netforge.blob import Blob
 from netforge.device.operations.arithmetic import SumOf
-from netforge.layers.axes import around, canonical_axis, same_shape
+from netforge.device.operations.shape import around
+from netforge.layers.axes import canonical_axis, same_shape
 from netforge.layers.base import Layer, register_layer, slots
 
 

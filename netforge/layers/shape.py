@@ -8,7 +8,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from netforge.blob import Blob
-from netforge.layers.axes import around, canonical_axis
+from netforge.device.operations.shape import around
+from netforge.layers.axes import canonical_axis
 from netforge.layers.base import Layer, register_layer, slots
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from netforge.blob import Blob
+from netforge.device.operations.shape import around
 from netforge.errors import SettingsError
-from netforge.layers.axes import around, canonical_axis, check_labels, scalar
+from netforge.layers.axes import canonical_axis, check_labels, scalar
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.schema import messages, parse_binary, resolve_path
 
@@ -121,7 +122,7 @@ class LabelLoss(Layer):
 
     def loss(self, p: Any, labels: Any, bottom: list[Blob], loss: Any, divisor: Any) -> None:
         """Write the loss."""
-        raise NotImplementedError
+        raise self._lacks("loss")
 
 
 @register_layer("SoftmaxWithLoss", settings="softmax_param", aliases=("SoftmaxLoss",))

@@ -5,11 +5,17 @@ Index arrays hold whole numbers as floats, checked before.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 Array = Any
+
+
+def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """(elements before the axis, its size, elements behind it): the shape in which an operation along it is done."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
 class ShapeOps:
