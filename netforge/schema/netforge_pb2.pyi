@@ -204,6 +204,12 @@ class SolverParameter(Message):
     custom_trainer: str
     custom_trainer_properties: str
     use_test_net_for_running: bool
+    warmup_iter: int
+    warmup_start: float
+    min_lr: float
+    rise_fraction: float
+    start_divisor: float
+    end_divisor: float
     plugin: RepeatedScalarFieldContainer[str]
     def __init__(
         self,
@@ -262,6 +268,12 @@ class SolverParameter(Message):
         custom_trainer: str | None = ...,
         custom_trainer_properties: str | None = ...,
         use_test_net_for_running: bool | None = ...,
+        warmup_iter: int | None = ...,
+        warmup_start: float | None = ...,
+        min_lr: float | None = ...,
+        rise_fraction: float | None = ...,
+        start_divisor: float | None = ...,
+        end_divisor: float | None = ...,
         plugin: Iterable[str] | None = ...,
     ) -> None: ...
 
@@ -453,6 +465,9 @@ class LayerParameter(Message):
     decode_param: DecodeParameter
     debug_param: DebugParameter
     knn_param: KnnParameter
+    prototypical_loss_param: PrototypicalLossParameter
+    sup_con_loss_param: SupConLossParameter
+    normalization_param: NormalizationParameter
     freeze_learning: bool
     max_bottom_count: MaxBottomCountParameter
     def __init__(
@@ -523,6 +538,9 @@ class LayerParameter(Message):
         decode_param: DecodeParameter | Mapping[str, Any] | None = ...,
         debug_param: DebugParameter | Mapping[str, Any] | None = ...,
         knn_param: KnnParameter | Mapping[str, Any] | None = ...,
+        prototypical_loss_param: PrototypicalLossParameter | Mapping[str, Any] | None = ...,
+        sup_con_loss_param: SupConLossParameter | Mapping[str, Any] | None = ...,
+        normalization_param: NormalizationParameter | Mapping[str, Any] | None = ...,
         freeze_learning: bool | None = ...,
         max_bottom_count: MaxBottomCountParameter | Mapping[str, Any] | None = ...,
     ) -> None: ...
@@ -561,6 +579,7 @@ class TransformationParameter(Message):
     mask_param: MaskParameter
     distortion_param: DistortionParameter
     label_mapping: LabelMappingParameter
+    warp_param: WarpParameter
     def __init__(
         self,
         *,
@@ -580,6 +599,28 @@ class TransformationParameter(Message):
         mask_param: MaskParameter | Mapping[str, Any] | None = ...,
         distortion_param: DistortionParameter | Mapping[str, Any] | None = ...,
         label_mapping: LabelMappingParameter | Mapping[str, Any] | None = ...,
+        warp_param: WarpParameter | Mapping[str, Any] | None = ...,
+    ) -> None: ...
+
+class WarpParameter(Message):
+    DESCRIPTOR: Descriptor
+    option: OptionParameter
+    rotation: float
+    shift: float
+    shear: float
+    zoom: float
+    elastic_alpha: float
+    elastic_sigma: float
+    def __init__(
+        self,
+        *,
+        option: OptionParameter | Mapping[str, Any] | None = ...,
+        rotation: float | None = ...,
+        shift: float | None = ...,
+        shear: float | None = ...,
+        zoom: float | None = ...,
+        elastic_alpha: float | None = ...,
+        elastic_sigma: float | None = ...,
     ) -> None: ...
 
 class MaskParameter(Message):
@@ -875,6 +916,9 @@ class DataParameter(Message):
     data_noise_param: DataNoiseParameter
     output_image_index: bool
     one_hot_label_size: int
+    batch_classes: int
+    batch_images: int
+    quarter_turns: bool
     def __init__(
         self,
         *,
@@ -899,6 +943,9 @@ class DataParameter(Message):
         data_noise_param: DataNoiseParameter | Mapping[str, Any] | None = ...,
         output_image_index: bool | None = ...,
         one_hot_label_size: int | None = ...,
+        batch_classes: int | None = ...,
+        batch_images: int | None = ...,
+        quarter_turns: bool | None = ...,
     ) -> None: ...
 
 class DataNoiseParameter(Message):
@@ -970,11 +1017,13 @@ class DebugParameter(Message):
     DESCRIPTOR: Descriptor
     max_stored_batches: int
     item_index: int
+    max_stored_items: int
     def __init__(
         self,
         *,
         max_stored_batches: int | None = ...,
         item_index: int | None = ...,
+        max_stored_items: int | None = ...,
     ) -> None: ...
 
 class DropoutParameter(Message):
@@ -1259,6 +1308,20 @@ class MVNParameter(Message):
         eps: float | None = ...,
     ) -> None: ...
 
+class NormalizationParameter(Message):
+    DESCRIPTOR: Descriptor
+    Norm: EnumTypeWrapper
+    L1: int
+    L2: int
+    norm: int
+    eps: float
+    def __init__(
+        self,
+        *,
+        norm: int | str | None = ...,
+        eps: float | None = ...,
+    ) -> None: ...
+
 class ParameterParameter(Message):
     DESCRIPTOR: Descriptor
     shape: BlobShape
@@ -1539,13 +1602,52 @@ class TileParameter(Message):
 
 class TripletLossParameter(Message):
     DESCRIPTOR: Descriptor
+    Mining: EnumTypeWrapper
+    ALL: int
+    HARD: int
+    SEMIHARD: int
+    Distance: EnumTypeWrapper
+    SQUARED: int
+    EUCLIDEAN: int
+    COSINE: int
     alpha: float
     pregen_label_start: int
+    mining: int
+    distance: int
+    soft_margin: bool
     def __init__(
         self,
         *,
         alpha: float | None = ...,
         pregen_label_start: int | None = ...,
+        mining: int | str | None = ...,
+        distance: int | str | None = ...,
+        soft_margin: bool | None = ...,
+    ) -> None: ...
+
+class PrototypicalLossParameter(Message):
+    DESCRIPTOR: Descriptor
+    Distance: EnumTypeWrapper
+    SQUARED: int
+    COSINE: int
+    shots: int
+    distance: int
+    temperature: float
+    def __init__(
+        self,
+        *,
+        shots: int | None = ...,
+        distance: int | str | None = ...,
+        temperature: float | None = ...,
+    ) -> None: ...
+
+class SupConLossParameter(Message):
+    DESCRIPTOR: Descriptor
+    temperature: float
+    def __init__(
+        self,
+        *,
+        temperature: float | None = ...,
     ) -> None: ...
 
 class WindowDataParameter(Message):
