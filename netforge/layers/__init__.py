@@ -9,6 +9,7 @@ from netforge.layers import (  # noqa: F401 - imported for the layers that they 
     input,
     linear,
     loss,
+    memory_data,
     neuron,
     normalize,
     pooling,

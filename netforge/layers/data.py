@@ -1,4 +1,4 @@
-"""Layers that bring data into a net: Data reads a source, MemoryData takes arrays from Python."""
+"""The Data layer: batches of images and labels from a source."""
 
 from __future__ import annotations
 
@@ -9,72 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.data.batches import Batch, BatchReader, Noise, Sampler
-from netforge.data.opening import open_source
+from netforge.data.batches import Batch, BatchReader
 from netforge.data.prefetch import Prefetcher
-from netforge.data.sampling import (
-    BalancedPairSampler,
-    ClassIndex,
-    NextPairSampler,
-    Selection,
-    Sequential,
-    Shuffled,
-    SingleSampler,
-    below,
-    random_words,
-)
-from netforge.data.source import ArraySource, RelabelledSource, Source
-from netforge.data.transform import Transformer
-from netforge.data.transform_param import Fail, label_mapping_of, make_transformer
-from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError, SettingsError
-from netforge.filler import make_fill
 from netforge.layers.base import Layer, register_layer, slots
-from netforge.schema import LayerDefinition, messages
-
-FOR_PAIRS = "has a meaning for pairs only"
-NEEDS_BALANCE = "needs balanced pairs"
-INDEX_MEND = "write output_image_index: true and three tops, or neither"
-
-
-def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: bool, fail: Fail) -> Source:
-    """The source that a layer's data_param names, under the labels that its transform_param asks for."""
-    settings = definition.settings("data_param")
-    if not settings.source:
-        raise fail("no source is given", setting="data_param", mend='write source: "NAME" in data_param')
-    backend = messages.DataParameter.DB.Name(settings.backend) if settings.HasField("backend") else None
-    try:
-        source = open_source(backend, settings.source, folder=folder, header_only=header_only)
-    except NetforgeError as error:
-        raise error.at(definition.locate("data_param.source")) from error.__cause__
-    mapping = label_mapping_of(definition.message.transform_param, fail)
-    return RelabelledSource(source, mapping) if mapping else source
-
-
-def transformer_for(
-    definition: LayerDefinition,
-    source: Source,
-    *,
-    phase: str,
-    seed: int,
-    folder: Path | None,
-    plan_only: bool,
-    fail: Fail,
-) -> Transformer:
-    """The transformer that a layer's transform_param describes, for the images of a source."""
-    param = messages.TransformationParameter()
-    param.CopyFrom(definition.message.transform_param)
-    if definition.has("data_param") and definition.settings("data_param").force_encoded_color:
-        param.force_color = True
-    return make_transformer(
-        param,
-        source,
-        train=phase == "TRAIN",
-        stream=RandomStream(seed, f"{definition.name}.transform"),
-        folder=folder,
-        plan_only=plan_only,
-        fail=fail,
-    )
+from netforge.layers.data_param import check_data_param, make_noise, make_sampler, open_for, transformer_for
+from netforge.schema import LayerDefinition
 
 
 @register_layer("Data", settings="data_param")
@@ -103,7 +43,7 @@ class Data(Layer):
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Open the source and check the settings against it."""
-        self._check_settings(len(top))
+        check_data_param(self, len(top))
         context, settings = self.context, self.settings
         self.source = open_for(self.definition, context.folder, header_only=context.plan_only, fail=self.fail)
         self.transformer = transformer_for(
@@ -116,9 +56,8 @@ class Data(Layer):
             fail=self.fail,
         )
         if not context.plan_only:
-            reader = BatchReader(
-                self.source, self._make_sampler(), self.transformer, settings.batch_size, noise=self._make_noise()
-            )
+            sampler, noise = make_sampler(self, self.source), make_noise(self, self.source)
+            reader = BatchReader(self.source, sampler, self.transformer, settings.batch_size, noise=noise)
             self._batches = Prefetcher(reader.read, settings.prefetch)
             if settings.output_all_labels and settings.balance_matches:
                 top[1].data_storage.below = self._labels_below()
@@ -182,163 +121,3 @@ class Data(Layer):
         if forced < 0:
             return labels
         return np.stack([np.full(len(labels), forced), labels[:, 1]], axis=1)
-
-    def _check_settings(self, tops: int) -> None:
-        """Raise for settings that are missing, contradict each other, or are not supported."""
-        settings, pairs = self.settings, self.settings.images_per_blob == 2
-        if settings.batch_size < 1:
-            raise self.fail("batch_size is missing", setting="data_param", mend="write batch_size: 64 in data_param")
-        form = messages.DataParameter.LabelType.Name(settings.label_type)
-        plain = form == "SINGLE" or (form == "NONE" and tops == 1)
-        noise, balanced = settings.enable_noise_for_nonmatch, settings.balance_matches
-        wrong = (
-            ("images_per_blob", settings.images_per_blob not in (1, 2), "must be 1 or 2", "use 1, or 2 for pairs"),
-            ("label_type", not plain, f"{form} is not supported with a label top", "use SINGLE"),
-            ("one_hot_label_size", settings.one_hot_label_size, "is not supported", "use plain labels"),
-            ("enable_pair_selection", settings.enable_pair_selection, "is not supported", "remove it"),
-            ("output_all_labels", settings.output_all_labels and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
-            ("enable_noise_for_nonmatch", noise and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
-            ("enable_noise_for_nonmatch", noise and not balanced, NEEDS_BALANCE, "write balance_matches: true"),
-            (
-                "output_image_index",
-                settings.output_image_index != (tops > 2),
-                f"does not go with {tops} tops",
-                INDEX_MEND,
-            ),
-        )
-        for name, is_wrong, found, mend in wrong:
-            if is_wrong:
-                raise self.fail(f"{name} {found}", setting=f"data_param.{name}", mend=mend)
-
-    def _stream(self, purpose: str) -> RandomStream:
-        return RandomStream(self.context.seed, f"{self.name}.{purpose}")
-
-    def _make_selection(self) -> Selection:
-        settings, count = self.settings, self.source.count
-        shuffled = self.source.shuffled
-        if settings.HasField("enable_random_selection"):
-            shuffled = settings.enable_random_selection
-        if shuffled:
-            return Shuffled(count, self._stream("selection"))
-        skip = below(random_words(self._stream("selection"), 0, 1), settings.rand_skip + 1)
-        return Sequential(count, int(skip[0]))
-
-    def _make_sampler(self) -> Sampler:
-        settings, selection = self.settings, self._make_selection()
-        if settings.images_per_blob == 1:
-            return SingleSampler(selection)
-        if not settings.balance_matches:
-            return NextPairSampler(selection)
-        try:
-            return BalancedPairSampler(
-                selection,
-                ClassIndex(self.source.labels),
-                self._stream("partners"),
-                noise=settings.enable_noise_for_nonmatch,
-            )
-        except DataError as error:
-            raise error.at(self.definition.locate("data_param.source"), self.label) from None
-
-    def _make_noise(self) -> Noise | None:
-        """The noise image: what noise_filler gives (1 by default), times the mean image with use_noisy_mean."""
-        if not self.settings.enable_noise_for_nonmatch:
-            return None
-        param = self.settings.data_noise_param
-        if param.noisy_data_path:
-            setting = "data_param.data_noise_param.noisy_data_path"
-            raise self.fail("saving the noise image is not supported", setting=setting, mend="remove noisy_data_path")
-        filler = messages.FillerParameter(type="constant", value=1)
-        if param.HasField("noise_filler"):
-            filler = param.noise_filler
-        flat = self.device.zeros((int(np.prod(self.source.shape)),), np.float32)
-        fill = make_fill(filler, self.source.shape, self._stream("noise"), self.device)
-        if fill is not None:
-            fill(flat)
-        image = self.device.to_host(flat).reshape(self.source.shape)
-        if not param.use_noisy_mean:
-            return Noise(image, param.noise_data_label)
-        mean = self.source.mean
-        if mean is None:
-            setting = "data_param.enable_noise_for_nonmatch"
-            mend = "write data_noise_param { use_noisy_mean: false }"
-            raise self.fail(
-                f'source "{self.source.name}" has no mean to multiply the noise with', setting=setting, mend=mend
-            )
-        return Noise(image * mean, param.noise_data_label)
-
-
-@register_layer("MemoryData", settings="memory_data_param")
-class MemoryData(Layer):
-    """Data and labels that Python hands over with `set_input_arrays` or `add_images`; batches wrap around."""
-
-    bottoms = slots()
-    tops = slots("data (batch_size, channels, height, width)", "label (batch_size,)")
-    differentiable = False
-
-    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Check that all four sizes are given."""
-        for name in ("batch_size", "channels", "height", "width"):
-            if getattr(self.settings, name) < 1:
-                raise self.fail(
-                    f"{name} is missing", setting="memory_data_param", mend=f"write {name} in memory_data_param"
-                )
-        self._shape = (self.settings.channels, self.settings.height, self.settings.width)
-        self._data: npt.NDArray[Any] | None = None
-        self._labels: npt.NDArray[Any] | None = None
-
-    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """The settings give the shape."""
-        top[0].reshape(self.settings.batch_size, *self._shape)
-        top[1].reshape(self.settings.batch_size)
-
-    def set_input_arrays(self, data: npt.ArrayLike, labels: npt.ArrayLike) -> None:
-        """Serve these arrays from the next forward on, as they are: transform_param plays no part.
-
-        data: (n, channels, height, width), n a multiple of batch_size. labels: n numbers. Arrays that have the net's
-        type already are not copied. Raises DataError where the shapes do not fit.
-        """
-        values = np.ascontiguousarray(data, self.dtype)
-        targets = np.ascontiguousarray(labels, self.dtype).reshape(-1)
-        if values.ndim != 4 or values.shape[1:] != self._shape:
-            raise self.fail(
-                f"data has shape {values.shape}, expected (n, {', '.join(map(str, self._shape))})", error=DataError
-            )
-        if len(values) == 0 or len(values) % self.settings.batch_size:
-            mend = f"give a multiple of batch_size, {self.settings.batch_size}"
-            raise self.fail(f"{len(values)} items do not fill whole batches", error=DataError, mend=mend)
-        if len(targets) != len(values):
-            raise self.fail(f"{len(values)} items have {len(targets)} labels", error=DataError)
-        self._data, self._labels = values, targets
-        self.random.position = 0
-
-    def add_images(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> None:
-        """Serve these images after the transformation that transform_param describes.
-
-        images: (n, C, H, W) of pixel values, n a multiple of batch_size; what is left after the crop must have the
-        layer's shape. labels: n integers. Raises DataError or SettingsError where something does not fit.
-        """
-        pixels = np.asarray(images)
-        source = ArraySource(self.label, pixels, np.asarray(labels).reshape(-1), color_order="BGR")
-        context = self.context
-        transformer = transformer_for(
-            self.definition,
-            source,
-            phase=self.phase,
-            seed=context.seed,
-            folder=context.folder,
-            plan_only=False,
-            fail=self.fail,
-        )
-        self.set_input_arrays(transformer(pixels, 0), source.labels)
-
-    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Copy the next batch."""
-        if self._data is None or self._labels is None:
-            raise self.fail(
-                "no data was handed over", error=DataError, mend="call set_input_arrays(data, labels) of the layer"
-            )
-        size = self.settings.batch_size
-        start = self.random.position * size % len(self._data)
-        self.random.position += 1
-        top[0].data[...] = self.xp.asarray(self._data[start : start + size])
-        top[1].data[...] = self.xp.asarray(self._labels[start : start + size])

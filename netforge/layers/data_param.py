@@ -1,0 +1,160 @@
+"""What data_param and transform_param of a layer ask for: its source, its transformer, its sampler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from netforge.data.batches import Noise, Sampler
+from netforge.data.opening import open_source
+from netforge.data.sampling import (
+    BalancedPairSampler,
+    ClassIndex,
+    NextPairSampler,
+    Selection,
+    Sequential,
+    Shuffled,
+    SingleSampler,
+    below,
+    random_words,
+)
+from netforge.data.source import RelabelledSource, Source
+from netforge.data.transform import Transformer
+from netforge.data.transform_param import Fail, label_mapping_of, make_transformer
+from netforge.device.random import RandomStream
+from netforge.errors import DataError, NetforgeError
+from netforge.filler import make_fill
+from netforge.layers.base import Layer
+from netforge.schema import LayerDefinition, messages
+
+FOR_PAIRS = "has a meaning for pairs only"
+NEEDS_BALANCE = "needs balanced pairs"
+INDEX_MEND = "write output_image_index: true and three tops, or neither"
+
+
+def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: bool, fail: Fail) -> Source:
+    """The source that a layer's data_param names, under the labels that its transform_param asks for."""
+    settings = definition.settings("data_param")
+    if not settings.source:
+        raise fail("no source is given", setting="data_param", mend='write source: "NAME" in data_param')
+    backend = messages.DataParameter.DB.Name(settings.backend) if settings.HasField("backend") else None
+    try:
+        source = open_source(backend, settings.source, folder=folder, header_only=header_only)
+    except NetforgeError as error:
+        raise error.at(definition.locate("data_param.source")) from error.__cause__
+    mapping = label_mapping_of(definition.message.transform_param, fail)
+    return RelabelledSource(source, mapping) if mapping else source
+
+
+def transformer_for(
+    definition: LayerDefinition,
+    source: Source,
+    *,
+    phase: str,
+    seed: int,
+    folder: Path | None,
+    plan_only: bool,
+    fail: Fail,
+) -> Transformer:
+    """The transformer that a layer's transform_param describes, for the images of a source."""
+    param = messages.TransformationParameter()
+    param.CopyFrom(definition.message.transform_param)
+    if definition.has("data_param") and definition.settings("data_param").force_encoded_color:
+        param.force_color = True
+    return make_transformer(
+        param,
+        source,
+        train=phase == "TRAIN",
+        stream=RandomStream(seed, f"{definition.name}.transform"),
+        folder=folder,
+        plan_only=plan_only,
+        fail=fail,
+    )
+
+
+def check_data_param(layer: Layer, tops: int) -> None:
+    """Raise for settings of a Data layer that are missing, contradict each other, or are not supported."""
+    settings, pairs = layer.settings, layer.settings.images_per_blob == 2
+    if settings.batch_size < 1:
+        raise layer.fail("batch_size is missing", setting="data_param", mend="write batch_size: 64 in data_param")
+    form = messages.DataParameter.LabelType.Name(settings.label_type)
+    plain = form == "SINGLE" or (form == "NONE" and tops == 1)
+    noise, balanced = settings.enable_noise_for_nonmatch, settings.balance_matches
+    wrong = (
+        ("images_per_blob", settings.images_per_blob not in (1, 2), "must be 1 or 2", "use 1, or 2 for pairs"),
+        ("label_type", not plain, f"{form} is not supported with a label top", "use SINGLE"),
+        ("one_hot_label_size", settings.one_hot_label_size, "is not supported", "use plain labels"),
+        ("enable_pair_selection", settings.enable_pair_selection, "is not supported", "remove it"),
+        ("output_all_labels", settings.output_all_labels and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
+        ("enable_noise_for_nonmatch", noise and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
+        ("enable_noise_for_nonmatch", noise and not balanced, NEEDS_BALANCE, "write balance_matches: true"),
+        (
+            "output_image_index",
+            settings.output_image_index != (tops > 2),
+            f"does not go with {tops} tops",
+            INDEX_MEND,
+        ),
+    )
+    for name, is_wrong, found, mend in wrong:
+        if is_wrong:
+            raise layer.fail(f"{name} {found}", setting=f"data_param.{name}", mend=mend)
+
+
+def make_sampler(layer: Layer, source: Source) -> Sampler:
+    """The sampler that a Data layer's settings ask for; raises DataError where the source does not suit it."""
+    settings, selection = layer.settings, _make_selection(layer, source)
+    if settings.images_per_blob == 1:
+        return SingleSampler(selection)
+    if not settings.balance_matches:
+        return NextPairSampler(selection)
+    try:
+        return BalancedPairSampler(
+            selection,
+            ClassIndex(source.labels),
+            _stream(layer, "partners"),
+            noise=settings.enable_noise_for_nonmatch,
+        )
+    except DataError as error:
+        raise error.at(layer.definition.locate("data_param.source"), layer.label) from None
+
+
+def _make_selection(layer: Layer, source: Source) -> Selection:
+    settings, count = layer.settings, source.count
+    shuffled = source.shuffled
+    if settings.HasField("enable_random_selection"):
+        shuffled = settings.enable_random_selection
+    if shuffled:
+        return Shuffled(count, _stream(layer, "selection"))
+    skip = below(random_words(_stream(layer, "selection"), 0, 1), settings.rand_skip + 1)
+    return Sequential(count, int(skip[0]))
+
+
+def make_noise(layer: Layer, source: Source) -> Noise | None:
+    """The noise image: what noise_filler gives (1 by default), times the mean image with use_noisy_mean."""
+    if not layer.settings.enable_noise_for_nonmatch:
+        return None
+    param = layer.settings.data_noise_param
+    if param.noisy_data_path:
+        setting = "data_param.data_noise_param.noisy_data_path"
+        raise layer.fail("saving the noise image is not supported", setting=setting, mend="remove noisy_data_path")
+    filler = messages.FillerParameter(type="constant", value=1)
+    if param.HasField("noise_filler"):
+        filler = param.noise_filler
+    flat = layer.device.zeros((int(np.prod(source.shape)),), np.float32)
+    fill = make_fill(filler, source.shape, _stream(layer, "noise"), layer.device)
+    if fill is not None:
+        fill(flat)
+    image = layer.device.to_host(flat).reshape(source.shape)
+    if not param.use_noisy_mean:
+        return Noise(image, param.noise_data_label)
+    mean = source.mean
+    if mean is None:
+        setting = "data_param.enable_noise_for_nonmatch"
+        mend = "write data_noise_param { use_noisy_mean: false }"
+        raise layer.fail(f'source "{source.name}" has no mean to multiply the noise with', setting=setting, mend=mend)
+    return Noise(image * mean, param.noise_data_label)
+
+
+def _stream(layer: Layer, purpose: str) -> RandomStream:
+    return RandomStream(layer.context.seed, f"{layer.name}.{purpose}")
