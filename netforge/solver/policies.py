@@ -87,6 +87,38 @@ def sigmoid_inv(settings: Any, iteration: int) -> float:
     return float(settings.base_lr * _logistic(-settings.gamma * (iteration - settings.stepsize)))
 
 
+@register_policy("cosine", needs=("max_iter",))
+def cosine(settings: Any, iteration: int) -> float:
+    """Half a cosine from base_lr at iteration 0 down to min_lr at max_iter, and min_lr from there on.
+
+    Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
+    """
+    share = min(1.0, iteration / settings.max_iter)
+    return _half_cosine(settings.base_lr, settings.min_lr, share)
+
+
+@register_policy("one_cycle", needs=("max_iter",))
+def one_cycle(settings: Any, iteration: int) -> float:
+    """Half a cosine up from base_lr / start_divisor to base_lr, another down to that start / end_divisor.
+
+    The top lies at rise_fraction * max_iter - 1, the end at max_iter - 1, the last iteration; later ones stay there.
+    Smith and Topin 2018, "Super-Convergence", with cosines in the place of lines. The momentum does not change; the
+    paper, and some implementations unless told otherwise, lower it while the rate is high.
+    """
+    start = settings.base_lr / settings.start_divisor
+    end = start / settings.end_divisor
+    last = settings.max_iter - 1
+    top = settings.rise_fraction * settings.max_iter - 1
+    if iteration < top:
+        return _half_cosine(start, settings.base_lr, iteration / top)
+    return _half_cosine(settings.base_lr, end, min(1.0, (iteration - top) / (last - top)))
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    """From start, at share 0, to end, at share 1."""
+    return float(end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0)
+
+
 def _logistic(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
 
@@ -107,7 +139,14 @@ def steps_taken(settings: Any, iteration: int) -> int:
 
 
 def make_policy(definition: SolverDefinition) -> Callable[[int], float]:
-    """The rate as a function of the iteration; raises SettingsError or UnknownNameError with the line to mend."""
+    """The rate as a function of the iteration alone, so that a resumed run goes on with the rates it would have had.
+
+    Through the first warmup_iter iterations the rate of the policy is multiplied with
+    warmup_start + (1 - warmup_start) * (iteration + 1) / warmup_iter: a line from warmup_start, which would belong to
+    the iteration before the first, to 1 at iteration warmup_iter - 1. Goyal et al. 2017, section 2.2.
+
+    Raises SettingsError or UnknownNameError with the line to mend.
+    """
     settings = definition.message
     if not settings.lr_policy:
         raise SettingsError(
@@ -119,8 +158,27 @@ def make_policy(definition: SolverDefinition) -> Callable[[int], float]:
         raise error.at(definition.locate("lr_policy")) from None
     for field in ("base_lr", *_NEEDS[name]):
         _check_field(definition, name, field)
-    formula = POLICIES[name]
-    return lambda iteration: formula(settings, iteration)
+    _check_cosine(definition, name)
+    formula, warmup = POLICIES[name], settings.warmup_iter
+    if not warmup:
+        return lambda iteration: formula(settings, iteration)
+    return lambda iteration: formula(settings, iteration) * _warmup_share(settings, iteration)
+
+
+def _warmup_share(settings: Any, iteration: int) -> float:
+    """The factor of the warm-up; 1 when it is over."""
+    climbed = min(1.0, (iteration + 1) / settings.warmup_iter)
+    return float(settings.warmup_start + (1.0 - settings.warmup_start) * climbed)
+
+
+def _check_cosine(definition: SolverDefinition, policy: str) -> None:
+    settings = definition.message
+    if policy == "cosine" and settings.min_lr > settings.base_lr:
+        raise SettingsError(
+            f'lr_policy "cosine" ends at min_lr {settings.min_lr:g}, above base_lr {settings.base_lr:g}',
+            where=definition.locate("min_lr"),
+            mend="write a min_lr of at most base_lr",
+        )
 
 
 def _check_field(definition: SolverDefinition, policy: str, field: str) -> None:

@@ -55,6 +55,77 @@ def test_the_rate_stays_zero_beyond_the_end_of_poly() -> None:
     assert policy("poly", **SETTINGS)(25) == 0.0
 
 
+def test_cosine() -> None:
+    """Values of PyTorch's CosineAnnealingLR(T_max=8, eta_min=0.125); beyond max_iter it would rise again."""
+    rate = policy("cosine", max_iter=8, min_lr=0.125)
+    expected = (1.0, 0.966697295473688, 0.8718592167691146, 0.7299240016597269, 0.5625, 0.39507599834027324)
+    assert [rate(i) for i in range(6)] == pytest.approx(expected, rel=1e-12)
+    assert rate(8) == rate(9) == rate(100) == 0.125
+    assert policy("cosine", max_iter=8)(8) == 0.0
+
+
+ONE_CYCLE = [
+    # max_iter, rise_fraction, start_divisor, end_divisor, rates by iteration
+    (
+        (100, 0.3, 25, 1e4),
+        {
+            0: 0.08000000000000007,
+            1: 0.08562756113181491,
+            10: 0.5903278969282015,
+            28: 1.9943724388681852,
+            29: 2.0,
+            30: 1.9989930705690486,
+            50: 1.587786901151464,
+            75: 0.5261372330016513,
+            98: 0.0010149294309515758,
+            99: 8e-06,
+        },
+    ),
+    (
+        (10, 0.25, 4, 100),
+        {
+            0: 0.5,
+            1: 1.6249999999999998,
+            2: 1.9782022317319712,
+            3: 1.8094944518890101,
+            4: 1.50125,
+            5: 1.1067671421094842,
+            6: 0.6942555481109901,
+            7: 0.33504222015703927,
+            8: 0.09123840600150554,
+            9: 0.005,
+        },
+    ),
+    ((3, 0.5, 2, 10), {0: 1.0, 1: 1.525, 2: 0.1}),
+    ((2, 0.3, 25, 1e4), {0: 1.623491307899526, 1: 8e-06}),
+    ((1, 0.3, 25, 1e4), {0: 8e-06}),
+]
+
+
+@pytest.mark.parametrize(("cycle", "expected"), ONE_CYCLE, ids=["100", "10", "3", "2", "1"])
+def test_one_cycle(cycle: tuple[float, ...], expected: dict[int, float]) -> None:
+    """Rates of PyTorch's OneCycleLR(max_lr=2, anneal_strategy="cos"); the top lies between iterations 1 and 2 of 10."""
+    names = ("max_iter", "rise_fraction", "start_divisor", "end_divisor")
+    rate = policy("one_cycle", base_lr=2.0, **dict(zip(names, cycle, strict=True)))
+    # rise_fraction is stored as a float32, which moves the top by less than a millionth of an iteration
+    assert {i: rate(i) for i in expected} == pytest.approx(expected, rel=1e-6)
+    assert rate(int(cycle[0]) + 50) == rate(int(cycle[0]) - 1)
+
+
+def test_one_cycle_that_begins_at_its_top() -> None:
+    rate = policy("one_cycle", max_iter=4, rise_fraction=0.25)
+    assert rate(0) == 1.0 and rate(3) == pytest.approx(1 / 25e4)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.25])
+def test_a_warm_up_multiplies_the_rate_of_the_policy(start: float) -> None:
+    plain = policy("step", gamma=0.5, stepsize=3)
+    warm = policy("step", gamma=0.5, stepsize=3, warmup_iter=5, warmup_start=start)
+    shares = [start + (1 - start) * (i + 1) / 5 for i in range(5)] + [1.0] * 4
+    assert [warm(i) for i in range(9)] == pytest.approx([plain(i) * share for i, share in enumerate(shares)])
+    assert warm(4) == plain(4) and warm(1000) == plain(1000)
+
+
 def test_sigmoid_does_not_overflow() -> None:
     rate = policy("sigmoid", gamma=10, stepsize=1_000_000)
     assert rate(0) == 0.0
@@ -74,6 +145,13 @@ def test_sigmoid_does_not_overflow() -> None:
         ("poly", {"power": 1}, "needs max_iter"),
         ("poly", {"power": 1, "max_iter": 0}, "needs max_iter of at least 1"),
         ("sigmoid", {"gamma": 1}, "needs stepsize"),
+        ("cosine", {}, "needs max_iter"),
+        ("cosine", {"max_iter": 0}, "needs max_iter of at least 1"),
+        ("cosine", {"max_iter": 9, "min_lr": 2}, "ends at min_lr 2, above base_lr 1"),
+        ("one_cycle", {}, "needs max_iter"),
+        ("one_cycle", {"max_iter": 9, "rise_fraction": 1}, "rise_fraction"),
+        ("one_cycle", {"max_iter": 9, "start_divisor": 0.5}, "start_divisor"),
+        ("fixed", {"warmup_iter": -1}, "warmup_iter"),
         ("fixed", {"base_lr": None}, "needs base_lr"),
         ("fxed", {}, 'Did you mean "fixed"?'),
         ("", {}, "lr_policy is not set"),

@@ -260,6 +260,21 @@ def test_editing_stepvalues_before_a_resume() -> None:
     assert second.rate == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("policy", ["cosine", "one_cycle"])
+def test_a_resumed_run_goes_on_with_the_rates_of_its_cycle(policy: str) -> None:
+    """Cut in the middle of a warm-up."""
+    path = write_solver(Path("here"))
+    options: dict[str, Any] = {"lr_policy": policy, "warmup_iter": 9, "warmup_start": 0.1}
+    whole = Solver(path, **options)
+    whole.step(12)
+    first = Solver(path, **options)
+    first.step(5)
+    second = Solver(path, restore=first.snapshot().state, **options)
+    second.step(7)
+    assert second.rate == whole.rate
+    assert weights(second) == weights(whole)
+
+
 def test_the_window_of_losses_survives() -> None:
     path = write_solver(Path("here"))
     first = Solver(path)
