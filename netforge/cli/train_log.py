@@ -25,6 +25,10 @@ class TrainLog(Listener):
             click.echo(f"    Train net output #{index}: {output.name} = {number(value)}{loss_tail(output, value)}")
         click.echo(f"Iteration {display.iteration}, lr = {number(display.rate)}")
 
+    def on_notice(self, solver: Solver, text: str) -> None:
+        """What a layer finds wrong with the training."""
+        click.echo(f"Warning: {text}")
+
     def on_debug(self, solver: Solver, lines: Sequence[str]) -> None:
         """The lines of debug_info."""
         for line in lines:

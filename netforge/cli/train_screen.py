@@ -54,6 +54,10 @@ class TrainScreen(Listener):
         self._progress.show_loss(display.loss, display.rate)
         self._draw()
 
+    def on_notice(self, solver: Solver, text: str) -> None:
+        """What a layer finds wrong with the training."""
+        self._say(f"  iteration {solver.iteration:>7,}", ("   warning", "bold yellow"), f"   {text}")
+
     def on_debug(self, solver: Solver, lines: Sequence[str]) -> None:
         """The lines of debug_info, above the live ones."""
         for line in lines:

@@ -102,9 +102,10 @@ class Report:
 class Layer:
     """One node of a net.
 
-    A net calls `setup` once, `reshape` whenever shapes may have changed, then `forward` and `backward`. `setup` and
-    `reshape` see shapes only: they must not touch `data` or `diff`. `forward` writes every top's data. `backward` reads
-    top diffs, overwrites the diff of each bottom i for which `propagate_down[i]` holds, and adds to diffs of weights.
+    A net calls `setup` once, `reshape` whenever shapes may have changed, then `feed`, `forward` and `backward`. `setup`
+    and `reshape` see shapes only: they must not touch `data` or `diff`. `feed` brings what the pass needs from the
+    host. `forward` writes every top's data. `backward` reads top diffs, overwrites the diff of each bottom i for which
+    `propagate_down[i]` holds, and adds to diffs of weights.
 
     Class attributes that describe the layer to nets, help pages and checks:
     bottoms, tops: `Slots`. settings_field: the field of LayerParameter that holds its settings.
@@ -114,7 +115,11 @@ class Layer:
     (labels). per_item: no item of a batch influences another, and axis 0 counts items in every blob; then towers with
     shared weights run as one batch. backward_reads_top: `backward` needs top 0's data, so that no later layer may
     overwrite it in place. dynamic_shape: tops may change shape from one batch to the next, so that `reshape` runs
-    before every forward; otherwise it runs only when the shape of a bottom or of a weight has changed.
+    before every forward; otherwise it runs only when the shape of a bottom or of a weight has changed. replayable: as
+    long as no shape changes, `forward` and `backward` are a fixed sequence of launches on fixed addresses, so that a
+    device may record one pass and repeat it without calling them: they read no values to the host, and no number that
+    the host counts or draws goes into a launch (`feed` is called for every pass, and may write such numbers into
+    memory of the device).
     """
 
     type: ClassVar[str] = ""
@@ -130,6 +135,7 @@ class Layer:
     per_item: ClassVar[bool] = False
     backward_reads_top: ClassVar[bool] = False
     dynamic_shape: ClassVar[bool] = False
+    replayable: ClassVar[bool] = False
 
     def __init__(self, definition: LayerDefinition, context: LayerContext) -> None:
         self.definition = definition
@@ -153,6 +159,13 @@ class Layer:
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give every top its shape; raises ShapeError where bottoms do not fit."""
         raise self._lacks("reshape")
+
+    def feed(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Bring what the next pass needs from the host: draws, uploads, counters; once before each `forward`.
+
+        A net feeds all of its layers before the first one runs: bottoms hold the values of the pass before, and only
+        layers without bottoms know the shapes of this one.
+        """
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Write the data of every top."""
@@ -192,6 +205,13 @@ class Layer:
         """Raise for what was found wrong since the last time, where the device was not waited for then."""
         for report in self.reports.values():
             report.settle()
+
+    def diagnose(self, bottom: list[Blob], top: list[Blob]) -> str | None:
+        """What goes wrong with the training, in words with what to try, or None; judged by the newest pass.
+
+        A solver asks where it displays, and tells what it hears once a run: only here may a layer read values back.
+        """
+        return None
 
     def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
         """Multiply-add operations of one forward pass, for `netforge summary`; 0 where they do not matter."""

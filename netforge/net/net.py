@@ -237,6 +237,15 @@ class Net:
         for layer in self.layers:
             layer.settle()
 
+    @on_device
+    def diagnose(self) -> list[tuple[Layer, str]]:
+        """What layers find wrong with the training, judged by the newest pass: the layer, and its words."""
+        found = [
+            (layer, layer.diagnose(self._memory.bottoms[number], self._memory.tops[number]))
+            for number, layer in enumerate(self.layers)
+        ]
+        return [(layer, text) for layer, text in found if text]
+
     def loss(self) -> float:
         """The weighted sum of all losses of the newest forward pass."""
         self.settle()

@@ -103,6 +103,9 @@ class Listener:
     def on_display(self, solver: Solver, display: Display) -> None:
         """Every `display` iterations, and at the end."""
 
+    def on_notice(self, solver: Solver, text: str) -> None:
+        """After a display, once a run for each layer: what goes wrong with the training, and what to try."""
+
     def on_debug(self, solver: Solver, lines: Sequence[str]) -> None:
         """With debug_info, on iterations that are displayed: mean magnitudes of blobs, weights and gradients."""
 

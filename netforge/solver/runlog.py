@@ -5,7 +5,8 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 `event` and `time` (seconds since 1970) and is on its way to the disk before training goes on. Numbers that JSON has no
 word for (NaN, infinity) are written as strings.
 
-Events: start (versions, seed, device, the solver file's text), display, test, snapshot, end.
+Events: start (versions, seed, device, the solver file's text), display, notice (what a layer finds wrong with the
+training), test, snapshot, end.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ class RunLog(Listener):
             items=display.items,
             seconds=display.seconds,
         )
+
+    def on_notice(self, solver: Solver, text: str) -> None:
+        """Record what a layer finds wrong with the training."""
+        self._write("notice", iteration=solver.iteration, text=text)
 
     def on_test(self, solver: Solver, result: TestResult) -> None:
         """Record the mean outputs of a test net."""

@@ -71,6 +71,7 @@ class Solver:
         self._stop_saves = True
         self._snapshot_requested = False
         self._meter = Meter()
+        self._noticed: set[str] = set()  # layers whose diagnosis was told
         state = snapshot.load_state(restore) if restore is not None else None
         self._build_nets(settings.choose_seed(self.settings) if state is None or state.seed is None else state.seed)
         try:
@@ -280,6 +281,10 @@ class Solver:
     def _display(self) -> None:
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         self.tell("on_display", self._meter.take(self.iteration, loss, self.rate, outputs_of(self.net)))
+        for layer, text in self.net.diagnose():
+            if layer.name not in self._noticed:
+                self._noticed.add(layer.name)
+                self.tell("on_notice", f"{layer.label}: {text}")
 
     def _stop(self) -> StopReason:
         if self._stop_requests > 1:

@@ -1,0 +1,38 @@
+"""The watch on collapsed embeddings: it speaks when they stay alike, and is silent about a healthy start."""
+
+from __future__ import annotations
+
+from netforge.layers.collapse import CollapseWatch
+
+
+def words(watch: CollapseWatch, *distances: tuple[float, float]) -> list[bool]:
+    return [watch.look(*pair) is not None for pair in distances]
+
+
+def test_embeddings_that_stay_alike_are_told_at_the_third_look() -> None:
+    assert words(CollapseWatch(1.0, 0.7), (0.01, 0.01), (0.01, 0.0101), (0.009, 0.009)) == [False, False, True]
+    assert words(CollapseWatch(1.0, 0.7), *[(0.0, 0.0)] * 3) == [False, False, True]
+
+
+def test_a_healthy_net_is_left_alone() -> None:
+    growing = [(0.001 * 2**i, 0.001 * 2**i) for i in range(6)]
+    assert not any(words(CollapseWatch(1.0, 0.7), *growing))  # small at the start, on its way
+    assert not any(words(CollapseWatch(1.0, 0.7), *[(0.01, 0.05)] * 5))  # small but apart
+    assert not any(words(CollapseWatch(1.0, 0.7), *[(5.0, 5.0)] * 5))  # far from alike, only not learned
+    assert not any(words(CollapseWatch(1.0, 0.7), *[(0.01, 0.01), (0.01, 0.01), (0.2, 0.9)] * 3))  # not in a row
+
+
+def test_the_words_say_what_was_seen_and_what_to_try() -> None:
+    watch = CollapseWatch(5.0, 2.5, "or mining: SEMIHARD")
+    text = [watch.look(0.012, 0.0125) for _ in range(3)][-1]
+    assert text is not None
+    for part in (
+        "0.013 between",
+        "0.012 within",
+        "near 2.5",
+        "base_lr",
+        "warmup_iter",
+        "BatchNorm",
+        "mining: SEMIHARD",
+    ):
+        assert part in text
