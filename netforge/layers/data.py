@@ -80,7 +80,7 @@ class Data(Layer):
         if len(top) > 2:
             top[2].reshape((size, images) if images > 1 else (size,))
 
-    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+    def feed(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Take the next batch."""
         if self._batches is None:
             raise self.fail("this net was built for its shapes only and has no data", error=DataError)
@@ -93,6 +93,9 @@ class Data(Layer):
             top[1].data[...] = self.xp.asarray(self._label(batch))
         if len(top) > 2:
             top[2].data[...] = self.xp.asarray(batch.indices.reshape(top[2].shape))
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """`feed` wrote the values."""
 
     def close(self) -> None:
         """End the background thread."""

@@ -91,7 +91,7 @@ class DummyData(Layer):
         for blob, shape in zip(top, self.shapes, strict=True):
             blob.reshape(shape)
 
-    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+    def feed(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Fill each random top; the pass number decides the draw."""
         for i, (blob, filler) in enumerate(zip(top, self.fillers, strict=True)):
             if blob.data_storage.fill is not None:
@@ -101,6 +101,9 @@ class DummyData(Layer):
             values = FILLERS[filler.type](filler, blob.shape, stream.generator(self.random.position))
             blob.data[...] = self.device.from_host(values.astype(self.dtype))
         self.random.position += 1
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """`feed` wrote the values."""
 
 
 @register_layer("Parameter", settings="parameter_param")

@@ -78,7 +78,7 @@ class MemoryData(Layer):
         )
         self.set_input_arrays(transformer(pixels, 0), source.labels)
 
-    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+    def feed(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the next batch."""
         if self._data is None or self._labels is None:
             raise self.fail(
@@ -89,3 +89,6 @@ class MemoryData(Layer):
         self.random.position += 1
         top[0].data[...] = self.xp.asarray(self._data[start : start + size])
         top[1].data[...] = self.xp.asarray(self._labels[start : start + size])
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """`feed` wrote the values."""

@@ -41,12 +41,23 @@ class Runner:
         self._shapes: list[Shapes] = [self._signature(number, memory.bottoms[number]) for number in range(len(layers))]
 
     def forward_pass(self) -> None:
-        """Run every layer once; nothing is read back from the device."""
+        """Feed every layer, then run it once; nothing is read back from the device."""
+        self.feed_pass()
+        self.compute_pass()
+
+    def feed_pass(self) -> None:
+        """Let every layer bring what the next pass needs from the host; a tower's first layer does it for all."""
+        for number in range(len(self.layers)):
+            if number in self.towers or number not in self._tower_of:
+                self._feed(number)
+
+    def compute_pass(self) -> None:
+        """Run every layer once, towers as one, after they were fed."""
         for number in range(len(self.layers)):
             if number in self.towers:
                 self._forward_tower(self.towers[number])
             elif number not in self._tower_of:
-                self.forward(number)
+                self._forward(number)
 
     def backward_pass(self) -> None:
         """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
@@ -57,14 +68,27 @@ class Runner:
             elif number == tower.members[0]:
                 self._backward_tower(tower)
 
-    @np.errstate(all="ignore")
     def forward(self, number: int) -> None:
-        """Run one layer forward, after giving its tops the shapes that its bottoms now ask for."""
-        layer = self.layers[number]
+        """Feed one layer and run it forward, after giving its tops the shapes that its bottoms now ask for."""
         if number in self._tower_of:
             self._tower_of[number].leave(number)
+        self._feed(number)
+        self._forward(number)
+
+    @np.errstate(all="ignore")
+    def _feed(self, number: int) -> None:
+        layer = self.layers[number]
         with build.at_layer(layer.definition):
-            self._fit(number)
+            if not self.wiring.bottoms[number]:
+                self._fit(number)
+            layer.feed(self.memory.bottoms[number], self.memory.tops[number])
+
+    @np.errstate(all="ignore")
+    def _forward(self, number: int) -> None:
+        layer = self.layers[number]
+        with build.at_layer(layer.definition):
+            if self.wiring.bottoms[number]:
+                self._fit(number)
             layer.forward(self.memory.bottoms[number], self.memory.tops[number])
             if layer.dynamic_shape:
                 build.spread_shapes(self.wiring.tops[number], self.memory)

@@ -170,9 +170,14 @@ class LayerRun:
                 self._write(blob.data, values)
 
     def forward(self) -> list[Array]:
-        """Reshape, run forward from the starting state, and return copies of the tops."""
+        """Run forward from the starting state, and return copies of the tops."""
         self.rewind()
+        return self.step()
+
+    def step(self) -> list[Array]:
+        """Reshape, feed and run forward from where the layer stands, and return copies of the tops."""
         self.layer.reshape(self.bottom, self.top)
+        self.layer.feed(self.bottom, self.top)
         self.layer.forward(self.bottom, self.top)
         return [self._read(blob.data) for blob in self.top]
 

@@ -57,8 +57,8 @@ def time_reading(param: str, transform: str, prefetch: int, batches: int) -> flo
     net = Net(parse_net(LAYER.format(param=param, transform=transform, prefetch=prefetch)), "TRAIN", seed=1)
     (layer,) = net.layers
     tops = [net.blobs["data"], net.blobs["label"]]
-    layer.forward([], tops)
-    taken = seconds(lambda: [layer.forward([], tops) for _ in range(batches)])
+    layer.feed([], tops)
+    taken = seconds(lambda: [layer.feed([], tops) for _ in range(batches)])
     net.close()
     return taken / batches
 

@@ -25,9 +25,7 @@ def step(run: LayerRun, x=None, labels=None) -> list[np.ndarray]:
     """One forward that keeps what it learns."""
     if x is not None:
         run.feed([np.asarray(x, float), np.asarray(labels, float)])
-    run.layer.reshape(run.bottom, run.top)
-    run.layer.forward(run.bottom, run.top)
-    return [blob.data.copy() for blob in run.top]
+    return run.step()
 
 
 def test_the_first_item_is_copied_and_rows_survive_growth() -> None:

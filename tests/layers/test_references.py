@@ -146,8 +146,7 @@ def test_centroids_follow_one_item_at_a_time(items, classes, horizon, batches, s
     for _ in range(batches):
         x, labels = rng.standard_normal((items, 3)), rng.integers(0, classes, items)
         layer.feed([x, labels[:, None]])
-        layer.layer.reshape(layer.bottom, layer.top)
-        layer.layer.forward(layer.bottom, layer.top)
+        layer.step()
         for item, label in zip(x, labels, strict=True):
             status[label] = max(status[label], counts[label] >= horizon)
             counts[label] += 1

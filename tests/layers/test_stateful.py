@@ -16,9 +16,7 @@ def step(run: LayerRun, *arrays: np.ndarray) -> list[np.ndarray]:
     """One forward that keeps what the layer carries over."""
     if arrays:
         run.feed(arrays)
-    run.layer.reshape(run.bottom, run.top)
-    run.layer.forward(run.bottom, run.top)
-    return [blob.data.copy() for blob in run.top]
+    return run.step()
 
 
 def dropout(**options) -> LayerRun:
