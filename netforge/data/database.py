@@ -120,7 +120,7 @@ class ImageDatabase:
         with self._snapshot():
             info = self.find(name)
             label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
-            positions, labels = self.cache.array(label_key, lambda path: self._store_labels(info, path))
+            positions, labels, *groups = self.cache.array(label_key, lambda path: self._store_labels(info, path))
             if len(labels) == 0:
                 raise DataError(
                     f'all images of source "{name}" are disabled',
@@ -133,6 +133,7 @@ class ImageDatabase:
                 pixels,
                 labels,
                 rows=None if len(positions) == len(pixels) else np.asarray(positions),
+                groups=groups[0] if groups else None,
                 class_names=self.class_names(info),
                 mean=self.mean(info),
                 color_order=info.color_order,
@@ -152,20 +153,25 @@ class ImageDatabase:
                 connection.execute("ROLLBACK")
 
     def _store_labels(self, info: SourceInfo, path: Path) -> None:
+        """Write positions, labels and, where images have them, groups of the images in use, a row each."""
         with self._explained() as connection:
+            (grouped,) = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM images WHERE source = ? AND group_number IS NOT NULL)", (info.id,)
+            ).fetchone()
+            columns = "position, label, group_number" if grouped else "position, label"
             rows = connection.execute(
-                "SELECT position, label FROM images WHERE source = ? AND active ORDER BY position", (info.id,)
+                f"SELECT {columns} FROM images WHERE source = ? AND active ORDER BY position", (info.id,)
             )
             try:
                 flat = np.fromiter((value for row in rows for value in row), np.int64)
             except (ValueError, TypeError, OverflowError) as error:
                 raise DataError(
-                    f'a label of source "{info.name}" is no whole number: {error}',
+                    f'a label or group of source "{info.name}" is no whole number: {error}',
                     where=str(self.path),
                     mend="import the source again with --replace",
                 ) from None
         with path.open("wb") as file:
-            np.save(file, np.ascontiguousarray(flat.reshape(-1, 2).T))
+            np.save(file, np.ascontiguousarray(flat.reshape(-1, 3 if grouped else 2).T))
 
     def _store_pixels(self, info: SourceInfo, path: Path) -> None:
         """Copy the pixels into an .npy file, a row of the table at a time; raises DataError where they are damaged."""
@@ -250,17 +256,24 @@ class ImageDatabase:
             ) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables of a new file, or check that the file is ours and of a version we know."""
+        """Make the tables of a new file, or check that the file is ours and bring it to this version."""
         connection.execute("PRAGMA foreign_keys = ON")
-        if self._version(connection) == 0:
+        version = self._version(connection)
+        if version == tables.VERSION:
+            return
+        if version == 0:
             set_write_ahead_log(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            if self._version(connection) == 0:
-                for statement in tables.CREATE.split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {tables.VERSION}")
-            connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+        version = self._version(connection)  # another process may have been first
+        if version == 0:
+            for statement in tables.CREATE.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
+        else:
+            for old in range(version, tables.VERSION):
+                connection.execute(tables.UPGRADES[old])
+        connection.execute(f"PRAGMA user_version = {tables.VERSION}")
+        connection.execute("COMMIT")
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the tables, 0 for an empty file."""

@@ -47,6 +47,11 @@ class Source(ABC):
         return None
 
     @property
+    def groups(self) -> Indices | None:
+        """What images share beside their class, such as who drew them, (count,) integers; None where not known."""
+        return None
+
+    @property
     def images(self) -> Images:
         """The pixels as something that is indexed like an array."""
         return Images(self)
@@ -83,8 +88,8 @@ class Images:
 class ArraySource(Source):
     """Images in an array, in memory or memory-mapped.
 
-    pixels: (n, C, H, W), uint8 or float32. labels: (n,) integers. rows: which of the n images belong to the source, in
-    which order; None means all. mean: (C, H, W).
+    pixels: (n, C, H, W), uint8 or float32. rows: which of the n images belong to the source, in which order; None means
+    all. labels, groups: (count,) integers. mean: (C, H, W).
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class ArraySource(Source):
         labels: npt.ArrayLike,
         *,
         rows: Indices | None = None,
+        groups: npt.ArrayLike | None = None,
         class_names: dict[int, str] | None = None,
         mean: npt.NDArray[np.float32] | None = None,
         color_order: str = "RGB",
@@ -104,6 +110,7 @@ class ArraySource(Source):
         self._pixels = np.asarray(pixels)
         self._rows = rows
         self._labels = np.asarray(labels, np.int64)
+        self._groups = None if groups is None else np.asarray(groups, np.int64)
         self._mean = mean
         self.shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
         self.count = len(pixels) if rows is None else len(rows)
@@ -111,6 +118,8 @@ class ArraySource(Source):
         self.color_order = color_order
         if self._labels.shape != (self.count,):
             raise DataError(f"{self.count} images have labels of shape {self._labels.shape}", where=name)
+        if self._groups is not None and self._groups.shape != (self.count,):
+            raise DataError(f"{self.count} images have groups of shape {self._groups.shape}", where=name)
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
         """Gather the images."""
@@ -121,6 +130,11 @@ class ArraySource(Source):
     def labels(self) -> Indices:
         """The label of every image."""
         return self._labels
+
+    @property
+    def groups(self) -> Indices | None:
+        """The group of every image."""
+        return self._groups
 
     @property
     def mean(self) -> npt.NDArray[np.float32] | None:
@@ -157,6 +171,11 @@ class RelabelledSource(Source):
     def labels(self) -> Indices:
         """The label of every image."""
         return self._mapped(self._source.labels)
+
+    @property
+    def groups(self) -> Indices | None:
+        """The group of every image."""
+        return self._source.groups
 
     @property
     def mean(self) -> npt.NDArray[np.float32] | None:

@@ -8,7 +8,10 @@ beside the database are named after them, so a file in the cache is either right
 from __future__ import annotations
 
 APPLICATION_ID = 0x4E46_4442  # "NFDB": tells an image database from any other SQLite file
-VERSION = 1
+VERSION = 2
+
+# What takes a database from the version of the key to the next one.
+UPGRADES = {1: "ALTER TABLE images ADD COLUMN group_number INTEGER"}
 
 CREATE = """
 CREATE TABLE sources (
@@ -21,7 +24,7 @@ CREATE TABLE sources (
     color_order TEXT NOT NULL CHECK (color_order IN ('RGB', 'BGR')),
     count       INTEGER NOT NULL,      -- images that are not disabled
     stamp       TEXT NOT NULL,         -- digest of the pixels
-    label_stamp TEXT NOT NULL,         -- digest of positions and labels of the images that are not disabled
+    label_stamp TEXT NOT NULL,         -- digest of positions, labels and groups of the images that are not disabled
     created     TEXT NOT NULL          -- UTC, ISO 8601
 );
 CREATE TABLE classes (
@@ -38,6 +41,7 @@ CREATE TABLE images (
     auto           INTEGER NOT NULL DEFAULT 0,  -- 1: the label in use was given by a net
     boost          INTEGER NOT NULL DEFAULT 0,
     active         INTEGER NOT NULL DEFAULT 1,  -- 0: disabled, no net sees it
+    group_number   INTEGER,                     -- what else images have in common: a drawer, a writer, a session
     PRIMARY KEY (source, position)
 ) WITHOUT ROWID;
 CREATE TABLE pixels (

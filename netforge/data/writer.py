@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -34,10 +35,11 @@ class PixelDigest:
         return self._hash.hexdigest()
 
 
-def label_stamp(positions: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> str:
-    """A digest of which images are in use, and of their labels."""
-    digest = hashlib.blake2b(np.ascontiguousarray(positions, "<i8").tobytes(), digest_size=16)
-    digest.update(np.ascontiguousarray(labels, "<i8").tobytes())
+def label_stamp(*columns: npt.NDArray[np.int64]) -> str:
+    """A digest of which images are in use, of their labels, and of their groups where they have some."""
+    digest = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        digest.update(np.ascontiguousarray(column, "<i8").tobytes())
     return digest.hexdigest()
 
 
@@ -80,6 +82,8 @@ class Writer:
         blocks: Iterable[npt.NDArray[Any]],
         labels: npt.ArrayLike,
         *,
+        original_labels: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
         class_names: dict[int, str] | None = None,
         color_order: str = "RGB",
         replace: bool = False,
@@ -87,10 +91,11 @@ class Writer:
         """Add a source and return the mean of its images, float32 (C, H, W).
 
         blocks: arrays (n, C, H, W) of one shape and type, uint8 or float32, which together make up the images, so that
-        a large source never lies in memory as a whole. labels: (count,) integers. color_order: of three channels.
+        a large source never lies in memory as a whole. labels: (count,) integers. original_labels: those of the first
+        import, where they differ. groups: (count,) integers, see `Source.groups`. color_order: of three channels.
         replace: remove a source of that name first.
 
-        Raises DataError where the name is taken, the blocks do not fit together, or labels are missing.
+        Raises DataError where the name is taken, the blocks do not fit together, or labels or groups are missing.
         """
         check_name(name)
         if replace:
@@ -99,27 +104,39 @@ class Writer:
             raise DataError(
                 f'there is a source "{name}" already', where=self._where, mend="write --replace to replace it"
             )
-        numbers = np.asarray(labels, np.int64)
         source = self._claim(name, color_order)
         pixels = _PixelRows(self._connection, source, name)
         for block in blocks:
             pixels.add(block)
-        if pixels.count != len(numbers) or pixels.count == 0:
-            raise DataError(f'source "{name}" has {pixels.count} images and {len(numbers)} labels')
+        columns = {"labels": labels, "original labels": labels if original_labels is None else original_labels}
+        if groups is not None:
+            columns["groups"] = groups
+        stamp = self._add_images(source, name, pixels.count, columns)
         self._connection.execute(
             "UPDATE sources SET channels = ?, height = ?, width = ?, dtype = ?, count = ?, stamp = ?, label_stamp = ?"
             " WHERE id = ?",
-            (*pixels.kind, pixels.count, pixels.stamp, label_stamp(np.arange(pixels.count), numbers), source),
-        )
-        self._connection.executemany(
-            "INSERT INTO images (source, position, original_label, label) VALUES (?, ?, ?, ?)",
-            ((source, i, label, label) for i, label in enumerate(numbers.tolist())),
+            (*pixels.kind, pixels.count, pixels.stamp, stamp, source),
         )
         self._connection.executemany(
             "INSERT INTO classes (source, label, name) VALUES (?, ?, ?)",
             ((source, label, text) for label, text in (class_names or {}).items()),
         )
         return (pixels.total / pixels.count).astype(np.float32)
+
+    def _add_images(self, source: int, name: str, count: int, columns: dict[str, npt.ArrayLike]) -> str:
+        """Write the rows of `images`; columns: labels, original labels and, maybe, groups. Returns the label stamp."""
+        numbers = {kind: np.asarray(column, np.int64) for kind, column in columns.items()}
+        for kind, column in numbers.items():
+            if column.shape != (count,) or count == 0:
+                raise DataError(f'source "{name}" has {count} images and {column.size} {kind}')
+        labels, originals = numbers["labels"], numbers["original labels"]
+        grouped = [numbers["groups"]] if "groups" in numbers else []
+        groups = grouped[0].tolist() if grouped else itertools.repeat(None, count)
+        self._connection.executemany(
+            "INSERT INTO images (source, position, original_label, label, group_number) VALUES (?, ?, ?, ?, ?)",
+            zip(itertools.repeat(source), range(count), originals.tolist(), labels.tolist(), groups, strict=False),
+        )
+        return label_stamp(np.arange(count), labels, *grouped)
 
     def _claim(self, name: str, color_order: str) -> int:
         """A row of `sources` for that name, its sizes to be filled in; the number of the source."""

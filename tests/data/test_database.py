@@ -112,7 +112,7 @@ def test_labels_that_are_no_numbers_are_noticed() -> None:
     with sqlite3.connect(database_path()) as raw:
         raw.execute("UPDATE images SET label = 'seven' WHERE position = 2")
     raw.close()
-    with pytest.raises(DataError, match=r'a label of source "a" is no whole number.*seven'):
+    with pytest.raises(DataError, match=r'a label or group of source "a" is no whole number.*seven'):
         open_source("IMAGEDB", "a")
 
 
@@ -133,6 +133,44 @@ def test_disabled_images_are_left_out_and_labels_in_use_are_read() -> None:
     raw.close()
     with pytest.raises(DataError, match='all images of source "a" are disabled'):
         open_source("IMAGEDB", "a")
+
+
+def test_groups_are_read_back_and_belong_to_the_images_in_use() -> None:
+    images, labels, groups = array_source(6).images[:], [0, 0, 0, 1, 1, 1], np.array([7, 8, 9, 7, 8, -9])
+    with ImageDatabase() as database:
+        with database.write() as writer:
+            writer.add("grouped", [images], labels, groups=groups)
+            writer.add("other", [images], labels, groups=groups[::-1])
+            writer.add("plain", [images], labels)
+        opened = {name: database.open(name) for name in ("grouped", "other", "plain")}
+        with pytest.raises(DataError, match="6 images and 5 groups"), database.write() as writer:
+            writer.add("short", [images], labels, groups=groups[:5])
+    assert opened["plain"].groups is None
+    assert opened["grouped"].groups.tolist() == groups.tolist()
+    assert opened["other"].groups.tolist() == groups[::-1].tolist(), "the same pixels and labels, but other groups"
+    with sqlite3.connect(database_path()) as raw:
+        raw.execute("UPDATE images SET active = 0 WHERE position = 1")
+        raw.execute("UPDATE sources SET label_stamp = 'changed' WHERE name = 'grouped'")
+    raw.close()
+    assert open_source("IMAGEDB", "grouped").groups.tolist() == [7, 9, 7, 8, -9]
+    with pytest.raises(DataError, match="have groups of shape"):
+        ArraySource("a", images, labels, groups=groups[:5])
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    source, path = array_source(), tmp_path / "old.db"
+    fill_database("a", source, path)
+    with sqlite3.connect(path) as raw:
+        raw.execute("ALTER TABLE images DROP COLUMN group_number")
+        raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    with ImageDatabase(path) as database:
+        opened = database.open("a")
+        np.testing.assert_array_equal(opened.images[:], source.images[:])
+        assert opened.labels.tolist() == source.labels.tolist() and opened.groups is None
+        with database.write() as writer:
+            writer.add("b", [source.images[:]], source.labels, groups=source.labels)
+        assert database.open("b").groups.tolist() == source.labels.tolist()
 
 
 def test_an_unknown_source_names_the_closest_and_the_import_command() -> None:
