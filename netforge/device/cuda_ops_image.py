@@ -128,6 +128,14 @@ class CudaImage(CudaCore):
         """dx = (dy - mean(dy) - y * mean(y * dy)) / divisor, or dy - mean(dy) without; means per row."""
         self.launch.blocks("mvn_backward", y.dtype, len(y), y, divisor, dy, dx, *y.shape)
 
+    def unit_forward(self, x: Array, divisor: Array, y: Array, eps: float, l1: bool = False) -> None:
+        """y = x / divisor, divisor = the norm of the row, at least eps."""
+        self.launch.warps("unit_forward", x.dtype, len(x), x, divisor, y, *x.shape, eps, l1)
+
+    def unit_backward(self, y: Array, divisor: Array, dy: Array, dx: Array, eps: float, l1: bool = False) -> None:
+        """dx = (dy - slope * sum of dy * y) / divisor."""
+        self.launch.warps("unit_backward", y.dtype, len(y), y, divisor, dy, dx, *y.shape, eps, l1)
+
 
 def _pools(image: Array, pooled: Array, g: PoolGeometry) -> tuple[int, ...]:
     """Sizes as the kernels of pooling take them, behind the number of elements."""

@@ -162,3 +162,35 @@ KERNEL(mvn_backward)(const Real* __restrict__ y, const Real* divisor, const Real
         }
     }
 }
+
+// divisor[row] = the norm of the row, of squares or (l1) of magnitudes, at least eps; y = x / divisor[row]. y may be x.
+// Launch: one warp a row. Memory: x twice (the second time from cache), y once, coalesced along columns.
+KERNEL(unit_forward)(const Real* x, Real* divisor, Real* y, int rows, int columns, Real eps, int l1) {
+    FOR_EACH_WARP(row, rows) {
+        const Real* own = x + row * columns;
+        Real sum = 0;
+        FOR_EACH_IN_WARP(i, columns) sum += l1 ? fabs(own[i]) : own[i] * own[i];
+        sum = warp_sum(sum);
+        const Real by = larger(l1 ? sum : sqrt(sum), eps);
+        if (threadIdx.x % WARP == 0) divisor[row] = by;
+        FOR_EACH_IN_WARP(i, columns) y[row * columns + i] = own[i] / by;
+    }
+}
+
+// dx = (dy - slope * sum of dy * y) / divisor[row], slope = y or (l1) its sign; without the sum where eps is the divisor.
+// dx may be dy. Launch: one warp a row. Memory: y and dy twice (the second time from cache), dx once.
+KERNEL(unit_backward)(const Real* __restrict__ y, const Real* __restrict__ divisor, const Real* dy, Real* dx, int rows,
+                      int columns, Real eps, int l1) {
+    FOR_EACH_WARP(row, rows) {
+        const Real *own = y + row * columns, *own_dy = dy + row * columns;
+        Real along = 0;
+        FOR_EACH_IN_WARP(i, columns) along += own_dy[i] * own[i];
+        along = warp_sum(along);
+        const Real by = divisor[row];
+        if (!(by > eps)) along = 0;
+        FOR_EACH_IN_WARP(i, columns) {
+            const Real value = own[i], sign = value > 0 ? Real(1) : value < 0 ? Real(-1) : value;
+            dx[row * columns + i] = (own_dy[i] - (l1 ? sign : value) * along) / by;
+        }
+    }
+}

@@ -198,6 +198,22 @@ def mvn(b: Bench, shape: tuple[int, int]) -> None:
         b.equal(dx, wanted)
 
 
+@case((3, 5), (1, 1), (0, 4), (4, 131))
+def unit(b: Bench, shape: tuple[int, int]) -> None:
+    x, dy, eps = b.normal(*shape), b.normal(*shape), 0.1
+    x[:1] *= 1e-3  # a norm below eps
+    for l1 in (False, True):
+        got, expected = ([b.dirty(shape[0]), b.dirty(*shape)] for _ in range(2))
+        b.launch("unit_forward", x, *got, *shape, eps, l1)
+        b.ops.unit_forward(x, *expected, eps, l1)
+        for a, e in zip(got, expected, strict=True):
+            b.equal(a, e)
+        (divisor, y), dx, wanted = expected, dy.copy(), b.dirty(*shape)
+        b.launch("unit_backward", y, divisor, dx, dx, *shape, eps, l1)
+        b.ops.unit_backward(y, divisor, dy, wanted, eps, l1)
+        b.equal(dx, wanted)
+
+
 @case(((1, 2, 3, 4), 3), ((1, 1, 1, 1), 5), ((0, 1, 2, 2), 3), ((2, 3, 7, 9), 5), ((1, 2, 5, 3), 1))
 def lrn_within(b: Bench, size: Any) -> None:
     shape, window = size

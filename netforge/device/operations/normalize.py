@@ -144,6 +144,27 @@ class NormalizeOps:
             dx -= y * (y * dy).mean(axis=1, keepdims=True)
             dx /= divisor[:, None]
 
+    def unit_forward(self, x: Array, divisor: Array, y: Array, eps: float, l1: bool = False) -> None:
+        """y = x / divisor, divisor = the norm of the row, at least eps: of squares, or of magnitudes (l1).
+
+        x, y (rows, columns), which may be one array; divisor (rows,).
+        """
+        if l1:
+            np.sum(np.abs(x), axis=1, out=divisor)
+        else:
+            np.sqrt(np.einsum("rc,rc->r", x, x), out=divisor)
+        np.maximum(divisor, eps, out=divisor)
+        np.divide(x, divisor[:, None], out=y)
+
+    def unit_backward(self, y: Array, divisor: Array, dy: Array, dx: Array, eps: float, l1: bool = False) -> None:
+        """dx = (dy - slope * sum of dy * y) / divisor, slope = y or sign(y) (l1); dy / eps where eps is the divisor.
+
+        Shapes as in `unit_forward`; dx may be dy.
+        """
+        along = np.where(divisor > eps, np.einsum("rc,rc->r", dy, y), 0)[:, None]
+        np.subtract(dy, (np.sign(y) if l1 else y) * along, out=dx)
+        dx /= divisor[:, None]
+
 
 def _window_sums(x: Array, out: Array, size: int, axis: int) -> None:
     """out[i] = sum of x over indices i - size // 2 ... i + size // 2 of an axis; zeros beyond its ends."""
