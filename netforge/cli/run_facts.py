@@ -46,7 +46,8 @@ def sources_of(message: Any) -> list[str]:
     for field, block in message.ListFields():
         source = "" if field.message_type is None or is_repeated(field) else getattr(block, "source", "")
         if source:
-            size = getattr(block, "batch_size", 0)
+            made = getattr(block, "batch_classes", 0) * getattr(block, "batch_images", 0)
+            size = getattr(block, "batch_size", 0) or made
             items = " pairs" if images_in_row(block) == 2 else ""
             found.append(f"{source}, {size}{items} a batch" if size else source)
     return found

@@ -13,7 +13,14 @@ from netforge.data.batches import Batch, BatchReader
 from netforge.data.prefetch import Prefetcher
 from netforge.errors import DataError, NetforgeError, SettingsError
 from netforge.layers.base import Layer, register_layer, slots
-from netforge.layers.data_param import check_data_param, make_noise, make_sampler, open_for, transformer_for
+from netforge.layers.data_param import (
+    batch_size_of,
+    check_data_param,
+    make_noise,
+    make_sampler,
+    open_for,
+    transformer_for,
+)
 from netforge.schema import LayerDefinition
 
 
@@ -25,6 +32,9 @@ class Data(Layer):
     items alternate, counted over the whole run: the partner is of the same class (never the image itself, unless it is
     the only one of its class), then of another class (or the noise image, with enable_noise_for_nonmatch). The label is
     1 for the same class and 0 for two classes, or both labels with output_all_labels.
+
+    With batch_classes and batch_images each batch holds so many different images of each of so many classes, class by
+    class, for losses that compare the items of a batch.
 
     Which images a batch holds, and how they are cropped and mirrored, depends on the seed, the layer's name and the
     number of the batch alone. A background thread makes `prefetch` batches ahead.
@@ -57,7 +67,7 @@ class Data(Layer):
         )
         if not context.plan_only:
             sampler, noise = make_sampler(self, self.source), make_noise(self, self.source)
-            reader = BatchReader(self.source, sampler, self.transformer, settings.batch_size, noise=noise)
+            reader = BatchReader(self.source, sampler, self.transformer, batch_size_of(settings), noise=noise)
             self._batches = Prefetcher(reader.read, settings.prefetch)
             if settings.output_all_labels and settings.balance_matches:
                 top[1].data_storage.below = self._labels_below()
@@ -73,7 +83,7 @@ class Data(Layer):
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The header of the source gives the shape."""
         channels, height, width = self.transformer.shape
-        images, size = self.settings.images_per_blob, self.settings.batch_size
+        images, size = self.settings.images_per_blob, batch_size_of(self.settings)
         top[0].reshape(size, channels * images, height, width)
         if len(top) > 1:
             top[1].reshape((size, 2) if self.settings.output_all_labels else (size,))

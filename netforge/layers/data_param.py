@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from netforge.data.batches import Noise, Sampler
 from netforge.data.opening import open_source
 from netforge.data.sampling import (
     BalancedPairSampler,
+    ClassBatchSampler,
     ClassIndex,
     NextPairSampler,
     Selection,
@@ -28,6 +30,7 @@ from netforge.filler import make_fill
 from netforge.layers.base import Layer
 from netforge.schema import LayerDefinition, messages
 
+FOR_SINGLES = "does not go with batch_classes"
 FOR_PAIRS = "has a meaning for pairs only"
 NEEDS_BALANCE = "needs balanced pairs"
 INDEX_MEND = "write output_image_index: true and three tops, or neither"
@@ -76,7 +79,9 @@ def transformer_for(
 def check_data_param(layer: Layer, tops: int) -> None:
     """Raise for settings of a Data layer that are missing, contradict each other, or are not supported."""
     settings, pairs = layer.settings, layer.settings.images_per_blob == 2
-    if settings.batch_size < 1:
+    if settings.batch_classes or settings.batch_images:
+        _check_class_batches(layer)
+    elif settings.batch_size < 1:
         raise layer.fail("batch_size is missing", setting="data_param", mend="write batch_size: 64 in data_param")
     form = messages.DataParameter.LabelType.Name(settings.label_type)
     plain = form == "SINGLE" or (form == "NONE" and tops == 1)
@@ -101,14 +106,45 @@ def check_data_param(layer: Layer, tops: int) -> None:
             raise layer.fail(f"{name} {found}", setting=f"data_param.{name}", mend=mend)
 
 
+def _check_class_batches(layer: Layer) -> None:
+    """Raise for settings that do not go with batch_classes and batch_images."""
+    settings = layer.settings
+    classes, images, size = settings.batch_classes, settings.batch_images, settings.batch_size
+    in_order = settings.HasField("enable_random_selection") and not settings.enable_random_selection
+    wrong = (
+        ("batch_classes", not images, "needs batch_images", "write batch_images: the images of each class"),
+        ("batch_images", not classes, "needs batch_classes", "write batch_classes: the classes in each batch"),
+        (
+            "batch_size",
+            size and size != classes * images,
+            f"{size} is not batch_classes {classes} times batch_images {images}",
+            f"remove batch_size, or write batch_size: {classes * images}",
+        ),
+        ("images_per_blob", settings.images_per_blob > 1, FOR_SINGLES, "write images_per_blob: 1"),
+        ("rand_skip", settings.rand_skip, FOR_SINGLES, "remove it"),
+        ("enable_random_selection", in_order, "false does not go with batch_classes", "remove it"),
+    )
+    for name, is_wrong, found, mend in wrong:
+        if is_wrong:
+            raise layer.fail(f"{name} {found}", setting=f"data_param.{name}", mend=mend)
+
+
+def batch_size_of(settings: Any) -> int:
+    """The items in one batch of a Data layer: batch_size, or as many as batch_classes and batch_images make."""
+    return int(settings.batch_size or settings.batch_classes * settings.batch_images)
+
+
 def make_sampler(layer: Layer, source: Source) -> Sampler:
     """The sampler that a Data layer's settings ask for; raises DataError where the source does not suit it."""
-    settings, selection = layer.settings, _make_selection(layer, source)
-    if settings.images_per_blob == 1:
-        return SingleSampler(selection)
-    if not settings.balance_matches:
-        return NextPairSampler(selection)
+    settings = layer.settings
     try:
+        if settings.batch_classes:
+            return _make_class_batches(layer, source)
+        selection = _make_selection(layer, source)
+        if settings.images_per_blob == 1:
+            return SingleSampler(selection)
+        if not settings.balance_matches:
+            return NextPairSampler(selection)
         return BalancedPairSampler(
             selection,
             ClassIndex(source.labels),
@@ -117,6 +153,17 @@ def make_sampler(layer: Layer, source: Source) -> Sampler:
         )
     except DataError as error:
         raise error.at(layer.definition.locate("data_param.source"), layer.label) from None
+
+
+def _make_class_batches(layer: Layer, source: Source) -> ClassBatchSampler:
+    return ClassBatchSampler(
+        layer.settings.batch_classes,
+        layer.settings.batch_images,
+        ClassIndex(source.labels),
+        _stream(layer, "classes"),
+        _stream(layer, "images"),
+        name_of=source.class_name,
+    )
 
 
 def _make_selection(layer: Layer, source: Source) -> Selection:

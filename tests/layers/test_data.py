@@ -64,6 +64,20 @@ def test_images_in_order() -> None:
     np.testing.assert_array_equal(np.concatenate([b["data"] for b in found]), array_source().images[drawn])
 
 
+def test_batches_of_classes() -> None:
+    source = array_source()
+    text = SIZELESS.replace(TOPS, TOPS + ' top: "index"')
+    found = batches(text.replace("batch_images: 2", "batch_images: 2 output_image_index: true"), 25)
+    for batch in found:
+        assert batch["data"].shape == (6, 1, 5, 6) and batch["label"].shape == (6,)
+        classes = batch["label"].reshape(3, 2)
+        assert (classes[:, 0] == classes[:, 1]).all() and len(set(classes[:, 0])) == 3
+        index = batch["index"].astype(int)
+        assert len(set(index)) == 6
+        np.testing.assert_array_equal(batch["label"], source.labels[index])
+        np.testing.assert_array_equal(batch["data"], source.images[index])
+
+
 def test_rand_skip_starts_somewhere_else() -> None:
     starts = {
         batches(data_layer("enable_random_selection: false rand_skip: 3"), 1, seed=s)[0]["label"][0] for s in range(20)
@@ -128,8 +142,13 @@ def test_noise_is_the_partner_from_another_class(noisy_mean: bool) -> None:
 
 @pytest.mark.parametrize(
     "param",
-    ["", "images_per_blob: 2 output_all_labels: true", "enable_random_selection: false"],
-    ids=["single", "pairs", "in order"],
+    [
+        "",
+        "images_per_blob: 2 output_all_labels: true",
+        "enable_random_selection: false",
+        "batch_classes: 2 batch_images: 3",
+    ],
+    ids=["single", "pairs", "in order", "class batches"],
 )
 def test_a_resumed_layer_goes_on_as_if_it_had_never_stopped(param: str) -> None:
     text = data_layer(param, "mirror: true crop_size: 4 use_imagedb_mean: true")
@@ -315,7 +334,27 @@ REFUSED = {
 }
 
 
-NEEDS_DATA = {"one class", "no mean", "no mean of noise", "saved noise"}
+SIZELESS = data_layer("batch_classes: 3 batch_images: 2").replace("batch_size: 6", "")
+REFUSED |= {
+    "no images of a class": (data_layer("batch_classes: 3"), "batch_classes needs batch_images"),
+    "no classes": (data_layer("batch_images: 3"), "batch_images needs batch_classes"),
+    "size of class batches": (data_layer("batch_classes: 3 batch_images: 3"), "batch_size 6 is not batch_classes 3"),
+    "pairs of class batches": (data_layer("batch_classes: 3 batch_images: 2 images_per_blob: 2"), "images_per_blob"),
+    "skip of class batches": (data_layer("batch_classes: 3 batch_images: 2 rand_skip: 2"), "rand_skip"),
+    "order of class batches": (
+        data_layer("batch_classes: 3 batch_images: 2 enable_random_selection: false"),
+        "enable_random_selection false does not go",
+    ),
+    "few classes": (
+        SIZELESS.replace("batch_classes: 3", "batch_classes: 5"),
+        "batch_classes asks for 5 classes, but the source has 4",
+    ),
+    "few images": (
+        SIZELESS.replace("batch_images: 2", "batch_images: 11"),
+        "batch_images asks for 11 images of each class, but class zero has 10, and 3 other classes too few",
+    ),
+}
+NEEDS_DATA = {"few classes", "few images", "one class", "no mean", "no mean of noise", "saved noise"}
 
 
 @pytest.mark.parametrize("kind", sorted(REFUSED.keys() - NEEDS_DATA))
