@@ -20,7 +20,7 @@ import numpy.typing as npt
 from netforge.errors import DeviceError, did_you_mean
 
 LARGEST_SIZE = 2**31 - 1
-"""No array that a kernel works on holds more elements: sizes and indices are 32 bits wide."""
+"""No array that a kernel works on holds more elements, but a data source: sizes and indices are 32 bits wide."""
 
 _FOLDER = files("netforge").joinpath("kernels")
 _SUFFIXES = {"float32": "f32", "float64": "f64"}
@@ -29,7 +29,10 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "int": np.dtype(np.int32),
     "double": np.dtype(np.float64),
     "Word": np.dtype(np.uint64),
+    "Byte": np.dtype(np.uint8),
+    "Pixel": np.dtype(np.float32),
 }
+_OF_SOURCES = ("Byte", "Pixel")
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 _KERNEL = re.compile(r"^KERNEL\((\w+)\)\s*\(([^)]*)\)", re.M)
@@ -39,12 +42,16 @@ _INCLUDE = re.compile(r'^#include "([\w.]+)"\n', re.M)
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a kernel: an array (`pointer`, `const` where it is only read) or a number, of type `dtype`."""
+    """One parameter of a kernel: an array (`pointer`, `const` where it is only read) or a number, of type `dtype`.
+
+    wide: the kernel finds its way in arrays of any size.
+    """
 
     name: str
     dtype: np.dtype[Any]
     pointer: bool
     const: bool
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Kernel:
             raise self._error(parameter, f"an array of {value.dtype}", wanted)
         if not value.flags.c_contiguous:
             raise self._error(parameter, f"an array with strides {value.strides}", wanted)
-        if value.size > LARGEST_SIZE:
+        if value.size > LARGEST_SIZE and not parameter.wide:
             raise self._error(parameter, f"{value.size} elements", f"at most {LARGEST_SIZE} elements")
         return value
 
@@ -165,7 +172,6 @@ def _parameters(symbol: str, text: str, real: np.dtype[Any]) -> tuple[Parameter,
         match = _PARAMETER.fullmatch(part)
         if match is None or match["type"] not in types:
             raise DeviceError(f"kernel {symbol}: cannot read its parameter '{part}'", mend="reinstall netforge")
-        parameters.append(
-            Parameter(match["name"], types[match["type"]], match["pointer"] is not None, match["const"] is not None)
-        )
+        pointer, const, wide = match["pointer"] is not None, match["const"] is not None, match["type"] in _OF_SOURCES
+        parameters.append(Parameter(match["name"], types[match["type"]], pointer, const, wide))
     return tuple(parameters)

@@ -17,6 +17,7 @@ from netforge.device.base import Device
 from netforge.device.operations.contrastive import ContrastiveRule
 from netforge.device.operations.convolution import ConvGeometry
 from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
+from netforge.device.operations.transform import ImageTransform
 from netforge.device.operations.update import CONTROL_SIZE, Segment
 from netforge.device.random import RandomStream
 
@@ -93,7 +94,7 @@ def all_work(b: Bench) -> Iterator[Work]:
     """Every operation in turn; arrays of those before are let go."""
     for family in (activations, recurrent, pooling, normalisation, axes, products, scores, losses):
         yield from family(b)
-    for family in (contrastive, centroids, moves, updates, random_numbers):
+    for family in (contrastive, centroids, moves, images, updates, random_numbers):
         yield from family(b)
 
 
@@ -267,6 +268,21 @@ def moves(b: Bench) -> Iterator[Work]:
     whole, block = x.reshape(-1, 4, 16), y.reshape(-1)[: x.size // 4].reshape(-1, 16)
     yield b.work("tile_forward", block, whole, read=[block], write=[whole])
     yield b.work("tile_backward", whole, block, read=[whole], write=[block])
+
+
+def images(b: Bench) -> Iterator[Work]:
+    """Crops of colour images, every other one mirrored, from a source of as many images as a batch holds."""
+    side = b.shape[2]
+    count, stored = max(2, b.count // (3 * side * side)), side + side // 8 + 1
+    pixels = b.device.from_host(
+        np.arange(count * 3 * stored * stored).astype(np.uint8).reshape(count, 3, stored, stored)
+    )
+    numbers = np.arange(count)
+    choices = np.stack([numbers * 7919 % count, numbers % (stored - side), numbers % 3, numbers % 2], axis=1)
+    arrays = pixels, None, b.device.from_host(choices.astype(np.int32)), b.normal(3, stored, stored)
+    out = b.empty(count, 3, side, side)
+    read = [pixels.reshape(-1)[: out.size]]
+    yield b.work("transform_images", *arrays, ImageTransform(scale=0.5), out, read=read, write=[out])
 
 
 def updates(b: Bench) -> Iterator[Work]:

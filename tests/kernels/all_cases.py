@@ -14,10 +14,20 @@ import cases_embedding
 import cases_image
 import cases_loss
 import cases_neuron
+import cases_transform
 import cases_update
 from harness import CASES, Bench
 
-__all__ = ["CASES", "cases_arithmetic", "cases_embedding", "cases_image", "cases_loss", "cases_neuron", "cases_update"]
+__all__ = [
+    "CASES",
+    "cases_arithmetic",
+    "cases_embedding",
+    "cases_image",
+    "cases_loss",
+    "cases_neuron",
+    "cases_transform",
+    "cases_update",
+]
 
 
 def main() -> None:

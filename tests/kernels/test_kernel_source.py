@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ BY_SEVERAL = {
     "reduce_forward": ("channel_sum", "channel_magnitudes", "channel_dot", "finish_channels"),
     "scale_backward_factor": ("channel_sum_dot", "channel_dot", "dot_rows", "finish_channels"),
     "channel_statistics": ("channel_moments", "finish_moments"),
+    "transform_images": ("transform_bytes", "transform_pixels"),
 }
 """Operations whose kernels have other names."""
 
@@ -108,3 +110,16 @@ def test_unknown_kernels_and_types() -> None:
         kernel_source.kernel("relu_foward", "float32")
     with pytest.raises(DeviceError, match="float16"):
         kernel_source.kernel("relu_forward", np.float16)
+
+
+@pytest.mark.parametrize(("place", "fits"), [(0, True), (4, False)])
+def test_only_sources_may_hold_2_to_the_31_elements(place: int, fits: bool) -> None:
+    kernel = kernel_source.kernel("transform_bytes", "float32")
+    arrays = [np.zeros(1, p.dtype) if p.pointer else 0 for p in kernel.parameters]
+    flags = SimpleNamespace(c_contiguous=True)
+    arrays[place] = SimpleNamespace(dtype=kernel.parameters[place].dtype, size=2**31, flags=flags)
+    if fits:
+        assert kernel.arguments(tuple(arrays))[place].size == 2**31
+        return
+    with pytest.raises(DeviceError, match="parameter out: found 2147483648 elements"):
+        kernel.arguments(tuple(arrays))

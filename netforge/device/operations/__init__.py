@@ -14,6 +14,7 @@ from netforge.device.operations.pooling import PoolingOps
 from netforge.device.operations.random import RandomOps
 from netforge.device.operations.shape import ShapeOps
 from netforge.device.operations.softmax import SoftmaxOps
+from netforge.device.operations.transform import TransformOps
 from netforge.device.operations.update import UpdateOps
 
 
@@ -30,6 +31,7 @@ class Ops(
     DecodeOps,
     NormalizeOps,
     ShapeOps,
+    TransformOps,
     UpdateOps,
 ):
     """All operations, with NumPy bodies. Outputs are arrays that the caller made.
