@@ -22,6 +22,8 @@ ORDER = [
     {"net"},
     {"snapshot"},
     {"solver"},
+    {"metric"},
+    {"recognition"},
     {"testing"},
     {"cli"},
 ]
