@@ -9,12 +9,15 @@ from netforge.device.cuda_ops_embedding import CudaEmbedding
 from netforge.device.cuda_ops_linear import CudaLinear
 from netforge.device.cuda_ops_loss import CudaLoss
 from netforge.device.cuda_ops_neuron import CudaNeuron
+from netforge.device.cuda_ops_newest import CudaNewest
 from netforge.device.cuda_ops_transform import CudaTransform
 from netforge.device.cuda_ops_update import CudaUpdate
 from netforge.device.operations import Ops
 
 
-class CudaOps(CudaLinear, CudaArithmetic, CudaNeuron, CudaLoss, CudaEmbedding, CudaTransform, CudaUpdate, Ops):
+class CudaOps(
+    CudaLinear, CudaArithmetic, CudaNeuron, CudaLoss, CudaEmbedding, CudaNewest, CudaTransform, CudaUpdate, Ops
+):
     """The operations on a GPU; every public one is here, none runs a NumPy body.
 
     Work goes to CuPy's current stream and nothing waits for it, but for operations whose answer the host needs:

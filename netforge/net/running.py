@@ -1,7 +1,7 @@
 """Phase RUN: the net that recognises one image, derived from the file that trained it.
 
 Data layers give way to an Input layer, losses and what hangs only on labels are dropped, and SoftmaxWithLoss becomes
-Softmax. A file that has an Input layer in phase RUN already is only filtered.
+Softmax. Of a file that has an Input layer in phase RUN already, only Debug layers are dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from netforge.errors import NetError
-from netforge.net.wiring import find_class
+from netforge.net.wiring import describe, find_class
 from netforge.schema import LayerDefinition, NetDefinition, merge_state, messages
 
 
@@ -23,6 +23,7 @@ def running_definition(
     Raises NetError where there is no data layer to take the input's name and shape from, or where nothing is left.
     """
     selected = definition.select(merge_state(definition, "RUN", level, tuple(stages)))
+    selected = replace(selected, layers=tuple(_without_debug(selected.layers)))
     classes = [find_class(layer) for layer in selected.layers]
     if any(cls.type == "Input" for cls in classes):
         return selected
@@ -32,6 +33,43 @@ def running_definition(
     if len(layers) == 1:
         raise NetError("no layer is left in phase RUN", where=definition.place, mend="look at its exclude rules")
     return replace(selected, layers=tuple(layers))
+
+
+def _without_debug(layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:
+    """Drop Debug layers, whose readers then read what they hand on.
+
+    Raises NetError where that was rewritten in place meanwhile: only the copy that the Debug layer made still holds it.
+    """
+    stands_for: dict[str, str] = {}
+    rewritten: dict[str, str] = {}
+    kept = []
+    for layer in layers:
+        names = [stands_for.get(name, name) for name in layer.message.bottom]
+        for name in rewritten.keys() & set(layer.message.bottom):
+            raise NetError(
+                f'"{name}", a copy that a Debug layer made, is read after "{rewritten[name]}" was rewritten in place',
+                where=layer.place,
+                layer=describe(layer),
+                mend=f'phase RUN has no Debug layers: give the layer that rewrites "{rewritten[name]}" another top',
+            )
+        if find_class(layer).type == "Debug" and names and layer.message.top:
+            stands_for[layer.message.top[0]] = names[0]
+            continue
+        for top in layer.message.top:
+            stands_for.pop(top, None)
+            rewritten.update({name: top for name, source in stands_for.items() if source == top != name})
+        if names != list(layer.message.bottom):
+            layer = _with_bottoms(layer, names)
+        kept.append(layer)
+    return kept
+
+
+def _with_bottoms(layer: LayerDefinition, names: Sequence[str]) -> LayerDefinition:
+    """The layer, reading other blobs."""
+    message: Any = messages.LayerParameter()
+    message.CopyFrom(layer.message)
+    message.bottom[:] = names
+    return layer.copy_with(message)
 
 
 def _input_layer(definition: NetDefinition) -> LayerDefinition:

@@ -94,7 +94,7 @@ def all_work(b: Bench) -> Iterator[Work]:
     """Every operation in turn; arrays of those before are let go."""
     for family in (activations, recurrent, pooling, normalisation, axes, products, scores, losses):
         yield from family(b)
-    for family in (contrastive, centroids, moves, images, updates, random_numbers):
+    for family in (contrastive, centroids, newest, moves, images, updates, random_numbers):
         yield from family(b)
 
 
@@ -158,6 +158,8 @@ def normalisation(b: Bench) -> Iterator[Work]:
     divisor = b.positive(len(x))
     yield b.work("mvn_forward", x, divisor, 1e-9, y, read=[x, x, x], write=[y])
     yield b.work("mvn_backward", x, divisor, dy, y, read=[x, dy, x, dy], write=[y])
+    yield b.work("unit_forward", x, divisor, y, 1e-12, read=[x], write=[y])
+    yield b.work("unit_backward", y, divisor, dy, x, 1e-12, read=[y, dy], write=[x])
 
 
 def axes(b: Bench) -> Iterator[Work]:
@@ -251,6 +253,17 @@ def centroids(b: Bench) -> Iterator[Work]:
 
 
 def moves(b: Bench) -> Iterator[Work]:
+def newest(b: Bench) -> Iterator[Work]:
+    """Ten batches of stored items, and ten classes."""
+    items, classes, slots = min(64, b.rows), 10, 640
+    x, ring, cursor = b.normal(items, EMBEDDING), b.normal(slots, EMBEDDING), b.empty(2)
+    yield b.work("ring_store", x, ring, cursor, read=[x], write=[x])
+    yield b.work("ring_advance", cursor, items, slots)
+    b.device.ops.ring_advance(cursor, slots, slots)
+    labels, scores = b.labels(slots, 1, below=classes), b.empty(items, classes)
+    yield b.work("nearest_scores", x, ring, labels, cursor, scores, 100, read=[x, ring], write=[scores])
+
+
     x, dy, y = (b.normal(b.rows, EMBEDDING) for _ in range(3))
     index, winner = b.labels(b.rows, below=b.rows), b.empty(b.rows, EMBEDDING, dtype=np.int32)
     few = min(4096, b.rows)

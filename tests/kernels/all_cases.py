@@ -14,6 +14,7 @@ import cases_embedding
 import cases_image
 import cases_loss
 import cases_neuron
+import cases_newest
 import cases_transform
 import cases_update
 from harness import CASES, Bench
@@ -26,6 +27,7 @@ __all__ = [
     "cases_loss",
     "cases_neuron",
     "cases_transform",
+    "cases_newest",
     "cases_update",
 ]
 

@@ -268,6 +268,7 @@ SHAPES = [
         [(2, 3), (2, 2)],
         [None, None, exactly([0, 1, 2, 0])],
     ),
+    LayerCase("debug", row("Debug", "x label", "y"), [(4, 3, 2), (4, 2)], [(4, 3, 2)], [None, labels(3)]),
     LayerCase("silence", row("Silence", "x z", ""), [(3, 2), (3,)], [], zero_gradient=(0, 1)),
     LayerCase("input", row("Input", "", "x", "input_param { shape { dim: 2 dim: 3 } }"), [], [(2, 3)]),
     LayerCase(
@@ -431,6 +432,28 @@ CONTRASTIVE = [
     ),
 ]
 
+def triplets(name: str, settings: str, bottoms: str = "x label", tops: str = "loss active", **options) -> LayerCase:
+    """A triplet loss on given triplets (x p n), or on those of a batch of nine items of three labels."""
+    mined = bottoms == "x label"
+    shapes = [(9, 4), (9, 2)] if mined else [(5, 3)] * 3 + [(5, 2)] * (len(bottoms.split()) - 3)
+    makers = [None, exactly([i % 3 for i in range(9) for _ in range(2)])] if mined else [None] * 3
+    text = f"triplet_loss_param {{ {settings} }}"
+    return LayerCase(
+        name, row("TripletLoss", bottoms, tops, text), shapes, [()] * len(tops.split()), makers, **options
+    )
+
+
+TRIPLETS = [
+    triplets("triplet", "alpha: 3", "x p n label"),
+    triplets("triplet_euclidean", "alpha: 0.5 distance: EUCLIDEAN", "x p n"),
+    triplets("triplet_cosine_soft", "soft_margin: true distance: COSINE", "x p n", "loss"),
+    *(
+        triplets(f"triplet_{mining.lower()}_{distance.lower()}", f"mining: {mining} distance: {distance} {margin}")
+        for mining in ("ALL", "HARD", "SEMIHARD")
+        for distance, margin in (("SQUARED", "alpha: 2"), ("EUCLIDEAN", "soft_margin: true"), ("COSINE", "alpha: 0.4"))
+    ),
+]
+
 METRICS = [
     LayerCase("accuracy", row("Accuracy", "x label", "accuracy"), [(6, 3), (6,)], [()], [None, labels(3)]),
     LayerCase(
@@ -474,6 +497,14 @@ METRICS = [
         [(6, 4), (4, 3)],
         [None, labels(4)],
     ),
+    LayerCase(
+        "knn",
+        row("Knn", "x label", "scores", "knn_param { num_output: 3 k: 2 max_stored_batches: 1 }"),
+        [(6, 3), (6, 2)],
+        [(6, 3)],
+        [None, labels(3)],
+    ),
+    LayerCase("knn_test", row("Knn", "x", "scores", "knn_param { num_output: 3 }"), [(6, 3)], [(6, 3)], phase="TEST"),
     LayerCase("accuracy_decode", row("AccuracyDecode", "d label", "a"), [(6, 3), (6, 2)], [()], [positive, labels(3)]),
     LayerCase("accuracy_encoding", row("AccuracyEncoding", "x label", "a"), [(6, 3), (6, 2)], [()], [None, labels(2)]),
 ]
@@ -513,7 +544,7 @@ RECURRENT = [
     ),
 ]
 
-CASES = [*NEURONS, *VISION, *LINEAR, *SHAPES, *FOLDS, *LOSSES, *CONTRASTIVE, *METRICS, *RECURRENT]
+CASES = [*NEURONS, *VISION, *LINEAR, *SHAPES, *FOLDS, *LOSSES, *CONTRASTIVE, *TRIPLETS, *METRICS, *RECURRENT]
 
 ELSEWHERE = {"Data": "test_data.py", "MemoryData": "test_data.py", "Python": "test_python.py"}
 """Built-in layers that need a source or a module, and the file beside this one that tests them."""

@@ -9,6 +9,7 @@ from netforge.device.operations.decode import DecodeOps
 from netforge.device.operations.linear import LinearOps
 from netforge.device.operations.loss import LossOps
 from netforge.device.operations.neuron import NeuronOps
+from netforge.device.operations.newest import NewestOps
 from netforge.device.operations.normalize import NormalizeOps
 from netforge.device.operations.pooling import PoolingOps
 from netforge.device.operations.random import RandomOps
@@ -31,6 +32,7 @@ class Ops(
     DecodeOps,
     NormalizeOps,
     ShapeOps,
+    NewestOps,
     TransformOps,
     UpdateOps,
 ):
