@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.sampling import below, random_words
+from netforge.data.sampling import Words, below, random_words
 from netforge.data.source import Indices, Pixels
+from netforge.device.operations.transform import ImageTransform
 from netforge.device.random import RandomStream
 from netforge.errors import ShapeError
 
@@ -60,6 +61,7 @@ class Transformer:
         self._scale = np.float32(scale)
         self._crop = crop
         self._mirror = mirror
+        self._central = ((height - crop) // 2, (width - crop) // 2) if crop else (0, 0)
         self._random_crop = bool(crop) and train and crop < max(height, width)
         self._swap = swap
         self._color_order = color_order
@@ -104,15 +106,53 @@ class Transformer:
     def __call__(self, pixels: Pixels, position: int) -> Floats:
         """The input made of `pixels` (n, C, H, W); random choices are those of draw number `position`."""
         values = self._centre(self._recolour(pixels))
-        random = self._random_crop or self._mirror
-        words = random_words(self._stream, position, 3 * len(values)).reshape(-1, 3) if random else NO_WORDS
+        words = self._words(position, len(values))
         out = self._cut_out(values, words)
         if self._scale != 1:
             out *= self._scale
         if self._mirror:
-            flipped = below(words[:, 2], 2).astype(bool)
+            flipped = self._flipped(words)
             out[flipped] = out[flipped, :, :, ::-1]
         return out
+
+    @property
+    def host_only(self) -> str | None:
+        """The setting because of which only `__call__` can do the work; None where `on_device` says it all."""
+        return "force_gray" if self._channels < self._stored and self._channels == 1 else None
+
+    @property
+    def on_device(self) -> ImageTransform:
+        """What `transform_images` has to do to every image, with `mean` and the `choices` of a draw, in its place."""
+        step = 0 if self._stored < self._channels else -1 if self._swap else 1
+        first = 2 if step == -1 else 0
+        return ImageTransform(float(self._scale), first, step, self._mask)
+
+    @property
+    def mean(self) -> Floats | None:
+        """What is taken off: (C, H, W), (C, 1, 1) or (1, 1, 1)."""
+        return self._mean
+
+    def choices(self, position: int, count: int) -> npt.NDArray[np.int32]:
+        """First row, first column and flip (0 or 1) of `count` images in draw number `position`, shape (count, 3)."""
+        words = self._words(position, count)
+        chosen = np.zeros((count, 3), np.int32)
+        chosen[:, 0], chosen[:, 1] = self._origins(words) if self._random_crop else self._central
+        if self._mirror:
+            chosen[:, 2] = self._flipped(words)
+        return chosen
+
+    def _words(self, position: int, count: int) -> Words:
+        if not (self._random_crop or self._mirror):
+            return NO_WORDS
+        return random_words(self._stream, position, 3 * count).reshape(-1, 3)
+
+    def _flipped(self, words: Words) -> npt.NDArray[np.bool_]:
+        return below(words[:, 2], 2).astype(bool)
+
+    def _origins(self, words: Words) -> tuple[Indices, Indices]:
+        """First row and column of windows anywhere in the images, all places equally likely."""
+        height, width = self._size
+        return below(words[:, 0], height - self._crop + 1), below(words[:, 1], width - self._crop + 1)
 
     def _centre(self, pixels: Pixels) -> Floats:
         """The pixels minus the mean, a new array; the mask counts as stored zeros."""
@@ -124,16 +164,14 @@ class Transformer:
             return pixels.astype(np.float32)
         return np.subtract(pixels, self._mean, dtype=np.float32)
 
-    def _cut_out(self, values: Floats, words: npt.NDArray[np.uint64]) -> Floats:
-        """The square of side `crop` out of each image: anywhere, all places equally likely, or its centre."""
+    def _cut_out(self, values: Floats, words: Words) -> Floats:
+        """The square of side `crop` out of each image: anywhere, or its centre."""
         if not self._crop:
             return values
-        spare = [size - self._crop for size in self._size]
         if not self._random_crop:
-            y0, x0 = (s // 2 for s in spare)
+            y0, x0 = self._central
             return np.ascontiguousarray(values[:, :, y0 : y0 + self._crop, x0 : x0 + self._crop])
-        y, x = (below(words[:, axis], spare[axis] + 1) for axis in (0, 1))
-        return cut(values, y, x, self._crop)
+        return cut(values, *self._origins(words), self._crop)
 
     def _recolour(self, pixels: Pixels) -> Pixels:
         if self._channels == 3 and self._stored != 3:

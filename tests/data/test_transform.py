@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from netforge.data.sampling import below, random_words
 from netforge.data.transform import Transformer
+from netforge.device.operations import Ops
+from netforge.device.operations.transform import CHOICES
 from netforge.device.random import RandomStream
 from netforge.errors import ShapeError
 
@@ -61,6 +63,41 @@ def test_transformer_agrees_with_a_loop(data: st.DataObject) -> None:
     np.testing.assert_array_equal(out, loop(pixels, position, **options))
     np.testing.assert_array_equal(pixels, before)
     assert out.dtype == np.float32 and out.shape[1:] == transformer.shape
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_operation_of_devices_makes_the_same_bits(data: st.DataObject) -> None:
+    height, width = data.draw(st.tuples(st.integers(3, 7), st.integers(3, 7)))
+    stored, channels = data.draw(st.sampled_from([(1, 1), (1, 3), (2, 2), (3, 3), (4, 3), (4, 4)]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    pixels = rng.integers(0, 256, (3, stored, height, width), np.uint8)
+    if data.draw(st.booleans()):
+        pixels = pixels.astype(np.float32) / 7
+    means = [None, *((rng.random(s) * 200).astype(np.float32) for s in ((channels, height, width), (1, 1, 1)))]
+    transformer = Transformer(
+        (stored, height, width),
+        stream=STREAM,
+        scale=data.draw(st.sampled_from([1.0, 0.00390625, -2.5])),
+        mean=data.draw(st.sampled_from([*means, np.full((channels, 1, 1), 9.5)])),
+        crop=data.draw(st.integers(0, 3)),
+        mirror=data.draw(st.booleans()),
+        train=data.draw(st.booleans()),
+        channels=channels,
+        swap=channels == 3 and data.draw(st.booleans()),
+        mask=data.draw(st.sampled_from([None, (1, 2, 0, 1), (2, 90, 1, 90)])),
+    )
+    position = data.draw(st.integers(0, 10**9))
+    chosen = np.empty((3, CHOICES), np.int32)
+    chosen[:, 0], chosen[:, 1:] = np.arange(3), transformer.choices(position, 3)
+    out = np.empty((3, *transformer.shape), np.float32)
+    Ops().transform_images(pixels, None, chosen, transformer.mean, transformer.on_device, out)
+    assert transformer.host_only is None
+    np.testing.assert_array_equal(out, transformer(pixels, position))
+
+
+def test_grey_from_colour_is_the_hosts_work() -> None:
+    assert Transformer((3, 1, 1), stream=STREAM, channels=1).host_only == "force_gray"
 
 
 def test_every_crop_and_flip_occurs() -> None:
