@@ -72,21 +72,30 @@ def _with_bottoms(layer: LayerDefinition, names: Sequence[str]) -> LayerDefiniti
     return layer.copy_with(message)
 
 
-def _input_layer(definition: NetDefinition) -> LayerDefinition:
-    """An Input layer in place of the data layer of TEST (else of TRAIN), for one image of its source."""
+def image_layer(definition: NetDefinition) -> tuple[LayerDefinition, tuple[int, ...]] | None:
+    """The data layer of TEST, else of TRAIN, that brings images in, and the shape of one; None where there is none."""
     for phase in ("TEST", "TRAIN"):
         for layer in definition.select(merge_state(definition, phase)).layers:
             shape = find_class(layer).image_shape(layer, definition.folder)
             if shape is not None and layer.message.top:
-                name = layer.message.top[0]
-                message = messages.LayerParameter(name=name, type="Input", top=[name])
-                message.input_param.shape.add(dim=[1, *shape])
-                return layer.copy_with(message)
-    raise NetError(
-        "phase RUN needs an Input layer, or a Data layer whose place it can take",
-        where=definition.place,
-        mend='add a layer of type "Input" with include { phase: RUN }',
-    )
+                return layer, shape
+    return None
+
+
+def _input_layer(definition: NetDefinition) -> LayerDefinition:
+    """An Input layer in place of the data layer, for one image of its source."""
+    found = image_layer(definition)
+    if found is None:
+        raise NetError(
+            "phase RUN needs an Input layer, or a Data layer whose place it can take",
+            where=definition.place,
+            mend='add a layer of type "Input" with include { phase: RUN }',
+        )
+    layer, shape = found
+    name = layer.message.top[0]
+    message = messages.LayerParameter(name=name, type="Input", top=[name])
+    message.input_param.shape.add(dim=[1, *shape])
+    return layer.copy_with(message)
 
 
 def _without_losses(layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:
