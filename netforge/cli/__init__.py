@@ -23,7 +23,7 @@ COMMANDS = {
     "summary": ("netforge.cli.summary", "Show layers, shapes, weights, memory and multiply-adds."),
     "time": ("netforge.cli.time", "Measure forward and backward of each layer in milliseconds."),
     "layers": ("netforge.cli.layers", "List the layer types, or explain one of them."),
-    "data": ("netforge.cli.data", "Import, list and look at image data."),
+    "data": ("netforge.cli.data", "Import, copy, list and look at image data."),
     "device-query": ("netforge.cli.device_query", "Show what computes here."),
 }
 

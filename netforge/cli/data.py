@@ -1,63 +1,26 @@
-"""`netforge data`: import, list and look at image data."""
+"""`netforge data`: import, copy, list and look at image data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def database_option(command: F) -> F:
-    """--database."""
-    return click.option(
-        "--database",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="File of the image database; by default the user's own, $NETFORGE_HOME/images.db.",
-    )(command)
+from netforge.cli.data_copy import copy
+from netforge.cli.data_import import import_group
+from netforge.cli.data_options import database_option
 
 
 @click.group()
 def data() -> None:
-    """Import, list and look at image data.
+    """Import, copy, list and look at image data.
 
     Sources of the image database are what `backend: IMAGEDB` reads: a Data layer names one in `source`.
     """
 
 
-@data.group("import")
-def import_group() -> None:
-    """Bring a data set into the image database."""
-
-
-@import_group.command("mnist", short_help="Import the IDX files of MNIST, USPS, Fashion-MNIST.")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", default="MNIST", show_default=True, help="Makes the sources NAME.training and NAME.testing.")
-@click.option("--replace", is_flag=True, help="Replace sources of these names.")
-@click.option(
-    "--channels",
-    type=click.Choice(["1", "3"]),
-    default="1",
-    show_default=True,
-    help="3 repeats the grey image in three channels.",
-)
-@database_option
-def import_mnist(folder: Path, name: str, replace: bool, channels: str, database: Path | None) -> None:
-    """Import the four IDX files of MNIST, USPS, Fashion-MNIST and the like.
-
-    FOLDER holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k- files, plain or gzipped.
-    """
-    from netforge.cli.screen import shape_text
-    from netforge.data import ImageDatabase
-    from netforge.data import import_mnist as import_files
-
-    with ImageDatabase(database) as images:
-        for info in import_files(images, folder, name=name, channels=int(channels), replace=replace):
-            click.echo(f"{info.name}: {info.count:,} images, {shape_text(info.shape)}")
+data.add_command(import_group)
+data.add_command(copy)
 
 
 @data.command("list")

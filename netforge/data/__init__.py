@@ -1,8 +1,21 @@
 """Data: the image database, other sources of images, and how batches are drawn from them and made into input."""
 
+from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.importers import import_mnist
+from netforge.data.npz_importer import NpzKeys, import_npz
 from netforge.data.opening import BACKENDS, open_source
 from netforge.data.source import ArraySource, Source
 
-__all__ = ["BACKENDS", "ArraySource", "ImageDatabase", "Source", "SourceInfo", "import_mnist", "open_source"]
+__all__ = [
+    "BACKENDS",
+    "ArraySource",
+    "ImageDatabase",
+    "NpzKeys",
+    "Source",
+    "SourceInfo",
+    "copy_images",
+    "import_mnist",
+    "import_npz",
+    "open_source",
+]

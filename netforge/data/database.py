@@ -7,7 +7,6 @@ transaction: whoever is killed, at any moment, leaves the database as it was bef
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from netforge.data.home import database_path
 from netforge.data.source import ArraySource
 from netforge.data.writer import PixelDigest, Writer
 from netforge.errors import DataError, UnknownNameError, did_you_mean
-
-LOCK_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,16 @@ class ImageDatabase:
         """Label to name, for the classes that have names."""
         with self._explained() as connection:
             return dict(connection.execute("SELECT label, name FROM classes WHERE source = ?", (info.id,)))
+
+    def original_labels(self, name: str) -> npt.NDArray[np.int64]:
+        """The labels that the images in use of a source were imported with, whatever became of them later."""
+        with self._explained() as connection:
+            rows = connection.execute(
+                "SELECT original_label FROM images JOIN sources ON source = id WHERE name = ? AND active"
+                " ORDER BY position",
+                (name,),
+            )
+            return np.fromiter((label for (label,) in rows), np.int64)
 
     def mean(self, info: SourceInfo) -> npt.NDArray[np.float32] | None:
         """The mean image (C, H, W) that goes with a source; None where none was stored."""
@@ -236,9 +243,9 @@ class ImageDatabase:
                 self._make_folder()
             mode = "rwc" if create else "rw"
             uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+            connection = sqlite3.connect(uri, uri=True, timeout=tables.LOCK_TIMEOUT_S, isolation_level=None)
             try:
-                self._prepare(connection)
+                tables.prepare(connection, str(self.path))
             except BaseException:
                 connection.close()
                 raise
@@ -254,53 +261,3 @@ class ImageDatabase:
                 where=str(self.path.parent),
                 mend="choose another one through NETFORGE_HOME",
             ) from error
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables of a new file, or check that the file is ours and bring it to this version."""
-        connection.execute("PRAGMA foreign_keys = ON")
-        version = self._version(connection)
-        if version == tables.VERSION:
-            return
-        if version == 0:
-            set_write_ahead_log(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        version = self._version(connection)  # another process may have been first
-        if version == 0:
-            for statement in tables.CREATE.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
-        else:
-            for old in range(version, tables.VERSION):
-                connection.execute(tables.UPGRADES[old])
-        connection.execute(f"PRAGMA user_version = {tables.VERSION}")
-        connection.execute("COMMIT")
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        """The version of the tables, 0 for an empty file."""
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if count == 0:
-            return 0
-        if application != tables.APPLICATION_ID:
-            raise DataError("this SQLite file is no image database", where=str(self.path), mend="name another file")
-        if version > tables.VERSION:
-            raise DataError(
-                f"the image database has format {version}, this netforge knows formats up to {tables.VERSION}",
-                where=str(self.path),
-                mend="use a newer netforge, or another database",
-            )
-        return int(version)
-
-
-def set_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log; SQLite does not wait for other processes here, so this does."""
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.database import ImageDatabase, SourceInfo
+from netforge.data.database import ImageDatabase
+from netforge.data.drafts import Draft, Progress, Stored, number_names, store
 from netforge.data.idx import IMAGES_MAGIC, LABELS_MAGIC, read_idx
 from netforge.data.writer import check_name
 from netforge.errors import DataError
@@ -16,6 +18,7 @@ from netforge.errors import DataError
 # The names under which MNIST and its kin are distributed: parts of file names for (images, labels).
 MNIST_PARTS = {"training": "train", "testing": "t10k"}
 MNIST_SPELLINGS = ("{part}-{kind}-idx{axes}-ubyte", "{part}-{kind}.idx{axes}-ubyte")
+BLOCK_IMAGES = 4096
 
 
 @dataclass(frozen=True)
@@ -27,35 +30,43 @@ class _Part:
 
 
 def import_mnist(
-    database: ImageDatabase, folder: str | Path, *, name: str = "MNIST", channels: int = 1, replace: bool = False
-) -> list[SourceInfo]:
+    database: ImageDatabase,
+    folder: str | Path,
+    *,
+    name: str = "MNIST",
+    channels: int = 1,
+    replace: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[Stored]:
     """Import the four IDX files of MNIST, or of a set distributed in the same way, such as USPS or Fashion-MNIST.
 
     folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k-` files, plain or with .gz.
     name: makes the sources NAME.training and NAME.testing, both with the mean of the training images (kept as float32;
-    MyCaffe cuts it to whole numbers). channels: 1, or 3 to repeat the grey image in each of three channels.
-    replace: whether sources of these names may be replaced.
+    MyCaffe cuts it to whole numbers). channels: 1, or 3 to repeat the grey image in each of three channels. replace,
+    dry_run, progress: see `store`.
 
     Both sources appear at once or, after an error, not at all. Raises DataError where a file is missing or damaged,
     where images and labels do not match, or where a name is taken.
     """
     check_name(name)
-    with_names = {f"{name}.{part}": _read_part(Path(folder), prefix, channels) for part, prefix in MNIST_PARTS.items()}
-    sizes = {part.images.shape[1:] for part in with_names.values()}
+    parts = {f"{name}.{part}": _read_part(Path(folder), prefix, channels) for part, prefix in MNIST_PARTS.items()}
+    sizes = {part.images.shape[1:] for part in parts.values()}
     if len(sizes) > 1:
         raise DataError(
             f"training and testing images differ in shape: {sorted(sizes)}",
             where=str(folder),
             mend="put the four files of one set into the folder",
         )
-    with database.write() as writer:
-        mean = None
-        for source, part in with_names.items():
-            class_names = {int(label): str(label) for label in np.unique(part.labels)}
-            own_mean = writer.add(source, [part.images], part.labels, class_names=class_names, replace=replace)
-            mean = own_mean if mean is None else mean
-            writer.set_mean(source, mean)
-    return [database.find(source) for source in with_names]
+    drafts = [
+        Draft(source, _blocks(part.images), part.labels, number_names(part.labels)) for source, part in parts.items()
+    ]
+    return store(database, drafts, replace=replace, dry_run=dry_run, progress=progress)
+
+
+def _blocks(images: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+    for start in range(0, len(images), BLOCK_IMAGES):
+        yield images[start : start + BLOCK_IMAGES]
 
 
 def _read_part(folder: Path, prefix: str, channels: int) -> _Part:

@@ -7,6 +7,12 @@ beside the database are named after them, so a file in the cache is either right
 
 from __future__ import annotations
 
+import sqlite3
+import time
+
+from netforge.errors import DataError
+
+LOCK_TIMEOUT_S = 60.0
 APPLICATION_ID = 0x4E46_4442  # "NFDB": tells an image database from any other SQLite file
 VERSION = 2
 
@@ -63,3 +69,58 @@ CREATE TABLE queries (
     PRIMARY KEY (source, run, label, boost)
 ) WITHOUT ROWID;
 """
+
+
+def prepare(connection: sqlite3.Connection, where: str) -> None:
+    """Make the tables of a new file, or check that the file is ours and bring it to this version.
+
+    where: the file, for messages. Raises DataError where it is another kind of database, or of a newer version.
+    """
+    connection.execute("PRAGMA foreign_keys = ON")
+    version = _version(connection, where)
+    if version == VERSION:
+        return
+    if version == 0:
+        _set_write_ahead_log(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    version = _version(connection, where)  # another process may have been first
+    if version == 0:
+        for statement in CREATE.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    else:
+        for old in range(version, VERSION):
+            connection.execute(UPGRADES[old])
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection, where: str) -> int:
+    """The version of the tables, 0 for an empty file."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if count == 0:
+        return 0
+    if application != APPLICATION_ID:
+        raise DataError("this SQLite file is no image database", where=where, mend="name another file")
+    if version > VERSION:
+        raise DataError(
+            f"the image database has format {version}, this netforge knows formats up to {VERSION}",
+            where=where,
+            mend="use a newer netforge, or another database",
+        )
+    return int(version)
+
+
+def _set_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait for other processes here, so this does."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

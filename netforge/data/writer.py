@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from netforge.errors import DataError
+from netforge.errors import DataError, counted
+
+Column = npt.NDArray[np.int64]
 
 ROW_BYTES = 1 << 20
 LONGEST_NAME = 200
@@ -50,6 +52,21 @@ def check_name(name: str) -> None:
             f"{name[:LONGEST_NAME]!r} cannot name a source",
             mend=f"a name has 1 to {LONGEST_NAME} printable characters, and no space at either end",
         )
+
+
+def name_is_taken(name: str, where: str) -> DataError:
+    """The error for a name that another source has."""
+    return DataError(f'there is a source "{name}" already', where=where, mend="write --replace to replace it")
+
+
+def checked_columns(name: str, count: int, **columns: npt.ArrayLike | None) -> dict[str, Column]:
+    """The columns that are given, as int64; raises DataError where one has not a number for each of `count` images."""
+    numbers = {kind: np.asarray(column, np.int64) for kind, column in columns.items() if column is not None}
+    for kind, column in numbers.items():
+        if column.shape != (count,) or count == 0:
+            found = f"{counted(count, 'image')} and {column.size:,} {kind.replace('_', ' ')}"
+            raise DataError(f'source "{name}" has {found}')
+    return numbers
 
 
 class Writer:
@@ -101,17 +118,14 @@ class Writer:
         if replace:
             self.remove(name)
         elif self.has(name):
-            raise DataError(
-                f'there is a source "{name}" already', where=self._where, mend="write --replace to replace it"
-            )
+            raise name_is_taken(name, self._where)
         source = self._claim(name, color_order)
-        pixels = _PixelRows(self._connection, source, name)
+        pixels = PixelRows(name, partial(self._add_pixels, source))
         for block in blocks:
             pixels.add(block)
-        columns = {"labels": labels, "original labels": labels if original_labels is None else original_labels}
-        if groups is not None:
-            columns["groups"] = groups
-        stamp = self._add_images(source, name, pixels.count, columns)
+        originals = labels if original_labels is None else original_labels
+        columns = checked_columns(name, pixels.count, labels=labels, original_labels=originals, groups=groups)
+        stamp = self._add_images(source, **columns)
         self._connection.execute(
             "UPDATE sources SET channels = ?, height = ?, width = ?, dtype = ?, count = ?, stamp = ?, label_stamp = ?"
             " WHERE id = ?",
@@ -123,20 +137,20 @@ class Writer:
         )
         return (pixels.total / pixels.count).astype(np.float32)
 
-    def _add_images(self, source: int, name: str, count: int, columns: dict[str, npt.ArrayLike]) -> str:
-        """Write the rows of `images`; columns: labels, original labels and, maybe, groups. Returns the label stamp."""
-        numbers = {kind: np.asarray(column, np.int64) for kind, column in columns.items()}
-        for kind, column in numbers.items():
-            if column.shape != (count,) or count == 0:
-                raise DataError(f'source "{name}" has {count} images and {column.size} {kind}')
-        labels, originals = numbers["labels"], numbers["original labels"]
-        grouped = [numbers["groups"]] if "groups" in numbers else []
-        groups = grouped[0].tolist() if grouped else itertools.repeat(None, count)
-        self._connection.executemany(
-            "INSERT INTO images (source, position, original_label, label, group_number) VALUES (?, ?, ?, ?, ?)",
-            zip(itertools.repeat(source), range(count), originals.tolist(), labels.tolist(), groups, strict=False),
+    def _add_pixels(self, source: int, first: int, data: bytes) -> None:
+        self._connection.execute("INSERT INTO pixels VALUES (?, ?, ?)", (source, first, data))
+
+    def _add_images(self, source: int, labels: Column, original_labels: Column, groups: Column | None = None) -> str:
+        """Write the rows of `images`; returns the label stamp."""
+        count = len(labels)
+        group_numbers = [None] * count if groups is None else groups.tolist()
+        rows = zip(
+            [source] * count, range(count), original_labels.tolist(), labels.tolist(), group_numbers, strict=True
         )
-        return label_stamp(np.arange(count), labels, *grouped)
+        self._connection.executemany(
+            "INSERT INTO images (source, position, original_label, label, group_number) VALUES (?, ?, ?, ?, ?)", rows
+        )
+        return label_stamp(np.arange(count), labels, *([] if groups is None else [groups]))
 
     def _claim(self, name: str, color_order: str) -> int:
         """A row of `sources` for that name, its sizes to be filled in; the number of the source."""
@@ -156,20 +170,26 @@ class Writer:
         )
 
 
-class _PixelRows:
-    """Cuts blocks of images into rows of about `ROW_BYTES`, and sums the images up.
+class PixelRows:
+    """Cuts blocks of images into rows of about `ROW_BYTES`, checks that they fit together, and sums the images up.
 
-    kind: channels, height, width and type of the images. count, total: number and sum of them so far.
+    insert: called with the position of the first image of a row, and the bytes of the row.
+    shape, dtype: of the images, (C, H, W). count, total: number and sum of them so far.
     """
 
-    def __init__(self, connection: sqlite3.Connection, source: int, name: str) -> None:
-        self._connection = connection
-        self._source = source
+    def __init__(self, name: str, insert: Callable[[int, bytes], None]) -> None:
         self._name = name
+        self._insert = insert
         self._digest: PixelDigest | None = None
-        self.kind: tuple[int, int, int, str] = (0, 0, 0, "uint8")
+        self.shape: tuple[int, int, int] = (0, 0, 0)
+        self.dtype = "uint8"
         self.count = 0
         self.total: npt.NDArray[np.float64] = np.zeros(())
+
+    @property
+    def kind(self) -> tuple[int, int, int, str]:
+        """Channels, height, width and type of the images."""
+        return (*self.shape, self.dtype)
 
     @property
     def stamp(self) -> str:
@@ -183,19 +203,19 @@ class _PixelRows:
                 f'images of source "{self._name}" have shape {block.shape} and type {block.dtype}',
                 mend="give arrays (count, channels, height, width) of uint8 or float32",
             )
-        shape = (block.shape[1], block.shape[2], block.shape[3])
-        kind = (*shape, block.dtype.name)
+        shape, dtype = (block.shape[1], block.shape[2], block.shape[3]), block.dtype.name
         if self._digest is None:
-            self.kind = kind
+            self.shape, self.dtype = shape, dtype
             self._digest = PixelDigest(shape, block.dtype)
             self.total = np.zeros(shape)
-        if kind != self.kind:
-            raise DataError(f'images of source "{self._name}" differ in shape or type: {self.kind} and {kind}')
+        if (*shape, dtype) != self.kind:
+            found = (*shape, dtype)
+            raise DataError(f'images of source "{self._name}" differ in shape or type: {self.kind} and {found}')
         step = max(1, ROW_BYTES // max(1, block[:1].nbytes))
         for start in range(0, len(block), step):
             part = np.ascontiguousarray(block[start : start + step], self._digest.dtype)
             data = part.tobytes()
             self._digest.update(data)
             self.total += part.sum(axis=0, dtype=np.float64)
-            self._connection.execute("INSERT INTO pixels VALUES (?, ?, ?)", (self._source, self.count, data))
+            self._insert(self.count, data)
             self.count += len(part)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from netforge.cli import cli
 from netforge.cli.screen import shape_text
+from netforge.data import ImageDatabase
 from tests.data.helpers import datum, write_lmdb, write_mnist
 
 
@@ -22,7 +24,10 @@ def test_import_list_and_show(tmp_path: Path) -> None:
     done = run("import", "mnist", tmp_path / "files", "--name", "tiny")
     shape = shape_text((1, 6, 5))
     assert done.exit_code == 0
-    assert done.output == f"tiny.training: 30 images, {shape}\ntiny.testing: 20 images, {shape}\n"
+    assert done.output.splitlines() == [
+        f"tiny.training: 30 images, {shape}, 10 classes of 3",
+        f"tiny.testing: 20 images, {shape}, 10 classes of 2",
+    ]
     lines = run("list").output.splitlines()
     assert lines[0].split() == ["source", "images", "shape", "classes", "imported"]
     assert [line.split()[:2] for line in lines[1:]] == [
@@ -52,9 +57,45 @@ def test_replace_channels_and_database(tmp_path: Path) -> None:
     assert shape_text((3, 6, 5)) in run("list", "--database", database).output
 
 
-def test_show_takes_the_folder_of_an_lmdb(tmp_path: Path) -> None:
-    import numpy as np
+def test_a_dry_run_reads_everything_and_makes_nothing(tmp_path: Path, netforge_home: Path) -> None:
+    write_mnist(tmp_path)
+    done = run("import", "mnist", tmp_path, "--dry-run")
+    assert done.exit_code == 0 and "MNIST.testing: 20 images" in done.output
+    assert done.output.splitlines()[-1] == "Dry run: nothing was changed."
+    assert not list(netforge_home.iterdir())
 
+
+def test_a_subset_its_rest_and_two_sources_as_one(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    run("import", "mnist", tmp_path, "--name", "all")
+    shape = shape_text((1, 6, 5))
+    done = run("copy", "all.training", "few", "--max-per-label", "2", "--seed", "1", "--rest", "others")
+    assert done.output.splitlines() == [
+        f"few: 20 images, {shape}, 10 classes of 2",
+        f"others: 10 images, {shape}, 10 classes of 1",
+    ]
+    done = run("copy", "others", "all.testing", "unseen", "--labels-range", "0-6,9", "--mean-of", "few")
+    assert done.output == f"unseen: 24 images, {shape}, 8 classes of 3\n"
+    again = run("copy", "others", "unseen")
+    assert again.exit_code == 1 and 'there is a source "unseen" already. Write --replace' in again.output
+
+
+def test_arrays_are_imported(tmp_path: Path) -> None:
+    images = np.zeros((12, 8, 6), np.uint8)
+    path = tmp_path / "faces.npz"
+    np.savez(path, x=images, y=np.arange(12) // 3, who=np.arange(12))
+    arguments = ("import", "npz", path, "--name", "faces", "--images", "x", "--labels", "y", "--groups", "who")
+    assert run(*arguments, "--size", "4x3", "--dry-run").output.startswith("faces: 12 images")
+    done = run(*arguments, "--size", "4x3", "--labels-range", "1-2")
+    assert done.output == f"faces: 6 images, {shape_text((1, 4, 3))}, 2 classes of 3\n"
+    with ImageDatabase() as database:
+        assert database.open("faces").groups.tolist() == list(range(3, 9))
+    for size in ("4", "0x3", "4x99999", "x", "4X3"):
+        refused = run(*arguments, "--size", size)
+        assert refused.exit_code == 2 and "write HEIGHTxWIDTH" in refused.output
+
+
+def test_show_takes_the_folder_of_an_lmdb(tmp_path: Path) -> None:
     write_lmdb(tmp_path / "db", {b"0": datum(np.zeros((1, 4, 4), np.uint8))})
     assert run("show", tmp_path / "db", "--out", tmp_path / "sheet.png").exit_code == 0
     assert (tmp_path / "sheet.png").exists()
@@ -71,6 +112,10 @@ def test_digits_can_be_shown_at_once(tmp_path: Path) -> None:
         (("show", "nothing", "--out", "{}/a.png"), 'has no source "nothing"'),
         (("show", "digits.testin", "--out", "{}/a.png"), 'Did you mean "digits.testing"'),
         (("show", "digits.testing", "--out", "{}/none/a.png"), "none"),
+        (("copy", "digits.testin", "b"), 'Did you mean "digits.testing"'),
+        (("copy", "digits.testing", "b", "--labels-range", "7-1"), "'7-1' is no label and no range"),
+        (("import", "npz", "{}/none", "--name", "a", "--images", "x", "--labels", "y"), "there is no such file"),
+        (("import", "npz", "{}/text", "--name", "a", "--images", "x", "--labels", "y"), "this is no .npz file"),
         (("import", "mnist", "{}"), "there is no train-images-idx3-ubyte here"),
         (("import", "mnist", "{}/none"), "there is no train-images-idx3-ubyte here"),
         (("list", "--database", "{}/text"), "file is not a database"),

@@ -1,0 +1,100 @@
+"""`netforge data import`: bring data sets into the image database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from netforge.cli.data_options import image_bar, labels_option, making_options, mean_option, report, size_option
+
+
+@click.group("import")
+def import_group() -> None:
+    """Bring a data set into the image database.
+
+    What one command makes appears at once or, after an error, not at all.
+    """
+
+
+@import_group.command("mnist", short_help="Import the IDX files of MNIST, USPS, Fashion-MNIST.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", default="MNIST", show_default=True, help="Makes the sources NAME.training and NAME.testing.")
+@click.option(
+    "--channels",
+    type=click.Choice(["1", "3"]),
+    default="1",
+    show_default=True,
+    help="3 repeats the grey image in three channels.",
+)
+@making_options
+def import_mnist(folder: Path, name: str, channels: str, replace: bool, dry_run: bool, database: Path | None) -> None:
+    """Import the four IDX files of MNIST, USPS, Fashion-MNIST and the like.
+
+    FOLDER holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k- files, plain or gzipped.
+    """
+    from netforge.data import ImageDatabase
+    from netforge.data import import_mnist as import_files
+
+    with ImageDatabase(database) as images, image_bar() as advance:
+        done = import_files(
+            images, folder, name=name, channels=int(channels), replace=replace, dry_run=dry_run, progress=advance
+        )
+    report(done, dry_run=dry_run)
+
+
+@import_group.command("npz", short_help="Import arrays that NumPy saved.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Name of the source.")
+@click.option("--images", metavar="ARRAY", required=True, help="The images: (n, H, W), (n, H, W, C) or (n, C, H, W).")
+@click.option("--labels", metavar="ARRAY", required=True, help="Their labels: (n,) whole numbers, kept as they are.")
+@click.option("--groups", metavar="ARRAY", help="What else they share, such as who drew them: (n,) whole numbers.")
+@click.option("--names", metavar="ARRAY", help="Names of the classes: texts, that of label k in place k.")
+@labels_option
+@size_option
+@click.option(
+    "--layout",
+    type=click.Choice(["NHWC", "NCHW"]),
+    help="Order of four axes, where 1 or 3 channels stand in either place or in none.",
+)
+@mean_option
+@making_options
+def import_npz(
+    file: Path,
+    name: str,
+    images: str,
+    labels: str,
+    groups: str | None,
+    names: str | None,
+    only_labels: str | None,
+    size: tuple[int, int] | None,
+    layout: str | None,
+    mean_of: str | None,
+    replace: bool,
+    dry_run: bool,
+    database: Path | None,
+) -> None:
+    """Import arrays from FILE, which numpy.savez or numpy.savez_compressed wrote.
+
+    Pixels are bytes, whole numbers 0 to 255, or floats 0 to 1, which are stored as bytes. Nothing is unpickled.
+
+    Example: netforge data import npz faces.npz --name faces.training --images x --labels y --labels-range 1-30
+    """
+    from netforge.data import ImageDatabase, NpzKeys
+    from netforge.data import import_npz as import_arrays
+
+    with ImageDatabase(database) as open_database, image_bar() as advance:
+        done = import_arrays(
+            open_database,
+            file,
+            NpzKeys(images, labels, groups, names),
+            name=name,
+            only_labels=only_labels,
+            size=size,
+            layout=layout,
+            mean_of=mean_of,
+            replace=replace,
+            dry_run=dry_run,
+            progress=advance,
+        )
+    report([done], dry_run=dry_run)

@@ -1,0 +1,105 @@
+"""What the commands that fill the image database share: options, the bar, and the lines that say what was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from netforge.data.drafts import Stored
+
+LARGEST_SIDE = 16_384
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def database_option(command: F) -> F:
+    """--database."""
+    return click.option(
+        "--database",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="File of the image database; by default the user's own, $NETFORGE_HOME/images.db.",
+    )(command)
+
+
+def making_options(command: F) -> F:
+    """--replace, --dry-run and --database, which every command that makes sources takes."""
+    command = database_option(command)
+    command = click.option("--dry-run", is_flag=True, help="Read and check everything, but change nothing.")(command)
+    return click.option("--replace", is_flag=True, help="Replace sources of these names.")(command)
+
+
+def labels_option(command: F) -> F:
+    """--labels-range."""
+    return click.option(
+        "--labels-range",
+        "only_labels",
+        metavar="LABELS",
+        help='Leave out images with other labels: "0-7", "0-4,9".',
+    )(command)
+
+
+def mean_option(command: F) -> F:
+    """--mean-of."""
+    return click.option(
+        "--mean-of",
+        metavar="SOURCE",
+        help="Store the mean image of this source, of the training images, in the place of the new one's own.",
+    )(command)
+
+
+def size_option(command: F) -> F:
+    """--size, as (height, width)."""
+    return click.option(
+        "--size",
+        metavar="HEIGHTxWIDTH",
+        callback=_parsed_size,
+        help="Bring the images to this size, such as 56x46.",
+    )(command)
+
+
+def _parsed_size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    height, width = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise click.BadParameter(f'"{text}" is no size; write HEIGHTxWIDTH in pixels, such as 56x46.')
+    return height, width
+
+
+@contextmanager
+def image_bar() -> Iterator[Callable[[int], None]]:
+    """A line on a terminal that counts images; call what it yields with the number of further ones."""
+    from netforge.cli.screen import console, on_terminal
+
+    if not on_terminal():
+        yield lambda count: None
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn("line"), TextColumn("{task.completed:,.0f} images"), TimeElapsedColumn())
+    with Progress(*columns, console=console(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda count: bar.advance(task, count)
+
+
+def report(sources: Iterable[Stored], *, dry_run: bool) -> None:
+    """A line for each source that was made, or that would be."""
+    import numpy as np
+
+    from netforge.cli.screen import shape_text
+    from netforge.errors import counted
+
+    for source in sources:
+        sizes = np.unique(source.labels, return_counts=True)[1]
+        each = f"{sizes.min():,}" if sizes.min() == sizes.max() else f"{sizes.min():,} to {sizes.max():,}"
+        classes = counted(len(sizes), "class", "classes")
+        click.echo(f"{source.name}: {counted(source.count, 'image')}, {shape_text(source.shape)}, {classes} of {each}")
+    if dry_run:
+        click.echo("Dry run: nothing was changed.")

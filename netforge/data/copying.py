@@ -1,0 +1,129 @@
+"""Sources made of images of other sources: sub-sets, what they leave, and several sources as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.database import ImageDatabase
+from netforge.data.drafts import Draft, Progress, Stored, store
+from netforge.data.label_ranges import LabelRanges
+from netforge.data.opening import open_source
+from netforge.data.sampling import permutation, random_words
+from netforge.data.source import Source
+from netforge.device.random import RandomStream
+from netforge.errors import DataError
+
+BLOCK_BYTES = 1 << 22
+
+
+def copy_images(
+    database: ImageDatabase,
+    sources: Sequence[str],
+    name: str,
+    *,
+    most_per_label: int | None = None,
+    seed: int = 0,
+    only_labels: str | None = None,
+    rest: str | None = None,
+    mean_of: str | None = None,
+    replace: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[Stored]:
+    """Copy images into a source of their own, in their order; labels, groups and names of classes come along.
+
+    sources: names in the database, or folders of LMDBs; the images of all of them are taken together. most_per_label:
+    so many images of each label, or all of a label that has fewer; which ones depends on `seed`, the label and the
+    images of that label alone. only_labels: images with other labels are left out, see `LabelRanges`. rest: makes a
+    second source of every image that is not in the first, with the first one's mean image. mean_of, replace, dry_run,
+    progress: see `store`.
+
+    Raises DataError where the sources differ in shape, type or colour order or give one label two names, where no image
+    is left for one of the new sources, or where a name is taken; UnknownNameError where there is no such source.
+    """
+    targets = [name] if rest is None else [name, rest]
+    for target in targets:
+        if target in sources or targets.count(target) > 1:
+            raise DataError(f'"{target}" is named twice: images cannot be copied onto themselves')
+    opened = [open_source(None, source, database=database.path) for source in sources]
+    pool = _Pool(opened, [_original_labels(database, source) for source in opened])
+    chosen = np.ones(len(pool.labels), np.bool_) if only_labels is None else LabelRanges(only_labels).mask(pool.labels)
+    if most_per_label is not None:
+        chosen = draw(pool.labels, chosen, most_per_label, seed)
+    drafts = [pool.draft(name, np.flatnonzero(chosen))]
+    if rest is not None:
+        drafts.append(pool.draft(rest, np.flatnonzero(~chosen)))
+    return store(database, drafts, mean_of=mean_of, replace=replace, dry_run=dry_run, progress=progress)
+
+
+def draw(labels: npt.NDArray[np.int64], among: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Choose at most `most` of the images `among` of each label, all equally likely; a mask over all images."""
+    chosen = np.zeros(len(labels), np.bool_)
+    stream = RandomStream(seed, "copy")
+    for label in np.unique(labels[among]).tolist():
+        rows = np.flatnonzero((labels == label) & among)
+        chosen[rows[permutation(random_words(stream, label % (1 << 32), len(rows)))[:most]]] = True
+    return chosen
+
+
+def _original_labels(database: ImageDatabase, source: Source) -> npt.NDArray[np.int64]:
+    """The labels of the first import; those in use where the source lies elsewhere."""
+    found = database.original_labels(source.name) if source.name in database else source.labels
+    if len(found) != source.count:
+        raise DataError(f'source "{source.name}" was changed meanwhile', where=str(database.path), mend="try again")
+    return found
+
+
+class _Pool:
+    """The images of several sources of one shape, numbered through."""
+
+    def __init__(self, sources: Sequence[Source], originals: Sequence[npt.NDArray[np.int64]]) -> None:
+        self._sources = sources
+        self._check()
+        self._starts = np.cumsum([0, *(source.count for source in sources)])
+        self.labels = np.concatenate([source.labels for source in sources])
+        self._originals = np.concatenate(originals)
+        groups = [source.groups for source in sources if source.groups is not None]
+        self._groups = np.concatenate(groups) if len(groups) == len(sources) else None  # half of them tells nothing
+        self._class_names: dict[int, str] = {}
+        for source in sources:
+            for label, text in source.class_names.items():
+                if self._class_names.setdefault(label, text) != text:
+                    found = f'label {label} is "{self._class_names[label]}" in one source and "{text}" in another'
+                    raise DataError(found, where=source.name, mend="copy them into sources of their own")
+
+    def _check(self) -> None:
+        first = self._sources[0]
+        for source in self._sources[1:]:
+            if source.shape != first.shape or source.color_order != first.color_order:
+                raise DataError(
+                    f'images of "{source.name}" are {source.shape} {source.color_order}, those of "{first.name}" '
+                    f"{first.shape} {first.color_order}",
+                    mend="copy sources of one shape together",
+                )
+
+    def draft(self, name: str, rows: npt.NDArray[np.int64]) -> Draft:
+        """A draft of the images with these numbers, in ascending order."""
+        if not len(rows):
+            raise DataError(f'no image is left for source "{name}"', mend="choose fewer or other images")
+        present = set(np.unique(self.labels[rows]).tolist())
+        return Draft(
+            name,
+            self._blocks(rows),
+            self.labels[rows],
+            {label: text for label, text in self._class_names.items() if label in present},
+            original_labels=self._originals[rows],
+            groups=None if self._groups is None else self._groups[rows],
+            color_order=self._sources[0].color_order,
+        )
+
+    def _blocks(self, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
+        for source, first in zip(self._sources, self._starts[:-1], strict=True):
+            own = rows[(rows >= first) & (rows < first + source.count)] - first
+            step = max(1, BLOCK_BYTES // int(np.prod(source.shape)))
+            for start in range(0, len(own), step):
+                yield source.read(own[start : start + step])[0]

@@ -1,0 +1,44 @@
+"""Labels as people write them: "3", "0-7", "0-7,9,20-29"."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.errors import DataError
+
+RANGE = re.compile(r"\s*(-?\d{1,9})\s*(?:-\s*(-?\d{1,9})\s*)?")
+
+
+class LabelRanges:
+    """A set of labels, written as numbers and ranges (both ends included) with commas between them.
+
+    Raises DataError where the text is something else.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.ranges = [self._range(part) for part in text.split(",")]
+
+    def _range(self, part: str) -> tuple[int, int]:
+        match = RANGE.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise DataError(
+                f"{part.strip()!r} is no label and no range of labels",
+                where=f"labels {self.text!r}",
+                mend='write labels and ranges with commas between them, such as "0-7,9"',
+            )
+        return first, last
+
+    def mask(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the labels are in the set; raises DataError where none is."""
+        chosen = np.zeros(labels.shape, np.bool_)
+        for first, last in self.ranges:
+            chosen |= (labels >= first) & (labels <= last)
+        if not chosen.any():
+            span = f"lie in {labels.min()}-{labels.max()}" if len(labels) else "are none"
+            raise DataError(f"no image has one of the labels {self.text!r}: the labels that are there {span}")
+        return chosen

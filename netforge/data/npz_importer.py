@@ -1,0 +1,193 @@
+"""Bringing the arrays of an .npz file into the image database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.database import ImageDatabase
+from netforge.data.drafts import Draft, Progress, Stored, number_names, store
+from netforge.data.label_ranges import LabelRanges
+from netforge.data.npz import Npz
+from netforge.data.resize import resized
+from netforge.data.writer import LONGEST_NAME
+from netforge.errors import DataError
+
+LAYOUTS = ("NHW", "NHWC", "NCHW")
+COLOURS = (1, 3)
+LARGEST_SIDE = 1 << 14
+LARGEST_LABEL = 1 << 24  # labels travel through nets as float32, which holds whole numbers up to this one
+
+
+@dataclass(frozen=True)
+class NpzKeys:
+    """Which arrays of the file are what.
+
+    images: (n, H, W), (n, H, W, C) or (n, C, H, W); bytes, whole numbers 0 .. 255, or floats 0 .. 1. labels: (n,)
+    whole numbers. groups: (n,) whole numbers, see `Source.groups`. names: texts, that of label k in place k.
+    """
+
+    images: str
+    labels: str
+    groups: str | None = None
+    names: str | None = None
+
+
+def import_npz(
+    database: ImageDatabase,
+    path: str | Path,
+    keys: NpzKeys,
+    *,
+    name: str,
+    only_labels: str | None = None,
+    size: tuple[int, int] | None = None,
+    layout: str | None = None,
+    mean_of: str | None = None,
+    replace: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Stored:
+    """Make a source of the arrays in an .npz file, as `numpy.savez` and `numpy.savez_compressed` write it.
+
+    Pixels are stored as bytes: floats are multiplied by 255 and rounded. Labels stay as they are. The images are read
+    some MiB at a time, so the file may be larger than the memory.
+
+    name: of the source. only_labels: leave out images with other labels, see `LabelRanges`. size: (height, width) to
+    which images are brought. layout: "NHWC" or "NCHW", where four axes can be read in both ways. mean_of, replace,
+    dry_run, progress: see `store`.
+
+    Raises DataError where the file is damaged, or an array is not of the form that `NpzKeys` says, UnknownNameError
+    where the file has no such array.
+    """
+    with Npz(Path(path)) as file:
+        shape, layout = _image_shape(file, keys.images, layout)
+        labels = _numbers(file, keys.labels, shape[0])
+        groups = None if keys.groups is None else _numbers(file, keys.groups, shape[0])
+        chosen = np.ones(len(labels), np.bool_) if only_labels is None else LabelRanges(only_labels).mask(labels)
+        draft = Draft(
+            name,
+            _pixels(file, keys.images, layout, chosen, size),
+            labels[chosen],
+            _class_names(file, keys.names, labels[chosen]),
+            groups=None if groups is None else groups[chosen],
+        )
+        (done,) = store(database, [draft], mean_of=mean_of, replace=replace, dry_run=dry_run, progress=progress)
+    return done
+
+
+def _image_shape(file: Npz, key: str, layout: str | None) -> tuple[tuple[int, ...], str]:
+    """Shape of the array of images, and its layout."""
+    header = file.header(key)
+    shape, where = header.shape, file.where(key)
+    if len(shape) not in (3, 4) or 0 in shape or header.dtype.kind not in "biuf":
+        raise DataError(
+            f"the array has shape {shape} and type {header.dtype}: these are no images",
+            where=where,
+            mend="name an array (n, H, W), (n, H, W, C) or (n, C, H, W) of bytes, or of floats from 0 to 1",
+        )
+    if len(shape) == 3:
+        layout = "NHW"
+    elif layout is None:
+        possible = [name for name, axis in (("NHWC", 3), ("NCHW", 1)) if shape[axis] in COLOURS]
+        if len(possible) != 1:
+            raise DataError(
+                f"it is not clear which axis of {shape} holds the colours",
+                where=where,
+                mend="say so with --layout NHWC or --layout NCHW",
+            )
+        layout = possible[0]
+    if max(shape[layout.index("H")], shape[layout.index("W")]) > LARGEST_SIDE:
+        raise DataError(f"images of shape {shape[1:]} have sides above {LARGEST_SIDE:,} pixels", where=where)
+    return shape, layout
+
+
+def _numbers(file: Npz, key: str, count: int) -> npt.NDArray[np.int64]:
+    """One whole number for each image."""
+    header = file.header(key)
+    if header.shape != (count,) or header.dtype.kind not in "iu":
+        raise DataError(
+            f"the array has shape {header.shape} and type {header.dtype}, expected a whole number for each of the "
+            f"{count:,} images",
+            where=file.where(key),
+        )
+    values = file.whole(key)
+    wrong = np.flatnonzero((values > LARGEST_LABEL) | (values < -LARGEST_LABEL))
+    if len(wrong):
+        raise DataError(
+            f"number {wrong[0]} of the array is {values[wrong[0]]}",
+            where=file.where(key),
+            mend=f"give labels and groups between {-LARGEST_LABEL:,} and {LARGEST_LABEL:,}",
+        )
+    return values.astype(np.int64)
+
+
+def _class_names(file: Npz, key: str | None, labels: npt.NDArray[np.int64]) -> dict[int, str]:
+    """Label to name: the label itself where no names are given."""
+    if key is None:
+        return number_names(labels)
+    header = file.header(key)
+    if len(header.shape) != 1 or header.dtype.kind != "U":
+        raise DataError(f"the array has shape {header.shape} and type {header.dtype}: no texts", where=file.where(key))
+    texts = file.whole(key)
+    encoding = "utf-32-be" if texts.dtype.str.startswith(">") else "utf-32-le"
+    names = {}
+    for label in np.unique(labels).tolist():
+        if not 0 <= label < len(texts):
+            raise DataError(f"label {label} has no name among {len(texts)}", where=file.where(key))
+        try:
+            text = texts[label : label + 1].tobytes().decode(encoding).rstrip("\0")
+        except UnicodeDecodeError:
+            text = ""
+        if not text or len(text) > LONGEST_NAME or not text.isprintable():
+            raise DataError(
+                f"{text[:LONGEST_NAME]!r} cannot name a class",
+                where=file.where(key),
+                mend=f"a name has 1 to {LONGEST_NAME} printable characters",
+            )
+        names[label] = text
+    return names
+
+
+def _pixels(
+    file: Npz, key: str, layout: str, chosen: npt.NDArray[np.bool_], size: tuple[int, int] | None
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The chosen images in blocks (n, C, H, W)."""
+    first = 0
+    for block in file.blocks(key):
+        kept = chosen[first : first + len(block)]
+        if kept.any():
+            images = as_bytes(block[kept], file.where(key), first + np.flatnonzero(kept))
+            if layout == "NHW":
+                images = images[:, None]
+            elif layout == "NHWC":
+                images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+            yield images if size is None else resized(images, size)
+        first += len(block)
+
+
+def as_bytes(images: npt.NDArray[Any], where: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Pixels as bytes 0 .. 255, from bytes, whole numbers 0 .. 255, floats 0 .. 1 or truth values.
+
+    where, numbers: the array and the number of each image in it, for messages. Raises DataError where a value is out
+    of range or not a number.
+    """
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind == "b":
+        return images.astype(np.uint8) * np.uint8(255)
+    is_float = images.dtype.kind == "f"
+    limit = 1 if is_float else 255
+    right = (images >= 0) & (images <= limit)  # false for NaN
+    if not right.all():
+        place = np.argwhere(~right)[0]
+        raise DataError(
+            f"image {numbers[place[0]]} has the value {images[tuple(place)]}, expected 0 to {limit} for {images.dtype}",
+            where=where,
+            mend="scale the pixels to 0..1, or save them as uint8",
+        )
+    return np.rint(images * 255.0).astype(np.uint8) if is_float else images.astype(np.uint8)
