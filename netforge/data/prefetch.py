@@ -19,9 +19,10 @@ T = TypeVar("T")
 class _Queue(Generic[T]):
     """What the thread and its owner share; the thread holds no reference to the owner, so that the owner can go."""
 
-    def __init__(self, make: Callable[[int], T], depth: int) -> None:
+    def __init__(self, make: Callable[[int], T], depth: int, discard: Callable[[T], object] | None) -> None:
         self.make = make
         self.depth = depth
+        self.discard = discard
         self.process = os.getpid()
         self.changed = threading.Condition()
         self.items: deque[T | BaseException] = deque()
@@ -48,12 +49,22 @@ class _Queue(Generic[T]):
                     self.items.append(item)
                     self.stalled = isinstance(item, BaseException)
                     self.changed.notify_all()
+                else:
+                    self.drop(item)
+
+    def drop(self, *items: T | BaseException) -> None:
+        """Give back items that nobody gets."""
+        if self.discard is not None:
+            for item in items:
+                if not isinstance(item, BaseException):
+                    self.discard(item)
 
     def take(self, position: int) -> T:
         """Item number `position`; waits for it. An exception of `make` is raised here."""
         with self.changed:
             exhausted = self.stalled and not self.items
             if position != self.next_taken or exhausted:
+                self.drop(*self.items)
                 self.items.clear()
                 self.next_taken = position
                 self.restarts += 1
@@ -76,6 +87,7 @@ class _Queue(Generic[T]):
             self.changed.notify_all()
         if thread is not threading.current_thread():
             thread.join()
+        self.drop(*self.items)
 
 
 class Prefetcher(Generic[T]):
@@ -83,12 +95,13 @@ class Prefetcher(Generic[T]):
 
     depth 0 makes each item when it is asked for, without a thread. The thread starts at the first request, and ends
     with `close`, when the prefetcher is collected, or when the interpreter exits. In a forked child a new thread is
-    started.
+    started. discard: gets every item that was made and that nobody will get.
     """
 
-    def __init__(self, make: Callable[[int], T], depth: int) -> None:
+    def __init__(self, make: Callable[[int], T], depth: int, *, discard: Callable[[T], object] | None = None) -> None:
         self._make = make
         self._depth = depth
+        self._discard = discard
         self._queue: _Queue[T] | None = None
         self._finalizer: weakref.finalize[..., Prefetcher[T]] | None = None
 
@@ -101,7 +114,7 @@ class Prefetcher(Generic[T]):
         return self._queue.take(position)
 
     def _start(self) -> _Queue[T]:
-        queue = _Queue(self._make, self._depth)
+        queue = _Queue(self._make, self._depth, self._discard)
         thread = threading.Thread(target=queue.run, name="netforge prefetch", daemon=True)
         self._finalizer = weakref.finalize(self, queue.close, thread)
         thread.start()

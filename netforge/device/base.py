@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.device.operations import Ops
+from netforge.device.transfers import Transfers
 
 
 class Device(ABC):
@@ -45,6 +46,10 @@ class Device(ABC):
     def running(self) -> AbstractContextManager[None]:
         """The context in which a net runs on this device; may be nested."""
         return nullcontext()
+
+    def transfers(self) -> Transfers | None:
+        """How arrays come here beside the work that runs here; None where the host's arrays are the device's."""
+        return None
 
     def synchronize(self) -> None:  # noqa: B027 (a host has nothing to wait for)
         """Wait until all work that was queued is done."""

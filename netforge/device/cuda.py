@@ -13,6 +13,7 @@ from netforge.device import libraries
 from netforge.device.base import Device
 from netforge.device.cuda_ops import CudaOps
 from netforge.device.probe import describe_version, probe
+from netforge.device.transfers import Transfers
 from netforge.errors import DeviceError
 
 OUT_OF_MEMORY = "lower batch_size, and raise iter_size in the solver by the same factor to keep the sum of gradients"
@@ -35,6 +36,7 @@ class CudaDevice(Device):
         try:
             with self.xp.cuda.Device(index):
                 self.stream = self.xp.cuda.Stream(non_blocking=True)
+                self._transfers = Transfers(self.xp, index)
         except self.xp.cuda.runtime.CUDARuntimeError as error:
             raise DeviceError(
                 f'device "{self.name}" ({self.gpu.name}) does not work: {error}',
@@ -94,6 +96,10 @@ class CudaDevice(Device):
         with self.running():
             host: npt.NDArray[Any] = self.xp.asnumpy(array)
         return host
+
+    def transfers(self) -> Transfers:
+        """Copies beside the work of this GPU."""
+        return self._transfers
 
     def synchronize(self) -> None:
         """Wait until all work that was queued is done."""

@@ -134,3 +134,18 @@ def test_a_forked_child_gets_its_own_thread() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "[1, 4, 9, 16, 25] 0\n", done.stderr
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_items_that_nobody_gets_are_given_back(depth: int) -> None:
+    made, given_back = [], []
+
+    def make(position: int) -> int:
+        made.append(position)
+        return position
+
+    prefetcher = Prefetcher(make, depth, discard=given_back.append)
+    got = [prefetcher.get(0), prefetcher.get(1), prefetcher.get(7), prefetcher.get(8)]
+    prefetcher.close()
+    assert got == [0, 1, 7, 8]
+    assert sorted(got + given_back) == sorted(made)
