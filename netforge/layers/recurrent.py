@@ -24,6 +24,7 @@ class Recurrent(Layer):
     )
     tops = slots("h (T, N, H)", optional=("state (1, N, H)", "second state"))
     blocked_bottoms = (1,)
+    replayable = True
     states = 1
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -44,6 +45,8 @@ class Recurrent(Layer):
             raise self.fail(f'"{bottom[0].name}" has shape {bottom[0].shape}', mend="give (T, N, ...)")
         self.inputs = math.prod(bottom[0].shape[2:])
         self.carried = [self.buffer(f"carried{i}") for i in range(self.states)]
+        self.running = [self.buffer(f"running{i}") for i in range(self.states)]  # gradients on their way through time
+        self.static_gates = self.buffer("static gates")  # the static input's share, the same at every step
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One output for each step and sequence."""
@@ -53,8 +56,9 @@ class Recurrent(Layer):
         if self.static and bottom[2].shape[:1] != (x[1],):
             raise self.fail(f'static input "{bottom[2].name}" has shape {bottom[2].shape}, not ({x[1]}, ...)')
         top[0].reshape((*x[:2], self.hidden))
-        for blob in [*self.carried, *top[1:]]:
+        for blob in [*self.carried, *self.running, *top[1:]]:
             blob.reshape((1, x[1], self.hidden))
+        self.static_gates.reshape((x[1], self.gate_rows) if self.static else (0,))
         for blob in bottom[len(bottom) - self.states :] if self.exposed else ():
             if blob.count != x[1] * self.hidden:
                 raise self.fail(f'state "{blob.name}" has shape {blob.shape}, not (1, {x[1]}, {self.hidden})')
@@ -63,6 +67,11 @@ class Recurrent(Layer):
     def shape_buffers(self, steps: int, sequences: int) -> None:
         """Give the buffers for values of all steps their shapes."""
         raise self._lacks("shape_buffers")
+
+    @property
+    def gate_rows(self) -> int:
+        """Rows of the weights that read the input: H for each gate."""
+        return self.hidden
 
     def _start(self, bottom: list[Blob]) -> list[Any]:
         """The states before the first step, (N, H) each."""
@@ -74,25 +83,39 @@ class Recurrent(Layer):
         first = len(bottom) - self.states
         for i, diff in enumerate(diffs) if self.exposed else ():
             if propagate_down[first + i]:
-                bottom[first + i].diff.reshape(-1, self.hidden)[...] = diff
+                self.ops.copy(diff, bottom[first + i].diff.reshape(-1, self.hidden))
 
     def _end(self, top: list[Blob], states: Sequence[Any]) -> None:
         """Keep the states after the last step, or give them out."""
         for blob, state in zip(top[1:] if self.exposed else self.carried, states, strict=True):
-            blob.data.reshape(-1, self.hidden)[...] = state
+            self.ops.copy(state, blob.data.reshape(-1, self.hidden))
 
-    def _add_inputs(self, bottom: list[Blob], gates: Any, weight: Any, bias: Any, static: Any) -> None:
+    def _end_diffs(self, top: list[Blob]) -> list[Any]:
+        """The gradients of the states after the last step, (N, H) each, in buffers that the steps may work in."""
+        for i, blob in enumerate(self.running):
+            if self.exposed:
+                self.ops.copy(top[1 + i].diff.reshape(blob.shape), blob.data)
+            else:
+                self.ops.fill(blob.data, 0.0)
+        return [blob.data[0] for blob in self.running]
+
+    def _mask(self, state: Any, cont: Any, out: Any) -> None:
+        """out (N, H) = state, cleared where a sequence starts; cont (N,). out may be state."""
+        view = (1, *state.shape)
+        self.ops.scale_forward(state.reshape(view), cont, None, out.reshape(view))
+
+    def _add_inputs(self, bottom: list[Blob], gates: Any) -> None:
         """gates (T, N, G) = x W^T + b, plus the static input's share."""
         steps, sequences, size = gates.shape
         flat = gates.reshape(steps * sequences, size)
-        self.ops.matmul(bottom[0].data.reshape(-1, self.inputs), weight, flat, transpose_b=True)
-        self.ops.bias_forward(flat, bias)
-        if static is not None:
-            gates += bottom[2].data.reshape(sequences, -1) @ static.T
+        self.ops.matmul(bottom[0].data.reshape(-1, self.inputs), self.weights[0].data, flat, transpose_b=True)
+        self.ops.bias_forward(flat, self.weights[1].data)
+        if self.static:
+            share = self.static_gates.data
+            self.ops.matmul(bottom[2].data.reshape(sequences, -1), self.weights[2].data, share, transpose_b=True)
+            self.ops.bias_forward(gates.reshape(steps, sequences * size), share.reshape(-1))
 
-    def _input_gradients(
-        self, dgates: Any, propagate_down: Sequence[bool], bottom: list[Blob], static_index: int
-    ) -> None:
+    def _input_gradients(self, dgates: Any, propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Gradients of what `_add_inputs` read: weights 0, 1 and that of the static input, and the bottoms."""
         steps, sequences, size = dgates.shape
         flat = dgates.reshape(steps * sequences, size)
@@ -104,11 +127,24 @@ class Recurrent(Layer):
         if propagate_down[0]:
             self.ops.matmul(flat, self.weights[0].data, bottom[0].diff.reshape(-1, self.inputs))
         if self.static:
-            total, static = dgates.sum(axis=0), bottom[2].data.reshape(sequences, -1)
-            if self.learns(static_index):
-                self.ops.matmul(total, static, self.weights[static_index].diff, transpose_a=True, accumulate=True)
+            total, static = self.static_gates.data, bottom[2].data.reshape(sequences, -1)
+            self.ops.fill(total, 0.0)
+            self.ops.bias_backward(dgates.reshape(steps, sequences * size), total.reshape(-1))
+            if self.learns(2):
+                self.ops.matmul(total, static, self.weights[2].diff, transpose_a=True, accumulate=True)
             if propagate_down[2]:
-                self.ops.matmul(total, self.weights[static_index].data, bottom[2].diff.reshape(sequences, -1))
+                self.ops.matmul(total, self.weights[2].data, bottom[2].diff.reshape(sequences, -1))
+
+    def _recurrent_gradient(self, dgates: Any, before: Any, index: int) -> None:
+        """The gradient of weight `index`, which read the masked states `before` (T, N, H) at every step."""
+        if self.learns(index):
+            self.ops.matmul(
+                dgates.reshape(-1, self.gate_rows),
+                before.reshape(-1, self.hidden),
+                self.weights[index].diff,
+                transpose_a=True,
+                accumulate=True,
+            )
 
     def state(self) -> dict[str, Any]:
         """The carried states, besides the draws."""
@@ -142,10 +178,15 @@ class LSTM(Recurrent):
 
     states = 2
 
+    @property
+    def gate_rows(self) -> int:
+        """Four gates."""
+        return 4 * self.hidden
+
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the weights."""
         super().setup(bottom, top)
-        s, rows = self.settings, 4 * self.hidden
+        s, rows = self.settings, self.gate_rows
         self.add_weight((rows, self.inputs), s.weight_filler)
         self.add_weight((rows,), s.bias_filler)
         if self.static:
@@ -162,12 +203,12 @@ class LSTM(Recurrent):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Step by step."""
         gates, cells, before, h = self.gates.data, self.cells.data, self.before.data, top[0].data
-        static = self.weights[2].data if self.static else None
-        self._add_inputs(bottom, gates, self.weights[0].data, self.weights[1].data, static)
+        self._add_inputs(bottom, gates)
         recurrent, cont = self.weights[-1].data, bottom[1].data
-        state, cells[0] = self._start(bottom)
+        state, cell = self._start(bottom)
+        self.ops.copy(cell, cells[0])
         for t in range(len(gates)):
-            self.xp.multiply(state, cont[t][:, None], out=before[t])
+            self._mask(state, cont[t], before[t])
             self.ops.matmul(before[t], recurrent, gates[t], transpose_b=True, accumulate=True)
             self.ops.lstm_unit_forward(cells[t], gates[t], cont[t], cells[t + 1], h[t])
             state = h[t]
@@ -175,32 +216,17 @@ class LSTM(Recurrent):
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Through the steps of this batch, last to first."""
-        gates, cells, before, dh_all = self.gates.data, self.cells.data, self.before.data, top[0].diff
-        dgates, cont, recurrent = self.gates.diff, bottom[1].data, self.weights[-1].data
-        dh, dc = self._end_diffs(top, cells[0])
+        gates, cells, dgates = self.gates.data, self.cells.data, self.gates.diff
+        cont, recurrent = bottom[1].data, self.weights[-1].data
+        dh, dc = self._end_diffs(top)
         for t in reversed(range(len(gates))):
-            dc_before = self.xp.empty_like(dc)
-            self.ops.lstm_unit_backward(
-                cells[t], gates[t], cont[t], cells[t + 1], dc, dh + dh_all[t], dc_before, dgates[t]
-            )
-            dh = (dgates[t] @ recurrent) * cont[t][:, None]
-            dc = dc_before
-        last = len(self.weights) - 1
-        if self.learns(last):
-            self.ops.matmul(
-                dgates.reshape(-1, 4 * self.hidden),
-                before.reshape(-1, self.hidden),
-                self.weights[last].diff,
-                transpose_a=True,
-                accumulate=True,
-            )
-        self._input_gradients(dgates, propagate_down, bottom, 2)
+            self.ops.weighted_sum([dh, top[0].diff[t]], (1.0, 1.0), dh)
+            self.ops.lstm_unit_backward(cells[t], gates[t], cont[t], cells[t + 1], dc, dh, dc, dgates[t])
+            self.ops.matmul(dgates[t], recurrent, dh)
+            self._mask(dh, cont[t], dh)
+        self._recurrent_gradient(dgates, self.before.data, len(self.weights) - 1)
+        self._input_gradients(dgates, propagate_down, bottom)
         self._start_diffs(propagate_down, bottom, (dh, dc))
-
-    def _end_diffs(self, top: list[Blob], like: Any) -> tuple[Any, Any]:
-        if self.exposed:
-            return top[1].diff.reshape(-1, self.hidden), top[2].diff.reshape(-1, self.hidden)
-        return self.xp.zeros_like(like), self.xp.zeros_like(like)
 
 
 @register_layer("RNN", settings="recurrent_param")
@@ -223,22 +249,21 @@ class RNN(Recurrent):
         self.add_weight((hidden, hidden), s.weight_filler)
         self.add_weight((hidden, hidden), s.weight_filler)
         self.add_weight((hidden,), s.bias_filler)
-        self.steps, self.before = self.buffer("hidden"), self.buffer("before")
+        self.steps, self.before, self.outputs = (self.buffer(n) for n in ("hidden", "before", "outputs"))
 
     def shape_buffers(self, steps: int, sequences: int) -> None:
         """Hidden values of all steps."""
-        self.steps.reshape((steps, sequences, self.hidden))
-        self.before.reshape((steps, sequences, self.hidden))
+        for blob in (self.steps, self.before, self.outputs):
+            blob.reshape((steps, sequences, self.hidden))
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Step by step, then the outputs of all steps at once."""
         hidden, before, cont = self.steps.data, self.before.data, bottom[1].data
-        static = self.weights[2].data if self.static else None
-        self._add_inputs(bottom, hidden, self.weights[0].data, self.weights[1].data, static)
+        self._add_inputs(bottom, hidden)
         recurrent, output, bias = (blob.data for blob in self.weights[-3:])
         (state,) = self._start(bottom)
         for t in range(len(hidden)):
-            self.xp.multiply(state, cont[t][:, None], out=before[t])
+            self._mask(state, cont[t], before[t])
             self.ops.matmul(before[t], recurrent, hidden[t], transpose_b=True, accumulate=True)
             self.ops.tanh_forward(hidden[t], hidden[t])
             state = hidden[t]
@@ -250,11 +275,10 @@ class RNN(Recurrent):
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Through the outputs at once, then through the steps, last to first."""
-        hidden, before, cont = self.steps.data, self.before.data, bottom[1].data
-        dhidden = self.steps.diff
+        hidden, cont, dhidden = self.steps.data, bottom[1].data, self.steps.diff
         index = len(self.weights) - 3
         recurrent, output = self.weights[index].data, self.weights[index + 1].data
-        dy = self.xp.empty_like(top[0].diff)
+        dy = self.outputs.diff
         self.ops.tanh_backward(top[0].data, top[0].diff, dy)
         flat_dy, flat_hidden = dy.reshape(-1, self.hidden), hidden.reshape(-1, self.hidden)
         if self.learns(index + 1):
@@ -262,18 +286,12 @@ class RNN(Recurrent):
         if self.learns(index + 2):
             self.ops.bias_backward(flat_dy, self.weights[index + 2].diff)
         self.ops.matmul(flat_dy, output, dhidden.reshape(-1, self.hidden))
-        carry = top[1].diff.reshape(-1, self.hidden) if self.exposed else self.xp.zeros_like(hidden[0])
+        (carry,) = self._end_diffs(top)
         for t in reversed(range(len(hidden))):
-            dhidden[t] += carry
+            self.ops.weighted_sum([dhidden[t], carry], (1.0, 1.0), dhidden[t])
             self.ops.tanh_backward(hidden[t], dhidden[t], dhidden[t])
-            carry = (dhidden[t] @ recurrent) * cont[t][:, None]
-        if self.learns(index):
-            self.ops.matmul(
-                dhidden.reshape(-1, self.hidden),
-                before.reshape(-1, self.hidden),
-                self.weights[index].diff,
-                transpose_a=True,
-                accumulate=True,
-            )
-        self._input_gradients(dhidden, propagate_down, bottom, 2)
+            self.ops.matmul(dhidden[t], recurrent, carry)
+            self._mask(carry, cont[t], carry)
+        self._recurrent_gradient(dhidden, self.before.data, index)
+        self._input_gradients(dhidden, propagate_down, bottom)
         self._start_diffs(propagate_down, bottom, (carry,))

@@ -177,7 +177,10 @@ class NeuronOps:
         dc_before: Array,
         dgates: Array,
     ) -> None:
-        """Gradients of `lstm_unit_forward`: overwrites dc_before (N, H) and dgates (N, 4H), before nonlinearities."""
+        """Gradients of `lstm_unit_forward`: overwrites dc_before (N, H), which may be dc, and dgates (N, 4H).
+
+        dgates are those of the gates before their nonlinearities.
+        """
         hidden = c.shape[-1]
         i, f, o, g = (gates[:, k * hidden : (k + 1) * hidden] for k in range(4))
         di, df, do, dg = (dgates[:, k * hidden : (k + 1) * hidden] for k in range(4))
