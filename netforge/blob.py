@@ -22,13 +22,22 @@ MOST_ELEMENTS = 1 << 42
 """A blob with more elements (16 TiB in float32) is taken for a mistake in a file."""
 
 
+Limit = Callable[[], int | None]
+"""What is known about the largest value in a storage: see `Storage.below`."""
+
+
+def unlimited() -> None:
+    """The limit of values about which nothing is known."""
+
+
 class Storage:
     """Memory for one or several blobs: allocated when first touched, zeroed, then filled by `fill`.
 
     device, dtype: where, and of what. fill: called once with the flat array after it was allocated.
     A storage may be a window of another one: `parent` from element `offset` on.
     below: where the layer that writes the values knows that they are whole numbers from 0 to below - 1, as labels are,
-    so that nobody has to read them back from a device to find the largest; None where that is unknown.
+    so that nobody has to read them back from a device to find the largest; None where that is unknown. limit: finds it
+    out when somebody asks, which may take a pass over a data source.
     """
 
     def __init__(
@@ -44,7 +53,7 @@ class Storage:
         self.size = 0
         self.parent: Storage | None = None
         self.offset = 0
-        self.below: int | None = None
+        self.limit: Limit = unlimited
         self._array: Array | None = None
 
     def reserve(self, size: int) -> None:
@@ -75,6 +84,11 @@ class Storage:
             for (storage, _, count), content in zip(moves, copies, strict=True):
                 if content is not None:
                     storage.array[: len(content)] = content[:count]
+
+    @property
+    def below(self) -> int | None:
+        """One more than the largest value there can be, None where that is unknown."""
+        return self.limit()
 
     @property
     def allocated(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from netforge.data.source import Indices, Pixels, Source
 from netforge.errors import DataError
 
 DATA_FILE = "data.mdb"
+
+CHEAP_PASS_BYTES = 1 << 30
+"""Databases of no more pixels are read through for their labels without being asked twice."""
 
 
 def is_lmdb(path: Path) -> bool:
@@ -154,3 +158,8 @@ class LmdbSource(Source):
                     (decode_label(value, self._where(key)) for key, value in transaction.cursor()), np.int64
                 )
         return self._labels
+
+    @property
+    def labels_are_cheap(self) -> bool:
+        """Whether they are read already, or the database is small enough for a pass of a second or so."""
+        return self._labels is not None or self.count * math.prod(self.shape) <= CHEAP_PASS_BYTES

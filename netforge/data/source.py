@@ -42,6 +42,11 @@ class Source(ABC):
         """The label of every image, shape (count,); reading them all may take a pass over the source."""
 
     @property
+    def labels_are_cheap(self) -> bool:
+        """Whether `labels` can be asked for without second thoughts: no long pass over the images is needed."""
+        return True
+
+    @property
     def mean(self) -> npt.NDArray[np.float32] | None:
         """The mean image (C, H, W) of the training images that belong to this source; None where none is stored."""
         return None
@@ -176,6 +181,11 @@ class RelabelledSource(Source):
     def groups(self) -> Indices | None:
         """The group of every image."""
         return self._source.groups
+
+    @property
+    def labels_are_cheap(self) -> bool:
+        """As the other source has it."""
+        return self._source.labels_are_cheap
 
     @property
     def mean(self) -> npt.NDArray[np.float32] | None:

@@ -102,10 +102,12 @@ class CudaEmbedding(CudaCore):
         arrays = (x, centroids, distances, ignored)
         self.launch.warps("centroid_distances", x.dtype, distances.size, *arrays, *x.shape, len(centroids))
 
-    def centroid_output(self, centroids: Array, status: Array, ignored: Array | None, out: Array) -> None:
-        """out = centroids once every class that is not ignored has status 1, zeros before."""
-        arrays = (centroids, status, ignored, out)
-        self.launch.each("centroid_output", out.dtype, out.size, *arrays, out.size, len(centroids))
+    def centroid_output(
+        self, centroids: Array, status: Array, ignored: Array | None, passes: Array, least: int, out: Array
+    ) -> None:
+        """out = centroids once every class that is not ignored has status 1, and passes[0] >= least; zeros before."""
+        arrays = (centroids, status, ignored, passes, out)
+        self.launch.each("centroid_output", out.dtype, out.size, *arrays, out.size, len(centroids), least)
 
     def nearest_accuracy(self, distances: Array, labels: Array, accuracy: Array, ignore: tuple[int, ...]) -> None:
         """accuracy[0] = share of items whose smallest distance is that to their label's class."""
@@ -135,6 +137,16 @@ class CudaEmbedding(CudaCore):
         """y[:, y_start : y_start + width] = x[:, x_start : x_start + width]."""
         numbers = (width, x_start, x.shape[1], y_start, y.shape[1])
         self.launch.each("copy_columns", x.dtype, len(x) * width, x, y, len(x) * width, *numbers)
+
+    def crop_forward(self, x: Array, y: Array, offsets: tuple[int, ...]) -> None:
+        """y = the window of x that starts at offsets and has the sizes of y."""
+        geometry = self.constant((*x.shape, *y.shape, *offsets), np.int32)
+        self.launch.each("crop_forward", y.dtype, y.size, x, y, geometry, y.size, y.ndim)
+
+    def crop_backward(self, dy: Array, dx: Array, offsets: tuple[int, ...]) -> None:
+        """dx = dy in the window, 0 around it."""
+        geometry = self.constant((*dx.shape, *dy.shape, *offsets), np.int32)
+        self.launch.each("crop_backward", dx.dtype, dx.size, dy, dx, geometry, dx.size, dx.ndim)
 
     def tile_forward(self, x: Array, y: Array) -> None:
         """y[o, t] = x[o] for each t."""

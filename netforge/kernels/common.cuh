@@ -6,6 +6,8 @@
 // How every kernel is launched: blocks of whole warps, 32 to 1024 threads along x, and any grid along x (and y where a
 // kernel says so); loops stride over the grid. Sizes are ints: no array holds 2^31 elements or more. Where a result is
 // a sum, its order depends on the launch's shape and on nothing else, so that equal launches give equal bits.
+typedef unsigned long long Word;
+
 #define FULL_WARP 0xffffffffu
 #define WARP 32
 

@@ -59,11 +59,14 @@ KERNEL(centroid_distances)(const Real* __restrict__ x, const Real* __restrict__ 
     }
 }
 
-// out = centroids once every class that is not ignored has status 1, zeros before. Launch: one thread an element, n of
-// them. Memory: centroids and out once, status once a block.
+// out = centroids once every class that is not ignored has status 1, and passes[0] >= least; zeros before. passes: in
+// device memory, so that a captured launch sees it grow. Launch: one thread an element, n of them. Memory: centroids
+// and out once, status once a block.
 KERNEL(centroid_output)(const Real* __restrict__ centroids, const Real* __restrict__ status,
-                        const Real* __restrict__ ignored, Real* __restrict__ out, int n, int classes) {
-    const Real factor = all_ready(status, ignored, classes, Real(1)) ? Real(1) : Real(0);
+                        const Real* __restrict__ ignored, const Word* __restrict__ passes, Real* __restrict__ out,
+                        int n, int classes, int least) {
+    const bool ready = all_ready(status, ignored, classes, Real(1)) && (least <= 0 || passes[0] >= (Word)least);
+    const Real factor = ready ? Real(1) : Real(0);
     FOR_EACH(i, n) out[i] = centroids[i] * factor;
 }
 

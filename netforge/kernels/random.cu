@@ -6,8 +6,6 @@
 // captured launch draws new numbers each time; the key (seed, stream) never changes.
 #include "common.cuh"
 
-typedef unsigned long long Word;
-
 #define HALVES 8
 #define LANES (16 / sizeof(Real))
 

@@ -12,6 +12,41 @@ KERNEL(copy_columns)(const Real* __restrict__ x, Real* __restrict__ y, int n, in
     }
 }
 
+// y = the window of x that `geometry` describes: for each axis the sizes of x, then those of y, then the offsets.
+// Launch: one thread an element of y, n of them. Memory: the window and y once, coalesced along the last axis.
+KERNEL(crop_forward)(const Real* __restrict__ x, Real* __restrict__ y, const int* __restrict__ geometry, int n,
+                     int axes) {
+    FOR_EACH(i, n) {
+        unsigned rest = i, place = 0, stride = 1;
+        for (int axis = axes - 1; axis >= 0; --axis) {
+            const unsigned size = geometry[axes + axis];
+            place += (rest % size + geometry[2 * axes + axis]) * stride;
+            rest /= size;
+            stride *= geometry[axis];
+        }
+        y[i] = x[place];
+    }
+}
+
+// dx = dy in the window of crop_forward, 0 around it. Launch: one thread an element of dx, n of them. Memory: dy and dx
+// once, coalesced along the last axis.
+KERNEL(crop_backward)(const Real* __restrict__ dy, Real* __restrict__ dx, const int* __restrict__ geometry, int n,
+                      int axes) {
+    FOR_EACH(i, n) {
+        unsigned rest = i, place = 0, stride = 1;
+        bool inside = true;
+        for (int axis = axes - 1; axis >= 0; --axis) {
+            const unsigned size = geometry[axis], width = geometry[axes + axis];
+            const unsigned at = rest % size - geometry[2 * axes + axis];  // wraps around before the window
+            inside = inside && at < width;
+            place += at * stride;
+            rest /= size;
+            stride *= width;
+        }
+        dx[i] = inside ? dy[place] : Real(0);
+    }
+}
+
 // y (outer, tiles, block) = each block of x `tiles` times. Launch: one thread an element of y. Memory: y once, x once
 // and from cache after that.
 KERNEL(tile_forward)(const Real* __restrict__ x, Real* __restrict__ y, int n, int tiles, int block) {

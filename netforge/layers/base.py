@@ -107,19 +107,21 @@ class Layer:
     host. `forward` writes every top's data. `backward` reads top diffs, overwrites the diff of each bottom i for which
     `propagate_down[i]` holds, and adds to diffs of weights.
 
-    Class attributes that describe the layer to nets, help pages and checks:
+    Class attributes that describe the layer to nets, help pages and checks (`setup` may set dynamic_shape, replayable
+    and blocked_bottoms for one layer):
     bottoms, tops: `Slots`. settings_field: the field of LayerParameter that holds its settings.
     in_place: top 0 may use the memory of bottom 0. paired: as many tops as bottoms. is_loss: the first top has loss
     weight 1 unless the file says otherwise, missing tops are made, and the layer is left out in phase RUN.
     differentiable: False where there is no backward at all. blocked_bottoms: bottoms that never get a gradient
     (labels). per_item: no item of a batch influences another, and axis 0 counts items in every blob; then towers with
     shared weights run as one batch. backward_reads_top: `backward` needs top 0's data, so that no later layer may
-    overwrite it in place. dynamic_shape: tops may change shape from one batch to the next, so that `reshape` runs
-    before every forward; otherwise it runs only when the shape of a bottom or of a weight has changed. replayable: as
-    long as no shape changes, `forward` and `backward` are a fixed sequence of launches on fixed addresses, so that a
-    device may record one pass and repeat it without calling them: they read no values to the host, and no number that
-    the host counts or draws goes into a launch (`feed` is called for every pass, and may write such numbers into
-    memory of the device).
+    overwrite it in place. passes_values: tops hold values of the bottoms, in whatever order, and no others, so that
+    what is known about labels holds behind the layer too. dynamic_shape: tops may change shape from one batch to the
+    next, so that `reshape` runs before every forward; otherwise it runs only when the shape of a bottom or of a
+    weight has changed. replayable: as long as no shape changes, `forward` and `backward` are a fixed sequence of
+    launches on fixed addresses, so that a device may record one pass and repeat it without calling them: they read no
+    values to the host, and no number that the host counts or draws goes into a launch (`feed` is called for every
+    pass, and may write such numbers into memory of the device).
     """
 
     type: ClassVar[str] = ""
@@ -134,8 +136,9 @@ class Layer:
     blocked_bottoms: tuple[int, ...] = ()
     per_item: ClassVar[bool] = False
     backward_reads_top: ClassVar[bool] = False
-    dynamic_shape: ClassVar[bool] = False
-    replayable: ClassVar[bool] = False
+    passes_values: ClassVar[bool] = False
+    dynamic_shape: bool = False
+    replayable: bool = False
 
     def __init__(self, definition: LayerDefinition, context: LayerContext) -> None:
         self.definition = definition

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.operations.contrastive import ContrastiveRule
-from netforge.layers.axes import bad_label, check_labels, known_below, rows, same_batch, scalar
+from netforge.layers.axes import bad_label, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -34,6 +35,7 @@ class ContrastiveLoss(Layer):
     tops = slots("loss scalar", optional=("matches (N,), with output_matches",))
     is_loss = True
     blocked_bottoms = (2, 3)
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Turn the settings into a rule, and check that the bottoms they need are there."""
@@ -115,13 +117,9 @@ class ContrastiveLoss(Layer):
         Every label must have its centroid, except while none is there yet: a fresh Decode has not seen all classes.
         """
         classes = centroids.shape[0]
-        if known_below(labels_blob, classes):
-            check_labels(self, labels_blob, classes)
-        else:
-            bad = self.ops.check_labels(labels_blob.data, classes)
-            if bad >= 0 and self.device.to_host(centroids.data).any():
-                value = float(self.device.to_host(labels_blob.data).reshape(-1)[bad])
-                raise bad_label(self, labels_blob, classes, bad, value)
+        report = self.report("wrong label")
+        report.explain = partial(bad_label, self, labels_blob, classes)
+        found = self.ops.check_labels(labels_blob.data, classes, None, report.array)
         self.ops.contrastive_targets(
             a,
             labels,
@@ -132,6 +130,10 @@ class ContrastiveLoss(Layer):
             self.replaced.data,
             self.active.data,
         )
+        faults = report.array.reshape(1, 1, 2)
+        self.ops.scale_forward(faults, self.active.data, None, faults)  # forget those from before the first centroid
+        if found >= 0:
+            report.settle()
         return self.target.data
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,16 @@ class Data(Layer):
             sampler, noise = make_sampler(self, self.source), make_noise(self, self.source)
             reader = BatchReader(self.source, sampler, self.transformer, batch_size_of(settings), noise=noise)
             self._batches = Prefetcher(reader.read, settings.prefetch)
-            if settings.output_all_labels and settings.balance_matches:
-                top[1].data_storage.below = self._labels_below()
+            if len(top) > 1:
+                top[1].data_storage.limit = cache(self._labels_below)
 
     def _labels_below(self) -> int | None:
-        """One more than the largest label that a pair can have; None where labels may be negative."""
-        labels = self.source.labels  # read already, to draw pairs
+        """One more than the largest label there can be; None where some may be negative, or a long search is needed."""
+        if self.settings.images_per_blob == 2 and not self.settings.output_all_labels:
+            return 2
+        if not self.source.labels_are_cheap:
+            return None
+        labels = self.source.labels
         extreme = [int(labels.min()), int(labels.max()), max(0, self.settings.forced_primary_label)]
         if self.settings.enable_noise_for_nonmatch:
             extreme.append(self.settings.data_noise_param.noise_data_label)

@@ -18,7 +18,9 @@ class CentroidLayer(Layer):
     """What Decode and AccuracyEncoding share: weights that hold a running centroid of each class.
 
     Weights, which no solver touches: [0] centroids (L, D), [1] status (L,), 1 for a class that has seen more items than
-    the horizon, [2] enc_counts (L,), items seen. L starts at 2 and grows with the largest label; rows are kept.
+    the horizon, [2] enc_counts (L,), items seen. L is the number of classes where the source of the labels knows it.
+    Otherwise it starts at 2 and grows with the largest label, for which the host has to read every batch of labels;
+    rows are kept.
 
     The n-th item x of a class moves its centroid by (x - centroid) / min(n, horizon): the first item is copied, then
     follows the exact mean, and beyond `horizon` items an exponential average over about the newest ones. The horizon
@@ -37,14 +39,29 @@ class CentroidLayer(Layer):
             raise self.fail(f'embedding "{bottom[0].name}" is a scalar', mend="give (N, D)")
         self.size = math.prod(bottom[0].shape[1:])
         self.horizon = self.decode.recent_items or max(1, bottom[0].shape[0]) * self.decode.cache_size
-        classes = self.first_classes()
+        labels = self.learned_labels(bottom)
+        self.known_classes = 0 if labels is None else labels.data_storage.below or 0
+        if self.known_classes > MOST_CLASSES:
+            self.known_classes = 0  # the label at fault is named when it comes
+        self.dynamic_shape = labels is not None and not self.known_classes
+        self.replayable = not self.dynamic_shape
+        classes = max(self.first_classes(), self.known_classes)
         for shape in ((classes, self.size), (classes,), (classes,)):
             self.add_weight(shape, learnable=False, resizable=True)
         self.ignored = self.buffer("ignored")
 
     def first_classes(self) -> int:
-        """Number of classes before any label was seen."""
+        """Number of classes before any label was seen, where nothing is known about the labels."""
         return 2
+
+    def learned_labels(self, bottom: list[Blob]) -> Blob | None:
+        """The labels whose largest decides how many classes there are; None where the table does not grow."""
+        return bottom[1]
+
+    def feed(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Make room for all classes that the labels are known to have, where a file of weights brought fewer."""
+        if self.known_classes > self.classes:
+            self.grow(self.known_classes)
 
     @property
     def classes(self) -> int:
@@ -116,12 +133,13 @@ class Decode(CentroidLayer):
     target CENTROID: to the class's running centroid, which follows the embeddings in TRAIN unless
     enable_centroid_update is false: the mean of the first recent_items items of the class, from there an exponential
     average over about the newest recent_items of them (0: batch size * cache_size, as in MyCaffe). A small number
-    keeps up with moving weights. PREGEN: to fixed targets, drawn in the first TRAIN pass so that each pair is further
-    apart than 2 pregen_alpha (squared). KNN: the mean of the k smallest distances to the newest recent_items
+    keeps up with moving weights. PREGEN: to fixed targets, drawn before the first pass so that each pair is at least
+    2 pregen_alpha apart (squared). KNN: the mean of the k smallest distances to the newest recent_items
     embeddings of the class, zeros until every class has k of them.
 
     Weights, which no solver touches: centroids (classes, D), status (classes,): 1 once a class has seen more than
-    recent_items items, items seen (classes,), and for KNN the embeddings. The table grows with the largest label.
+    recent_items items, items seen (classes,), and for KNN the embeddings. There is a row for every class where a Data
+    layer knows all labels; otherwise the table grows with the largest label.
 
     Labels (only column 0 counts) are needed in TRAIN, and not used elsewhere. Classes in ignore_label are never the
     nearest. The second top gives the centroids after centroid_output_iteration TRAIN passes, once all classes have
@@ -130,7 +148,6 @@ class Decode(CentroidLayer):
 
     bottoms = slots("embedding (N, D...)", optional=("labels (N, 1 or more), needed in TRAIN",))
     tops = slots("distances (N, classes)", optional=("centroids (classes, D)",))
-    dynamic_shape = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the target and the labels."""
@@ -140,18 +157,26 @@ class Decode(CentroidLayer):
             raise self.fail(
                 "PREGEN needs the number of classes", setting="decode_param.target", mend="give pregen_label_count"
             )
-        super().setup(bottom, top)
         if self.phase == "TRAIN" and len(bottom) < 2:
             raise self.fail("labels are missing", mend="in TRAIN, give the labels as the second bottom")
+        super().setup(bottom, top)
         if self.target == "KNN":
             if self.horizon < s.k:
                 raise self.fail(f"k {s.k} is above the {self.horizon} stored items", setting="decode_param.k")
             self.add_weight((self.classes, self.horizon, self.size), learnable=False, resizable=True)
-        self.passes = 0
+        if self.target == "PREGEN":
+            self.weights[0].data_storage.fill = self._draw_targets
+            self.weights[1].data_storage.fill = lambda status: self.ops.fill(status, 1.0)
+        self.passes = self.buffer("passes", np.uint64)  # of TRAIN: on the device, which counts them
+        self.passes.reshape(1)
 
     def first_classes(self) -> int:
         """PREGEN knows its classes."""
         return int(self.settings.pregen_label_count) if self.target == "PREGEN" else 2
+
+    def learned_labels(self, bottom: list[Blob]) -> Blob | None:
+        """Labels matter in TRAIN, but PREGEN only checks them."""
+        return bottom[1] if self.phase == "TRAIN" and self.target != "PREGEN" else None
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One distance for each class."""
@@ -172,18 +197,15 @@ class Decode(CentroidLayer):
             self.ops.nearest_cached_distances(x, cache, counts, top[0].data, ignored, self.settings.k)
         else:
             self.ops.centroid_distances(x, centroids, top[0].data, ignored)
-        if len(top) < 2:
-            return
-        if self.passes >= self.settings.centroid_output_iteration or self.phase != "TRAIN" or self.target == "PREGEN":
-            self.ops.centroid_output(centroids, status, ignored, top[1].data)
-        else:
-            self.ops.fill(top[1].data, 0.0)
+        if len(top) > 1:
+            waits = self.phase == "TRAIN" and self.target != "PREGEN"
+            least = self.settings.centroid_output_iteration if waits else 0
+            self.ops.centroid_output(centroids, status, ignored, self.passes.data, least, top[1].data)
 
     def _learn(self, x: Any, bottom: list[Blob], top: list[Blob]) -> None:
-        self.passes += 1
+        self.ops.advance(self.passes.data)
         if self.target == "PREGEN":
             check_labels(self, bottom[1], self.classes)
-            self._generate()
             return
         if self._admit(bottom[1]):
             self.reshape(bottom, top)
@@ -197,23 +219,20 @@ class Decode(CentroidLayer):
         else:
             self.ops.fill(status, 1.0)
 
-    def _generate(self) -> None:
-        """Draw the fixed targets, once in the life of the weights."""
-        centroids, _, status = self._table()
-        if self.passes > 1 or self.device.to_host(status).any():
-            return
-        targets = spread_targets(self.classes, self.size, self.settings.pregen_alpha, self.random.generator())
-        centroids[...] = self.device.from_host(targets.astype(self.dtype))
-        status[...] = 1
+    def _draw_targets(self, centroids: Any) -> None:
+        """Fill the weights with fixed targets when they are first touched."""
+        shape = (centroids.size // self.size, self.size)
+        targets = spread_targets(*shape, self.settings.pregen_alpha, self.random.generator())
+        centroids[...] = self.device.from_host(targets.reshape(-1).astype(self.dtype))
 
     def state(self) -> dict[str, Any]:
-        """The number of TRAIN passes, besides the draws."""
-        return {**super().state(), "passes": self.passes}
+        """The number of TRAIN passes, from the device, besides the draws."""
+        return {**super().state(), "passes": int(self.device.to_host(self.passes.data)[0])}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         super().restore(state)
-        self.passes = int(state["passes"])
+        self.passes.data[...] = int(state["passes"])
 
 
 def spread_targets(classes: int, size: int, alpha: float, generator: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ class Crop(Layer):
 
     bottoms = slots("x any shape", "reference with as many axes")
     tops = slots("y, of the reference's sizes from `axis` on")
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Work out the window."""
@@ -41,21 +42,17 @@ class Crop(Layer):
                     setting="crop_param",
                     mend="use a smaller offset, or a smaller reference",
                 )
-        self.window = (
-            *(slice(None) for _ in range(axis)),
-            *(slice(o, o + reference[i]) for i, o in enumerate(offsets, start=axis)),
-        )
+        self.offsets = (*[0] * axis, *offsets)
         top[0].reshape((*x[:axis], *reference[axis:]))
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the window."""
-        top[0].data[...] = bottom[0].data[self.window]
+        self.ops.crop_forward(bottom[0].data, top[0].data, self.offsets)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy the gradient into the window, zeros around it; the reference's gradient is zero."""
         if propagate_down[0]:
-            self.ops.fill(bottom[0].diff, 0.0)
-            bottom[0].diff[self.window] = top[0].diff
+            self.ops.crop_backward(top[0].diff, bottom[0].diff, self.offsets)
         if propagate_down[1]:
             self.ops.fill(bottom[1].diff, 0.0)
 
@@ -67,6 +64,7 @@ class BatchReindex(Layer):
     bottoms = slots("x (N, ...)", "index (M,), whole numbers below N")
     tops = slots("y (M, ...)")
     blocked_bottoms = (1,)
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One item for each index."""
@@ -97,7 +95,11 @@ class BatchReindex(Layer):
 
 @register_layer("Filter")
 class Filter(Layer):
-    """The items of each bottom whose selector, the last bottom, is not 0. The number of items may be 0."""
+    """The items of each bottom whose selector, the last bottom, is not 0. The number of items may be 0.
+
+    How many items there are decides shapes, so that the host reads the selector in every pass: a net with this layer
+    runs its passes launch by launch on a GPU.
+    """
 
     bottoms = slots("x (N, ...)", "selector (N, 1...), the last bottom", more="more blobs before the selector")
     tops = slots("y (selected, ...)", more="one for each further bottom")
@@ -106,6 +108,7 @@ class Filter(Layer):
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """A top for each bottom but the selector, which gets no gradient."""
         self.blocked_bottoms = (len(bottom) - 1,)
+        self.chosen = self.buffer("chosen")
         if len(top) != len(bottom) - 1:
             raise self.fail(f"{len(bottom)} bottoms need {len(bottom) - 1} tops, there are {len(top)}")
 
@@ -125,14 +128,18 @@ class Filter(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy the selected items."""
-        self.chosen = self.device.from_host(self.ops.selected_rows(bottom[-1].data.reshape(-1)))
+        chosen = self.ops.selected_rows(bottom[-1].data.reshape(-1))
+        self.chosen.reshape(len(chosen))
+        self.chosen.data[...] = self.device.from_host(chosen.astype(self.dtype))
         for source, target in zip(bottom, top, strict=False):
-            target.reshape((len(self.chosen), *source.shape[1:]))
-            target.data[...] = source.data[self.chosen]
+            target.reshape((len(chosen), *source.shape[1:]))
+            if target.count:
+                self.ops.gather_rows(rows(source.data), self.chosen.data, rows(target.data))
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Copy gradients back to the selected items, zeros elsewhere."""
         for source, target, wanted in zip(bottom, top, propagate_down, strict=False):
             if wanted:
                 self.ops.fill(source.diff, 0.0)
-                source.diff[self.chosen] = target.diff
+                if target.count:
+                    self.ops.scatter_add_rows(rows(target.diff), self.chosen.data, rows(source.diff))

@@ -33,6 +33,8 @@ def _axis_or_dim(layer: Layer, blob: Blob, field: str, old: str) -> int:
 class Columns(Layer):
     """What Concat and Slice share: one whole and its parts along an axis, as columns of matrices with equal rows."""
 
+    passes_values = True
+
     def lay_out(self, axis: int, whole: tuple[int, ...], sizes: Sequence[int]) -> None:
         """Work out where the parts lie in a blob of shape `whole`; sizes: theirs along the axis."""
         outer, size, inner = around(whole, axis)
@@ -135,6 +137,7 @@ class Slice(Columns):
 class Split(Layer):
     """Copies of the bottom; gradients add up. A net does this by itself where a blob has several readers."""
 
+    passes_values = True
     tops = slots("y0, a copy", more="more copies")
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -155,6 +158,8 @@ class Split(Layer):
 
 class Reordered(Layer):
     """What Flatten and Reshape share: the same values in the same order under another shape."""
+
+    passes_values = True
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy."""
@@ -233,6 +238,8 @@ class Reshape(Reordered):
 @register_layer("Tile", settings="tile_param")
 class Tile(Layer):
     """The bottom repeated `tiles` times along `axis`, whole blocks one after another."""
+
+    passes_values = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The axis gets `tiles` times as long."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netforge.blob import Blob
+from netforge.blob import Blob, unlimited
 from netforge.errors import NetError, NetforgeError, SettingsError, counted
 from netforge.layers.base import Layer, LayerContext
 from netforge.net.memory import Memory
@@ -23,8 +23,7 @@ def make_layers(
             with at_layer(definition):
                 layer = wiring.classes[number](definition, context)
                 layers.append(layer)
-                for blob in memory.tops[number]:
-                    blob.data_storage.below = None  # in place, these were another layer's values
+                limit_values(layer, memory.bottoms[number], memory.tops[number])
                 layer.setup(memory.bottoms[number], memory.tops[number])
                 layer.reshape(memory.bottoms[number], memory.tops[number])
                 spread_shapes(wiring.tops[number], memory)
@@ -33,6 +32,23 @@ def make_layers(
             layer.close()
         raise
     return layers
+
+
+def limit_values(layer: Layer, bottoms: Sequence[Blob], tops: Sequence[Blob]) -> None:
+    """Hand on what is known about labels to the tops of a layer that passes them; forget it for those of others.
+
+    A layer that writes labels of its own states what it knows in `setup`, after this.
+    """
+    sources = [blob.data_storage for blob in bottoms] if type(layer).passes_values else []
+    limits = [storage.limit for storage in sources]
+
+    def largest() -> int | None:
+        known = [limit() for limit in limits]
+        return max((below for below in known if below is not None), default=None) if None not in known else None
+
+    for blob in tops:
+        if blob.data_storage not in sources:  # a layer in place has the same limit already
+            blob.data_storage.limit = largest if sources else unlimited
 
 
 def spread_shapes(values: Sequence[Value], memory: Memory) -> None:

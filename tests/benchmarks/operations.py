@@ -245,14 +245,14 @@ def centroids(b: Bench) -> Iterator[Work]:
     distances, cache, out = b.empty(items, classes), b.empty(classes, slots, EMBEDDING), b.empty(classes, EMBEDDING)
     yield b.work("centroid_update", x, labels, means, counts, status, None, 100, read=[x, labels])
     yield b.work("centroid_distances", x, means, distances, None, read=[x], write=[distances])
-    yield b.work("centroid_output", means, status, None, out, read=[means], write=[out])
+    passes = b.empty(1, dtype=np.uint64)
+    yield b.work("centroid_output", means, status, None, passes, 0, out, read=[means], write=[out])
     yield b.work("nearest_accuracy", distances, labels, b.empty(1), (), read=[distances, labels])
     yield b.work("cache_encodings", x, labels, cache, counts, read=[x, labels])
     arrays = (x, cache, b.positive(classes) + 3, distances)
     yield b.work("nearest_cached_distances", *arrays, None, 3, read=[x], write=[distances])
 
 
-def moves(b: Bench) -> Iterator[Work]:
 def newest(b: Bench) -> Iterator[Work]:
     """Ten batches of stored items, and ten classes."""
     items, classes, slots = min(64, b.rows), 10, 640
@@ -264,6 +264,7 @@ def newest(b: Bench) -> Iterator[Work]:
     yield b.work("nearest_scores", x, ring, labels, cursor, scores, 100, read=[x, ring], write=[scores])
 
 
+def moves(b: Bench) -> Iterator[Work]:
     x, dy, y = (b.normal(b.rows, EMBEDDING) for _ in range(3))
     index, winner = b.labels(b.rows, below=b.rows), b.empty(b.rows, EMBEDDING, dtype=np.int32)
     few = min(4096, b.rows)
@@ -278,6 +279,9 @@ def newest(b: Bench) -> Iterator[Work]:
     yield b.work("fill", y, 0.0, write=[y])
     half = x[:, : EMBEDDING // 2]
     yield b.work("copy_columns", x, 0, y, 0, EMBEDDING // 2, read=[half], write=[half])
+    window, start = dy.reshape(-1)[: x.size // 2].reshape(b.rows, -1), (0, EMBEDDING // 4)
+    yield b.work("crop_forward", x, window, start, read=[window], write=[window])
+    yield b.work("crop_backward", window, y, start, read=[window], write=[y])
     whole, block = x.reshape(-1, 4, 16), y.reshape(-1)[: x.size // 4].reshape(-1, 16)
     yield b.work("tile_forward", block, whole, read=[block], write=[whole])
     yield b.work("tile_backward", whole, block, read=[whole], write=[block])

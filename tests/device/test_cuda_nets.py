@@ -198,13 +198,29 @@ def test_5_iterations_are_3_and_2(name: str, cuda: CudaDevice) -> None:
     assert weights(rest) == weights(whole)
 
 
-@pytest.mark.parametrize("name", NETS)
+CENTROIDS = SIAMESE.replace('top: "decode"\n', 'top: "decode" top: "centroids"\n').replace(
+    'bottom: "feat_p" bottom: "labels" top: "loss"\n  contrastive_loss_param {',
+    'bottom: "feat_p" bottom: "labels" bottom: "centroids" top: "loss"\n'
+    "  contrastive_loss_param { centroid_learning: ALL",
+)
+SINGLE = f"""
+{DATA}
+layer {{ name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param {{ num_output: 3 }} }}
+layer {{ name: "decode" type: "Decode" bottom: "ip" bottom: "label" top: "decode" decode_param {{ target: KNN k: 1 }} }}
+layer {{ name: "encoding" type: "AccuracyEncoding" bottom: "ip" bottom: "label" top: "accuracy" }}
+layer {{ name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "ip" top: "loss" }}
+"""
+READING = {**NETS, "centroids": CENTROIDS, "single": SINGLE}
+
+
+@pytest.mark.parametrize("name", READING)
 def test_iterations_read_nothing_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     standin(monkeypatch)
     from fakecupy import counts
 
-    solver = make(name, CudaDevice(), display=0, test_interval=100, test_initialization=False, iter_size=2)
-    solver.step(8)  # the Siamese net's Decode has seen all labels then
+    rule = {"display": 0, "test_interval": 100, "test_initialization": False, "iter_size": 2}
+    solver = Solver(write_solver(Path("here"), SOLVER, READING[name]), device=CudaDevice(), **rule)
+    solver.step(1)
     reads = []
     for count in (1, 5):
         counts.reset()

@@ -111,6 +111,25 @@ def columns_of_parts(b: Bench, size: Any) -> None:
     b.equal(y, expected, exact=True)
 
 
+@case(
+    ((3, 5), (2, 2), (1, 3)),
+    ((1,), (1,), (0,)),
+    ((4, 3), (4, 0), (0, 1)),
+    ((2, 3, 9, 37), (2, 2, 9, 20), (0, 1, 0, 16)),
+)
+def crop(b: Bench, size: tuple[tuple[int, ...], ...]) -> None:
+    whole, part, offsets = size
+    x, y, expected = b.normal(*whole), b.dirty(*part), b.dirty(*part)
+    geometry = np.array([*whole, *part, *offsets], np.int32)
+    b.launch("crop_forward", x, y, geometry, y.size, len(whole))
+    b.ops.crop_forward(x, expected, offsets)
+    b.equal(y, expected, exact=True)
+    dy, dx, wanted = b.normal(*part), b.dirty(*whole), b.dirty(*whole)
+    b.launch("crop_backward", dy, dx, geometry, dx.size, len(whole))
+    b.ops.crop_backward(dy, wanted, offsets)
+    b.equal(dx, wanted, exact=True)
+
+
 @case((2, 3, 5), (1, 1, 1), (0, 2, 3), (9, 5, 37))
 def tile(b: Bench, shape: tuple[int, int, int]) -> None:
     outer, tiles, block = shape

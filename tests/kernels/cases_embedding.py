@@ -26,7 +26,7 @@ def pair_similarity(b: Bench, shape: tuple[int, int]) -> None:
 @case(*PAIRS)
 def contrastive_targets(b: Bench, shape: tuple[int, int]) -> None:
     items, size = shape
-    a, labels, similar = b.normal(*shape), b.whole(4, items, 2), b.whole(2, items)
+    a, labels, similar = b.normal(*shape), b.whole(6, items, 2) - b.number(1), b.whole(2, items)  # some are no classes
     for centroids, which in product((np.zeros((4, size), b.dtype), b.normal(4, size)), range(3)):
         got, wanted = ([b.dirty(*shape), b.dirty(items), b.dirty(1)] for _ in range(2))
         b.launch("contrastive_active", centroids, got[2], centroids.size, grid=(1,))
@@ -80,10 +80,12 @@ def centroids(b: Bench, shape: tuple[int, int, int]) -> None:
             b.ops.centroid_update(x, labels, *expected, ignored, 5)
             for a, e in zip(held, expected, strict=True):
                 b.equal(a, e)
-        out, wanted = b.dirty(classes, size), b.dirty(classes, size)
-        b.launch("centroid_output", held[0], held[2], ignored, out, out.size, classes)
-        b.ops.centroid_output(expected[0], expected[2], ignored, wanted)
-        b.equal(out, wanted)
+        passes = np.full(1, 3, np.uint64)
+        for least in (0, 3, 4):
+            out, wanted = b.dirty(classes, size), b.dirty(classes, size)
+            b.launch("centroid_output", held[0], held[2], ignored, passes, out, out.size, classes, least)
+            b.ops.centroid_output(expected[0], expected[2], ignored, passes, least, wanted)
+            b.equal(out, wanted)
         distances, wanted = b.dirty(items, classes), b.dirty(items, classes)
         b.launch("centroid_distances", x, expected[0], distances, ignored, items, size, classes)
         b.ops.centroid_distances(x, expected[0], wanted, ignored)

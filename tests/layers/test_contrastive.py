@@ -56,6 +56,11 @@ class TestCentroidLearning:
         waiting = contrastive("centroid_learning: ALL", A, B, self.labels + 7, np.zeros((2, 2)))
         assert waiting.forward()[0] == contrastive("", A, B, self.labels).forward()[0]
 
+    def test_a_label_beyond_the_centroids_is_named_once_there_is_one(self) -> None:
+        run = contrastive("centroid_learning: ALL", A, B, self.labels, np.eye(2))
+        with pytest.raises(DataError, match='label 2 at index 3 of "label" is not a class: there are 2'):
+            run.forward()
+
     @pytest.mark.parametrize(("which", "replaced"), [("MATCHING", [0, 2]), ("NONMATCHING", [1]), ("ALL", [0, 1, 2])])
     def test_replaces_the_first_item(self, which: str, replaced: list[int]) -> None:
         target = A.copy()

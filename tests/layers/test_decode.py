@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from netforge.layers.decode import spread_targets
 from netforge.net import Net
 from netforge.schema import parse_net
 from netforge.testing import LayerRun
+from tests.data.helpers import fill_database
 from tests.layers.cases import row
 
 FLT_MAX = np.finfo(np.float32).max
@@ -104,6 +107,42 @@ def test_the_cache_keeps_the_newest() -> None:
     for value in range(1, 5):
         step(run, [[2.0 * value], [2.0 * value + 1]], [0, 0])
     assert sorted(run.layer.weights[3].data[0, :, 0]) == [7, 8, 9]
+
+
+SLICED = """
+layer { name: "pairs" type: "Data" top: "x" top: "label" data_param { source: "tiny.training" backend: IMAGEDB
+  batch_size: 6 images_per_blob: 2 output_all_labels: true } }
+layer { name: "slice" type: "Slice" bottom: "label" top: "first" top: "second" slice_param { axis: 1 } }
+layer { name: "flat" type: "Flatten" bottom: "first" top: "flat" }
+layer { name: "decode" type: "Decode" bottom: "x" bottom: "flat" top: "d" }
+"""
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_data_layer_that_knows_its_labels_gives_every_class_a_row(scaled: bool) -> None:
+    fill_database("tiny.training")  # of 4 classes
+    doubled = f"layer {{ {row('Power', 'flat', 'flat', 'power_param { scale: 2 }')} }}" if scaled else ""
+    text = SLICED.replace('layer { name: "decode"', doubled + 'layer { name: "decode"')
+    with Net(parse_net(text), "TRAIN", seed=1) as net:
+        assert net.blobs["d"].shape == (6, 2 if scaled else 4)
+        assert net.layers[-1].dynamic_shape == scaled != net.layers[-1].replayable
+        for _ in range(4):
+            net.forward()
+        assert net.blobs["d"].shape == (6, 7 if scaled else 4)
+    with Net(parse_net(SLICED), "TRAIN", plan_only=True) as net:
+        assert net.blobs["d"].shape == (6, 2)  # the header does not say
+
+
+def test_rows_for_all_known_classes_are_made_when_a_file_brought_fewer(tmp_path: Path) -> None:
+    fill_database("tiny.training")
+    with Net(parse_net(SLICED), "TRAIN", seed=1) as net:
+        for blob in net.layers[-1].weights:
+            blob.reshape((3, *blob.shape[1:]))
+        net.save(tmp_path / "few.caffemodel")
+    with Net(parse_net(SLICED), "TRAIN", seed=1, weights=tmp_path / "few.caffemodel") as net:
+        assert net.layers[-1].classes == 3
+        net.forward()
+        assert net.layers[-1].classes == 4 and net.blobs["d"].shape == (6, 4)
 
 
 def test_given_targets_stand_apart_and_stay() -> None:

@@ -60,14 +60,16 @@ class ContrastiveOps:
         """target[i] = the centroid of the pair's first label instead of a[i], where `which` says so.
 
         labels (N, 2), centroids (L, D). active[0] = 1 once any centroid is not 0, and nothing is replaced before, so
-        that labels may lie beyond L until then. replaced[i] = 1 where a[i] was replaced.
+        that labels may lie beyond L until then. replaced[i] = 1 where a[i] was replaced. A label that is no class
+        leaves a[i] as it is.
         """
         active[0] = np.any(centroids)
         chosen = {"MATCHING": similar, "NONMATCHING": 1 - similar, "ALL": np.ones_like(similar)}[which]
         np.multiply(chosen, active[0], out=replaced)
         np.copyto(target, a)
-        rows = np.flatnonzero(replaced)
-        target[rows] = centroids[labels[rows, 0].astype(np.intp)]
+        first = labels[:, 0]
+        rows = np.flatnonzero((replaced != 0) & (first >= 0) & (first < len(centroids)))
+        target[rows] = centroids[first[rows].astype(np.intp)]
 
     def contrastive_forward(
         self,

@@ -71,10 +71,15 @@ class DecodeOps:
         if ignored is not None:
             np.copyto(distances, NEVER, where=ignored != 0)
 
-    def centroid_output(self, centroids: Array, status: Array, ignored: Array | None, out: Array) -> None:
-        """out = centroids once every class that is not ignored has status 1, zeros before."""
+    def centroid_output(
+        self, centroids: Array, status: Array, ignored: Array | None, passes: Array, least: int, out: Array
+    ) -> None:
+        """out = centroids once every class that is not ignored has status 1, and passes[0] >= least; zeros before.
+
+        passes (1,): uint64.
+        """
         ready = status != 0 if ignored is None else (status != 0) | (ignored != 0)
-        np.multiply(centroids, ready.all(), out=out)
+        np.multiply(centroids, ready.all() and passes[0] >= least, out=out)
 
     def nearest_accuracy(self, distances: Array, labels: Array, accuracy: Array, ignore: tuple[int, ...]) -> None:
         """accuracy[0] = share of items whose smallest distance is that to their label's class.

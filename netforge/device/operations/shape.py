@@ -25,6 +25,15 @@ class ShapeOps:
         """y[:, y_start : y_start + width] = x[:, x_start : x_start + width]; x and y have two axes, and equal rows."""
         np.copyto(y[:, y_start : y_start + width], x[:, x_start : x_start + width])
 
+    def crop_forward(self, x: Array, y: Array, offsets: tuple[int, ...]) -> None:
+        """y = the window of x that starts at offsets and has the sizes of y; one offset for each axis."""
+        np.copyto(y, x[_window(y, offsets)])
+
+    def crop_backward(self, dy: Array, dx: Array, offsets: tuple[int, ...]) -> None:
+        """dx = dy in the window, 0 around it; shapes as in `crop_forward`."""
+        dx.fill(0)
+        dx[_window(dy, offsets)] = dy
+
     def tile_forward(self, x: Array, y: Array) -> None:
         """y[o, t] = x[o] for each t; x (outer, block), y (outer, tiles, block)."""
         np.copyto(y, x[:, None])
@@ -67,3 +76,7 @@ class ShapeOps:
         order = classes - 1 - np.argsort(-x[:, ::-1], axis=1, kind="stable")[:, :k]
         np.copyto(indices, order)
         np.copyto(values, np.take_along_axis(x, order, axis=1))
+
+
+def _window(part: Array, offsets: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(start, start + size) for start, size in zip(offsets, part.shape, strict=True))
