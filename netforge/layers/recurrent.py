@@ -40,7 +40,7 @@ class Recurrent(Layer):
             )
         self.static = len(bottom) - exposed == 3
         self.exposed = bool(exposed)
-        self.hidden = s.num_output
+        self.hidden: int = s.num_output
         if len(bottom[0].shape) < 2:
             raise self.fail(f'"{bottom[0].name}" has shape {bottom[0].shape}', mend="give (T, N, ...)")
         self.inputs = math.prod(bottom[0].shape[2:])
