@@ -1,7 +1,8 @@
 """From stored pixels to network input: (pixel - mean) * scale, with crop and mirror, for a whole batch at once.
 
 Caffe's order and rules: the mean is indexed at the uncropped pixel, the scale comes after the mean, crops are random in
-TRAIN and central otherwise, and mirroring is a coin flip per image in every phase.
+TRAIN and central otherwise, and mirroring is a coin flip per image in every phase. A warp comes before all of them, on
+stored pixels.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from netforge.data.sampling import Words, below, random_words
 from netforge.data.source import Indices, Pixels
+from netforge.data.warp import Warp
 from netforge.device.operations.transform import ImageTransform
 from netforge.device.random import RandomStream
 from netforge.errors import ShapeError
@@ -32,8 +34,8 @@ class Transformer:
     `channels` and `swap` took effect, or (C, 1, 1), or None. crop: side of the square to cut out, 0 for none; mirror:
     flip every other image at random; train: random crops. channels: 1 or 3 to force grey or colour. swap: exchange the
     first and third channel. color_order: what the three channels are, for grey. mask: (left, right, top, bottom) of a
-    rectangle of pixels to set to zero, borders included. stream: what random choices are drawn from, three words an
-    image.
+    rectangle of pixels to set to zero, borders included. warp: changes of form, for images of that size. stream: what
+    random choices are drawn from, three words an image; the warp has a stream of its own.
 
     Raises ShapeError where crop, mask, channels or mean do not fit the shape.
     """
@@ -52,6 +54,7 @@ class Transformer:
         swap: bool = False,
         color_order: str = "RGB",
         mask: tuple[int, int, int, int] | None = None,
+        warp: Warp | None = None,
     ) -> None:
         stored, height, width = shape
         self._stored = stored
@@ -66,6 +69,7 @@ class Transformer:
         self._swap = swap
         self._color_order = color_order
         self._mask = mask
+        self._warp = warp
         self.shape = (self._channels, crop or height, crop or width)
         self._mean = self._fit_mean(mean)
         self._check()
@@ -105,7 +109,8 @@ class Transformer:
 
     def __call__(self, pixels: Pixels, position: int) -> Floats:
         """The input made of `pixels` (n, C, H, W); random choices are those of draw number `position`."""
-        values = self._centre(self._recolour(pixels))
+        pixels = self._masked(self._recolour(pixels))
+        values = self._centre(pixels if self._warp is None else self._warp(pixels, position))
         words = self._words(position, len(values))
         out = self._cut_out(values, words)
         if self._scale != 1:
@@ -154,12 +159,17 @@ class Transformer:
         height, width = self._size
         return below(words[:, 0], height - self._crop + 1), below(words[:, 1], width - self._crop + 1)
 
+    def _masked(self, pixels: Pixels) -> Pixels:
+        """The pixels as if those of the mask had been stored as zeros."""
+        if not self._mask:
+            return pixels
+        left, right, top, bottom = self._mask
+        pixels = pixels.copy()
+        pixels[:, :, top : bottom + 1, left : right + 1] = 0
+        return pixels
+
     def _centre(self, pixels: Pixels) -> Floats:
-        """The pixels minus the mean, a new array; the mask counts as stored zeros."""
-        if self._mask:
-            left, right, top, bottom = self._mask
-            pixels = pixels.copy()
-            pixels[:, :, top : bottom + 1, left : right + 1] = 0
+        """The pixels minus the mean, a new array."""
         if self._mean is None:
             return pixels.astype(np.float32)
         return np.subtract(pixels, self._mean, dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from netforge.data.mean import read_mean
 from netforge.data.source import Source
 from netforge.data.transform import Transformer
+from netforge.data.warp import Warp, WarpRanges
 from netforge.device.random import RandomStream
 from netforge.errors import NetforgeError, ShapeError, counted
 from netforge.schema import messages, resolve_path
@@ -28,9 +30,9 @@ def make_transformer(
 ) -> Transformer:
     """The transformer that a TransformationParameter describes, for the images of a source.
 
-    train: random crops. stream: random choices. folder: where mean_file is looked up. plan_only: do not ask the source
-    for its mean. Raises what `fail` makes for settings that contradict each other, do not fit the images, or are not
-    supported.
+    train: random crops, and warps. stream: random choices. folder: where mean_file is looked up. plan_only: do not ask
+    the source for its mean. Raises what `fail` makes for settings that contradict each other, do not fit the images, or
+    are not supported.
     """
     refuse_unknown(param, fail)
     channels = 3 if param.force_color else 1 if param.force_gray else source.shape[0]
@@ -57,6 +59,7 @@ def make_transformer(
             swap=swap,
             color_order=source.color_order,
             mask=mask_of(param),
+            warp=make_warp(param, source, RandomStream(seed, f"{stream.name}.warp")) if train else None,
         )
     except ShapeError as error:
         raise fail(error.found, setting="transform_param", mend=error.mend) from error
@@ -64,7 +67,7 @@ def make_transformer(
 
 def is_active(block: Any) -> bool:
     """Whether one of MyCaffe's optional blocks is switched on, in either way of writing it."""
-    return bool(block.active and (not block.HasField("option") or block.option.active))
+    return bool(getattr(block, "active", True) and (not block.HasField("option") or block.option.active))
 
 
 def refuse_unknown(param: Any, fail: Fail) -> None:
@@ -133,6 +136,16 @@ def mask_of(param: Any) -> tuple[int, int, int, int] | None:
     if not param.HasField("mask_param") or not is_active(mask):
         return None
     return mask.boundary_left, mask.boundary_right, mask.boundary_top, mask.boundary_bottom
+
+
+def make_warp(param: Any, source: Source, stream: RandomStream) -> Warp | None:
+    """The changes of form that an active warp_param asks for; None where it asks for none."""
+    block = param.warp_param
+    ranges = WarpRanges(**{field.name: getattr(block, field.name) for field in fields(WarpRanges)})
+    if not ranges or not is_active(block):
+        return None
+    _, height, width = source.shape
+    return Warp(height, width, ranges, stream)
 
 
 def label_mapping_of(param: Any, fail: Fail) -> dict[int, int]:

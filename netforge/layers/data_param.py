@@ -24,6 +24,7 @@ from netforge.data.sampling import (
 from netforge.data.source import RelabelledSource, Source
 from netforge.data.transform import Transformer
 from netforge.data.transform_param import Fail, label_mapping_of, make_transformer
+from netforge.data.turns import QuarterTurns
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError
 from netforge.filler import make_fill
@@ -47,7 +48,14 @@ def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: b
     except NetforgeError as error:
         raise error.at(definition.locate("data_param.source")) from error.__cause__
     mapping = label_mapping_of(definition.message.transform_param, fail)
-    return RelabelledSource(source, mapping) if mapping else source
+    if mapping:
+        source = RelabelledSource(source, mapping)
+    if not settings.quarter_turns:
+        return source
+    try:
+        return QuarterTurns(source, header_only=header_only)
+    except DataError as error:
+        raise error.at(definition.locate("data_param.quarter_turns")) from None
 
 
 def transformer_for(

@@ -10,6 +10,7 @@ import pytest
 
 from netforge.data import open_source
 from netforge.data.sampling import Sequential, Shuffled
+from netforge.data.warp import Warp, WarpRanges
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, DeviceError, NetforgeError, SettingsError
 from netforge.layers.data import Data
@@ -76,6 +77,22 @@ def test_batches_of_classes() -> None:
         assert len(set(index)) == 6
         np.testing.assert_array_equal(batch["label"], source.labels[index])
         np.testing.assert_array_equal(batch["data"], source.images[index])
+
+
+def test_quarter_turns_are_classes_of_their_own() -> None:
+    source = array_source(shape=(1, 5, 5))
+    fill_database("square", source)
+    index = TOPS + ' top: "index"'
+    text = data_layer("quarter_turns: true output_image_index: true", tops=index, source="square")
+    drawn = batches(text, 40)
+    labels, index = (np.concatenate([b[top] for b in drawn]).astype(int) for top in ("label", "index"))
+    np.testing.assert_array_equal(labels, source.labels[index % 40] + index // 40 * 4)
+    assert set(labels) == set(range(16))
+    data = np.concatenate([b["data"] for b in drawn])
+    for turn in range(4):
+        chosen = index // 40 == turn
+        expected = np.rot90(source.images[index[chosen] % 40], turn, axes=(2, 3))
+        np.testing.assert_array_equal(data[chosen], expected)
 
 
 def test_rand_skip_starts_somewhere_else() -> None:
@@ -151,7 +168,9 @@ def test_noise_is_the_partner_from_another_class(noisy_mean: bool) -> None:
     ids=["single", "pairs", "in order", "class batches"],
 )
 def test_a_resumed_layer_goes_on_as_if_it_had_never_stopped(param: str) -> None:
-    text = data_layer(param, "mirror: true crop_size: 4 use_imagedb_mean: true")
+    text = data_layer(
+        param, "mirror: true crop_size: 4 use_imagedb_mean: true warp_param { shift: 1 elastic_alpha: 3 }"
+    )
     whole = batches(text, 9)
     net = Net(parse_net(text), "TRAIN", seed=5)
     for _ in range(4):
@@ -252,8 +271,31 @@ def test_labels_are_mapped_before_pairs_are_made() -> None:
     np.testing.assert_array_equal(labels[:, 0] == labels[:, 1], np.arange(18) % 2 == 0)
 
 
-def test_random_seed_rules_crops_and_flips_alone() -> None:
-    param, transform = "enable_random_selection: false", "mirror: true crop_size: 3 random_seed: {}"
+WARP = "warp_param { rotation: 20 shift: 1 shear: 10 zoom: 0.1 elastic_alpha: 4 elastic_sigma: 2 %s }"
+
+
+def test_warps_are_drawn_from_a_stream_of_their_own() -> None:
+    source, order = array_source(), "enable_random_selection: false"
+    warp = Warp(5, 6, WarpRanges(20, 1, 10, np.float32(0.1), 4, 2), RandomStream(5, "pairs.transform.warp"))
+    found = batches(data_layer(order, "use_imagedb_mean: true scale: 0.5 " + WARP % ""), 3)
+    for number, batch in enumerate(found):
+        pixels = source.images[np.arange(6) + 6 * number]
+        np.testing.assert_allclose(batch["data"], (warp(pixels, number) - source.mean) * np.float32(0.5), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("transform", "phase"),
+    [(WARP % "option { active: false }", "TRAIN"), ("warp_param { elastic_sigma: 3 }", "TRAIN"), (WARP % "", "TEST")],
+    ids=["switched off", "no strength", "not training"],
+)
+def test_where_nothing_is_warped(transform: str, phase: str) -> None:
+    (found,) = batches(data_layer("enable_random_selection: false", transform), 1, phase)
+    np.testing.assert_array_equal(found["data"], array_source().images[:6])
+
+
+def test_random_seed_rules_crops_flips_and_warps_alone() -> None:
+    param = "enable_random_selection: false"
+    transform = "mirror: true crop_size: 3 random_seed: {} warp_param {{ shift: 1 }}"
     first, again, other = (
         batches(data_layer(param, transform.format(own)), 1, seed=seed)[0]["data"].tobytes()
         for own, seed in ((4, 1), (4, 2), (5, 1))
@@ -345,6 +387,7 @@ REFUSED |= {
         data_layer("batch_classes: 3 batch_images: 2 enable_random_selection: false"),
         "enable_random_selection false does not go",
     ),
+    "turned rectangles": (data_layer("quarter_turns: true"), 'square images, but those of "tiny.training" have 5 x 6'),
     "few classes": (
         SIZELESS.replace("batch_classes: 3", "batch_classes: 5"),
         "batch_classes asks for 5 classes, but the source has 4",
