@@ -35,9 +35,10 @@ class Data(Layer):
     1 for the same class and 0 for two classes, or both labels with output_all_labels.
 
     With batch_classes and batch_images each batch holds so many different images of each of so many classes, class by
-    class, for losses that compare the items of a batch.
+    class, for losses that compare the items of a batch. With quarter_turns each image comes upright and turned by one,
+    two and three quarters, under labels of their own.
 
-    Which images a batch holds, and how they are cropped and mirrored, depends on the seed, the layer's name and the
+    Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and the
     number of the batch alone. A background thread makes `prefetch` batches ahead.
     """
 

@@ -25,12 +25,20 @@ layer {{ name: "data" type: "Data" top: "data" top: "label"
   data_param {{ source: "MNIST.training" batch_size: 64 prefetch: {prefetch} {param} }} }}
 """
 PAIRS = "images_per_blob: 2 output_all_labels: true"
+CLASSES = "batch_classes: 8 batch_images: 8"
+AFFINE = "warp_param { rotation: 15 shift: 2 shear: 10 zoom: 0.15 }"
+WARPS = "warp_param { rotation: 15 shift: 2 shear: 10 zoom: 0.15 elastic_alpha: 34 elastic_sigma: 4 }"
 ALL = "use_imagedb_mean: true crop_size: 24 mirror: true"
 READERS = {
     "images, scale": ("", ""),
     "pairs, scale": (PAIRS, ""),
     "images, mean + scale + crop + mirror": ("", ALL),
     "pairs, mean + scale + crop + mirror": (PAIRS, ALL),
+    "8 classes of 8, scale": (CLASSES, ""),
+    "8 classes of 8, quarter turns": (CLASSES + " quarter_turns: true", ""),
+    "images, affine warps": ("", AFFINE),
+    "images, affine and elastic warps": ("", WARPS),
+    "8 classes of 8, everything": (CLASSES + " quarter_turns: true", ALL + " " + WARPS),
 }
 
 
@@ -73,7 +81,7 @@ def main() -> None:
         print(f"open, filling the cache           {seconds(open_source, 'IMAGEDB', 'MNIST.training'):8.3f} s")
         print(f"open, from the cache              {seconds(open_source, 'IMAGEDB', 'MNIST.training'):8.4f} s")
         for name, (param, transform) in READERS.items():
-            per_item = 2 if param else 1
+            per_item = 2 if param == PAIRS else 1
             for prefetch in (0, 4):
                 taken = time_reading(param, transform, prefetch, batches)
                 rate = 64 * per_item / taken
