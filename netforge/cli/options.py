@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from netforge.device import Device
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,9 +62,47 @@ def device_options(command: F) -> F:
     )(command)
 
 
-def _note_verbosity(ctx: click.Context, param: click.Parameter, wanted: bool) -> bool:
-    ctx.meta[f"netforge.{param.name}"] = wanted
-    return wanted
+def arithmetic_options(command: F) -> F:
+    """--deterministic and --allow-tf32; `make_device` obeys them, and `arithmetic_words` repeats them."""
+    command = click.option(
+        "--allow-tf32",
+        is_flag=True,
+        expose_value=False,
+        callback=_note,
+        help="GPU: round float32 to TF32 (10 bits of mantissa) in products; faster. An error on the CPU.",
+    )(command)
+    return click.option(
+        "--deterministic/--no-deterministic",
+        default=True,
+        expose_value=False,
+        callback=_note,
+        help="GPU: the same bits in every run (the default), or whatever measures fastest. A CPU is deterministic.",
+    )(command)
+
+
+def arithmetic_words() -> tuple[str, ...]:
+    """What was given of `arithmetic_options`, as words of a command line."""
+    given = arithmetic()
+    words = ("--allow-tf32", given["allow_tf32"]), ("--no-deterministic", not given["deterministic"])
+    return tuple(word for word, wanted in words if wanted)
+
+
+def arithmetic() -> dict[str, bool]:
+    """The values of `arithmetic_options`, as `get_device` takes them."""
+    meta = click.get_current_context().meta
+    return {name: bool(meta[f"netforge.{name}"]) for name in ("allow_tf32", "deterministic")}
+
+
+def make_device(device: str | None, gpu: str | None) -> Device:
+    """The device that --device, --gpu and `arithmetic_options` ask for; raises DeviceError where it is not there."""
+    from netforge.device import get_device
+
+    return get_device(device_name(device, gpu), **arithmetic())
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    ctx.meta[f"netforge.{param.name}"] = value
+    return value
 
 
 def output_options(command: F) -> F:
@@ -70,9 +111,9 @@ def output_options(command: F) -> F:
         ("quiet", "Print errors and the final result only."),
         ("verbose", "Show every layer of files of weights, and where in a plugin an error arose."),
     ):
-        command = click.option(
-            f"--{name}", is_flag=True, expose_value=False, is_eager=True, callback=_note_verbosity, help=text
-        )(command)
+        command = click.option(f"--{name}", is_flag=True, expose_value=False, is_eager=True, callback=_note, help=text)(
+            command
+        )
     return command
 
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from netforge.cli.files import net_of
 from netforge.cli.options import (
     CaffeCommand,
-    device_name,
+    arithmetic_options,
     device_options,
     is_quiet,
     is_verbose,
     load_plugins,
+    make_device,
     output_options,
     plugin_option,
     split_commas,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 )
 @state_options("TEST")
 @device_options
+@arithmetic_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything random.")
 @plugin_option
 @output_options
@@ -62,7 +64,7 @@ def test(
     from netforge.snapshot import LoadStatus
 
     load_plugins(plugins)
-    place = device_name(device, gpu)
+    place = make_device(device, gpu)
     with Net(net_of(model, phase), phase, level, split_commas(stages), place, seed=seed) as net:
         for file in split_commas(weights):
             report = net.copy_from(file)

@@ -12,9 +12,10 @@ import click
 from netforge.cli.files import net_of
 from netforge.cli.options import (
     CaffeCommand,
-    device_name,
+    arithmetic_options,
     device_options,
     load_plugins,
+    make_device,
     output_options,
     plugin_option,
     split_commas,
@@ -61,6 +62,7 @@ class Timing:
 )
 @state_options("TRAIN")
 @device_options
+@arithmetic_options
 @plugin_option
 @output_options
 def time(
@@ -86,7 +88,7 @@ def time(
     if path is None:
         raise click.UsageError("which net? For example: netforge time models/lenet_mnist/train_val.prototxt")
     load_plugins(plugins)
-    place = device_name(device, gpu)
+    place = make_device(device, gpu)
     with Net(net_of(path, phase), phase, level, split_commas(stages), place, weights=split_commas(weights)) as net:
         measure(net, WARM_UP)
         timing = measure(net, iterations)

@@ -10,11 +10,13 @@ import click
 from netforge.cli.files import require_solver
 from netforge.cli.options import (
     CaffeCommand,
-    device_name,
+    arithmetic_options,
+    arithmetic_words,
     device_options,
     is_quiet,
     is_verbose,
     load_plugins,
+    make_device,
     output_options,
     plugin_option,
     split_commas,
@@ -30,6 +32,8 @@ from netforge.errors import NetforgeError
 from netforge.schema import messages, parse_solver, read_solver
 from netforge.schema.fields import is_repeated
 from netforge.solver import Listener, RunLog, Solver, StopReason
+from netforge.solver.settings import device_name as solver_device
+from netforge.solver.settings import override
 
 EFFECT = click.Choice(["stop", "snapshot", "none"])
 
@@ -46,6 +50,7 @@ EFFECT = click.Choice(["stop", "snapshot", "none"])
 @click.option("--sighup-effect", type=EFFECT, default="snapshot", show_default=True, help="What SIGHUP does.")
 @state_options(None)
 @device_options
+@arithmetic_options
 @plugin_option
 @output_options
 def train(
@@ -78,16 +83,18 @@ def train(
         raise click.UsageError("--set weights: give --weights FILE instead.")
     if seed is not None:
         overrides["random_seed"] = seed
+    definition = override(definition, overrides)
     kept = {"set": settings, "level": level, "stage": stages, "device": device, "gpu": gpu, "plugin": plugins}
-    signals, outcome = Signals(sigint_effect, sighup_effect), Outcome(as_options(kept))
+    if device is None and gpu is None:
+        device = solver_device(definition.message)
+    signals, outcome = Signals(sigint_effect, sighup_effect), Outcome(as_options(kept) + arithmetic_words())
     with signals:
         solver = Solver(
             definition,
-            device=chosen_device(device, gpu),
+            device=make_device(device, gpu),
             weights=split_commas(weights),
             restore=snapshot,
             listeners=[outcome],
-            **overrides,
         )
         signals.solver = solver
         run(solver, signals, outcome)
@@ -141,11 +148,6 @@ def as_options(values: dict[str, Any]) -> tuple[str, ...]:
     """Values of options as words of a command line: "--name=value" for each one given."""
     lists = {name: value if isinstance(value, tuple) else (value,) for name, value in values.items()}
     return tuple(f"--{name}={one}" for name, several in lists.items() for one in several if one is not None)
-
-
-def chosen_device(device: str | None, gpu: str | None) -> str | None:
-    """The device asked for; None leaves the choice to the solver file's solver_mode."""
-    return None if device is None and gpu is None else device_name(device, gpu)
 
 
 def parse_settings(texts: tuple[str, ...]) -> dict[str, Any]:

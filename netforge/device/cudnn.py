@@ -37,14 +37,14 @@ _MOST_ALGORITHMS = 32  # asked for; more than any pass has, each with up to thre
 class ConvolutionOptions:
     """How algorithms are chosen.
 
-    deterministic: only those that give the same bits every time. allow_tf32: let float32 run on tensor cores with 10
-    bits of mantissa. benchmark: measure all of them instead of asking cuDNN's heuristics. workspace_bytes: the most
-    memory that one may take beside its arrays, shared by all convolutions on a stream.
+    deterministic: only those that give the same bits every time, ranked by cuDNN's heuristics, which never change their
+    mind. Otherwise all of them are measured once, and which comes first may differ from run to run. allow_tf32: let
+    float32 run on tensor cores with 10 bits of mantissa. workspace_bytes: the most memory that one may take beside its
+    arrays, shared by all convolutions on a stream.
     """
 
     deterministic: bool = True
     allow_tf32: bool = False
-    benchmark: bool = False
     workspace_bytes: int = 256 << 20
 
 
@@ -179,7 +179,7 @@ class Convolution:
     def _choose(self, stream: int, which: Pass) -> Algorithm:
         """The fastest algorithm that satisfies the options, as the heuristics or measurements rank them."""
         handle, limit = self.cudnn.use(stream), self.options.workspace_bytes
-        for candidate in self._measured(stream, which) if self.options.benchmark else self._expected(stream, which):
+        for candidate in self._expected(stream, which) if self.options.deterministic else self._measured(stream, which):
             if candidate.status or (self.options.deterministic and not candidate.determinism):
                 continue
             math = candidate.math if self._tf32 else FMA_MATH

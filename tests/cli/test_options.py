@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from netforge.cli import cli
-from netforge.cli.options import CaffeCommand, device_name, split_commas
+from netforge.cli.options import CaffeCommand, arithmetic_options, arithmetic_words, device_name, split_commas
 
 
 @click.command(cls=CaffeCommand, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
@@ -57,3 +59,35 @@ def test_weights_and_snapshot_exclude_each_other() -> None:
     result = CliRunner().invoke(cli, ["train", "-solver=a", "--weights=b", "--snapshot=c"])
     assert result.exit_code == 2
     assert "--weights" in result.stderr and "--snapshot" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "wish"), [("--allow-tf32", "TF32"), ("--no-deterministic", "algorithms that are not deterministic")]
+)
+@pytest.mark.parametrize(
+    "command", [["device-query"], ["time", "net.prototxt"], ["test", "--model=net.prototxt", "--weights=w"]]
+)
+def test_what_only_a_gpu_can_do_is_refused_on_the_cpu(command: list[str], option: str, wish: str) -> None:
+    result = CliRunner().invoke(cli, [*command, "--device", "cpu", option])
+    assert result.exit_code == 1
+    assert f"{wish} cannot be had: the device is the CPU" in result.stderr and "--device cuda:0" in result.stderr
+
+
+def test_training_on_the_cpu_that_the_solver_asks_for_refuses_too(tmp_path: Path) -> None:
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 1 solver_mode: CPU'
+    )
+    result = CliRunner().invoke(cli, ["train", "--solver", str(tmp_path / "solver.prototxt"), "--allow-tf32"])
+    assert result.exit_code == 1 and "TF32 cannot be had: the device is the CPU" in result.stderr
+    result = CliRunner().invoke(cli, ["train", "--solver", str(tmp_path / "solver.prototxt"), "--deterministic"])
+    assert "net.prototxt" in result.stderr  # a CPU is: it goes on to the net, which is missing
+
+
+def test_going_on_needs_the_same_arithmetic() -> None:
+    @click.command()
+    @arithmetic_options
+    def words() -> None:
+        click.echo(" ".join(arithmetic_words()))
+
+    for given in ("", "--allow-tf32", "--no-deterministic", "--allow-tf32 --no-deterministic"):
+        assert CliRunner().invoke(words, given.split()).output == given + "\n"

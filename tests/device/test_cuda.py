@@ -8,8 +8,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from netforge import device as devices
+from netforge.cli import cli
 from netforge.device import get_device
 from netforge.device.cuda import CudaDevice
 from netforge.device.probe import probe
@@ -69,6 +71,9 @@ def test_without_a_driver_the_cpu_is_used(monkeypatch, fresh):
     with pytest.raises(DeviceError, match=r"there is no NVIDIA driver. Install NVIDIA's driver"):
         get_device("cuda")
     assert get_device("auto").name == "cpu"
+    for wish in ({"allow_tf32": True}, {"deterministic": False}):
+        with pytest.raises(DeviceError, match="cannot be had: there is no GPU that works"):
+            get_device("auto", **wish)
 
 
 def test_a_driver_older_than_cupy(monkeypatch):
@@ -170,3 +175,16 @@ def test_work_waits_for_what_came_before_it(monkeypatch):
     with device.running():
         assert waits == [device.stream.ptr]
     assert waits == [device.stream.ptr, cupy.cuda.get_current_stream().ptr]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "deterministic algorithms, full float32 products"),
+        (["--no-deterministic", "--allow-tf32"], "the fastest algorithms, float32 rounded to TF32 in products"),
+    ],
+)
+def test_device_query_says_how_a_gpu_computes(monkeypatch, fresh, options, words):
+    standin(monkeypatch)
+    result = CliRunner().invoke(cli, ["device-query", *options])
+    assert f"cuda:0: {words}\n" in result.output and "cpu: NumPy" in result.output
