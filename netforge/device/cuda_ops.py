@@ -10,13 +10,23 @@ from netforge.device.cuda_ops_linear import CudaLinear
 from netforge.device.cuda_ops_loss import CudaLoss
 from netforge.device.cuda_ops_neuron import CudaNeuron
 from netforge.device.cuda_ops_newest import CudaNewest
+from netforge.device.cuda_ops_prototypical import CudaPrototypical
 from netforge.device.cuda_ops_transform import CudaTransform
 from netforge.device.cuda_ops_update import CudaUpdate
 from netforge.device.operations import Ops
 
 
 class CudaOps(
-    CudaLinear, CudaArithmetic, CudaNeuron, CudaLoss, CudaEmbedding, CudaNewest, CudaTransform, CudaUpdate, Ops
+    CudaLinear,
+    CudaArithmetic,
+    CudaNeuron,
+    CudaLoss,
+    CudaEmbedding,
+    CudaPrototypical,
+    CudaNewest,
+    CudaTransform,
+    CudaUpdate,
+    Ops,
 ):
     """The operations on a GPU; every public one is here, none runs a NumPy body.
 

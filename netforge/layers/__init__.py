@@ -15,12 +15,15 @@ from netforge.layers import (  # noqa: F401 - imported for the layers that they 
     neuron,
     normalize,
     pooling,
+    prototypical,
     python,
     recurrent,
     reduce,
     select,
     shape,
     softmax,
+    sup_con,
+    triplet,
     vision,
 )
 from netforge.layers.base import LAYERS, Layer, LayerContext, Slots, register_layer, slots

@@ -18,6 +18,8 @@ from netforge.device.operations.contrastive import ContrastiveRule
 from netforge.device.operations.convolution import ConvGeometry
 from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
 from netforge.device.operations.transform import ImageTransform
+from netforge.device.operations.prototypical import PrototypeRule
+from netforge.device.operations.sup_con import TALLY
 from netforge.device.operations.update import CONTROL_SIZE, Segment
 from netforge.device.random import RandomStream
 
@@ -94,7 +96,7 @@ def all_work(b: Bench) -> Iterator[Work]:
     """Every operation in turn; arrays of those before are let go."""
     for family in (activations, recurrent, pooling, normalisation, axes, products, scores, losses):
         yield from family(b)
-    for family in (contrastive, centroids, newest, moves, images, updates, random_numbers):
+    for family in (contrastive, centroids, episodes, newest, moves, images, updates, random_numbers):
         yield from family(b)
 
 
@@ -251,6 +253,24 @@ def centroids(b: Bench) -> Iterator[Work]:
     yield b.work("cache_encodings", x, labels, cache, counts, read=[x, labels])
     arrays = (x, cache, b.positive(classes) + 3, distances)
     yield b.work("nearest_cached_distances", *arrays, None, 3, read=[x], write=[distances])
+
+
+def episodes(b: Bench) -> Iterator[Work]:
+    """A batch as few-shot learning has them: ten classes, and no more items than a large batch has."""
+    items, classes = min(1024, b.rows // 2 * 2), 10
+    x, labels, kept = b.normal(items, EMBEDDING), b.labels(items, 1, below=classes), b.normal(classes, EMBEDDING)
+    targets, shares, one, two = b.labels(items, below=classes), b.empty(classes, items), b.positive(1), b.empty(2)
+    yield b.work("split_episode", labels, 5, targets, shares, b.empty(classes), two, read=[labels], write=[shares])
+    distances, p, rule = b.positive(items, classes), b.empty(items, classes), PrototypeRule()
+    arrays = (distances, targets, p, one, b.empty(1), None, two)
+    yield b.work("prototypical_forward", *arrays, rule, read=[distances], write=[p])
+    yield b.work("prototypical_backward", p, targets, one, one, distances, rule, read=[p], write=[distances])
+    arrays = (x, kept, distances, b.empty(items, EMBEDDING), b.empty(classes, EMBEDDING))
+    yield b.work("squared_distances_backward", *arrays, read=[x, distances], write=[x])
+    similarities, slopes, tally = b.normal(items, items), b.empty(items, items), b.empty(items, TALLY)
+    yield b.work("sup_con_pairs", similarities, labels, slopes, tally, 0.1, read=[similarities], write=[slopes])
+    yield b.work("sup_con_summary", tally, b.empty(1), one, two, read=[tally])
+    yield b.work("sup_con_backward", slopes, one, one, similarities, read=[slopes], write=[similarities])
 
 
 def newest(b: Bench) -> Iterator[Work]:

@@ -15,6 +15,7 @@ import cases_image
 import cases_loss
 import cases_neuron
 import cases_newest
+import cases_prototypical
 import cases_transform
 import cases_update
 from harness import CASES, Bench
@@ -28,6 +29,7 @@ __all__ = [
     "cases_neuron",
     "cases_transform",
     "cases_newest",
+    "cases_prototypical",
     "cases_update",
 ]
 

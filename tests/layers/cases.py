@@ -432,15 +432,14 @@ CONTRASTIVE = [
     ),
 ]
 
+
 def triplets(name: str, settings: str, bottoms: str = "x label", tops: str = "loss active", **options) -> LayerCase:
     """A triplet loss on given triplets (x p n), or on those of a batch of nine items of three labels."""
     mined = bottoms == "x label"
     shapes = [(9, 4), (9, 2)] if mined else [(5, 3)] * 3 + [(5, 2)] * (len(bottoms.split()) - 3)
     makers = [None, exactly([i % 3 for i in range(9) for _ in range(2)])] if mined else [None] * 3
     text = f"triplet_loss_param {{ {settings} }}"
-    return LayerCase(
-        name, row("TripletLoss", bottoms, tops, text), shapes, [()] * len(tops.split()), makers, **options
-    )
+    return LayerCase(name, row("TripletLoss", bottoms, tops, text), shapes, [()] * len(tops.split()), makers, **options)
 
 
 TRIPLETS = [
@@ -451,6 +450,32 @@ TRIPLETS = [
         triplets(f"triplet_{mining.lower()}_{distance.lower()}", f"mining: {mining} distance: {distance} {margin}")
         for mining in ("ALL", "HARD", "SEMIHARD")
         for distance, margin in (("SQUARED", "alpha: 2"), ("EUCLIDEAN", "soft_margin: true"), ("COSINE", "alpha: 0.4"))
+    ),
+]
+
+EPISODES = [
+    *(
+        LayerCase(
+            name,
+            row("PrototypicalLoss", "x label", "loss", f"prototypical_loss_param {{ {settings} }}"),
+            [(10, 3), label],
+            [()],
+            [None, exactly(values)],
+            batch_axis=None,
+        )
+        for name, settings, label, values in (
+            ("prototypical", "", (10,), [7, -2, 7, 7, -2, 0.5, 0.5, -2, -2, 0.5]),
+            ("prototypical_shots", "shots: 2 temperature: 0.5", (10, 1), [3, 3, 3, 3, 1, 1, 1, 1, 1, 1]),
+            ("prototypical_cosine", "distance: COSINE temperature: 0.3", (10,), [0, 1, 2, 0, 1, 2, 0, 1, 2, 2]),
+        )
+    ),
+    LayerCase("sup_con", row("SupConLoss", "x label", "loss"), [(6, 3), (6,)], [()], [None, labels(3)], loose=5),
+    LayerCase(
+        "sup_con_alone",
+        row("SupConLoss", "x label", "loss", "sup_con_loss_param { temperature: 0.5 }"),
+        [(5, 2, 2), (5, 2)],
+        [()],
+        [None, exactly([4, 0, 4, 1, -1, 2, 9, 3, 4, 4])],
     ),
 ]
 
@@ -544,7 +569,7 @@ RECURRENT = [
     ),
 ]
 
-CASES = [*NEURONS, *VISION, *LINEAR, *SHAPES, *FOLDS, *LOSSES, *CONTRASTIVE, *TRIPLETS, *METRICS, *RECURRENT]
+CASES = [*NEURONS, *VISION, *LINEAR, *SHAPES, *FOLDS, *LOSSES, *CONTRASTIVE, *TRIPLETS, *EPISODES, *METRICS, *RECURRENT]
 
 ELSEWHERE = {"Data": "test_data.py", "MemoryData": "test_data.py", "Python": "test_python.py"}
 """Built-in layers that need a source or a module, and the file beside this one that tests them."""

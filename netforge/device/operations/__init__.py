@@ -12,9 +12,11 @@ from netforge.device.operations.neuron import NeuronOps
 from netforge.device.operations.newest import NewestOps
 from netforge.device.operations.normalize import NormalizeOps
 from netforge.device.operations.pooling import PoolingOps
+from netforge.device.operations.prototypical import PrototypicalOps
 from netforge.device.operations.random import RandomOps
 from netforge.device.operations.shape import ShapeOps
 from netforge.device.operations.softmax import SoftmaxOps
+from netforge.device.operations.sup_con import SupConOps
 from netforge.device.operations.transform import TransformOps
 from netforge.device.operations.update import UpdateOps
 
@@ -32,6 +34,8 @@ class Ops(
     DecodeOps,
     NormalizeOps,
     ShapeOps,
+    PrototypicalOps,
+    SupConOps,
     NewestOps,
     TransformOps,
     UpdateOps,
