@@ -7,7 +7,6 @@ integer arithmetic alone: the draws do not change with the version of NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +14,9 @@ import numpy.typing as npt
 
 from netforge.data.source import Indices
 from netforge.device.random import RandomStream, philox
-from netforge.errors import DataError, counted
+from netforge.errors import DataError
 
 Words = npt.NDArray[np.uint64]
-NO_IMAGES = np.empty(0, np.int64)
 
 
 def random_words(stream: RandomStream, position: int, count: int) -> Words:
@@ -175,79 +173,3 @@ class BalancedPairSampler:
         second[~odd] = self._classes.same(first[~odd], words[~odd])
         second[odd] = -1 if self._noise else self._classes.different(first[odd], words[odd])
         return np.stack([first, second], axis=1)
-
-
-class ClassBatchSampler:
-    """Batches of `classes` classes times `images` different images of each, class by class (Hermans et al. 2017).
-
-    An epoch of classes is a permutation of all of them, cut into batches; up to `classes` - 1 that are left over sit it
-    out. Likewise each class runs through permutations of its own images, `images` of them at a time, and up to
-    `images` - 1 sit an epoch out. In its epoch of classes number e a class shows its run number e, whether or not it
-    was left over before: so a batch follows from its number without a look at those before it.
-
-    name_of: what a message calls a label. Raises DataError where the source has fewer classes, or a class has fewer
-    images.
-    """
-
-    images_per_item = 1
-
-    def __init__(
-        self,
-        classes: int,
-        images: int,
-        index: ClassIndex,
-        class_stream: RandomStream,
-        image_stream: RandomStream,
-        *,
-        name_of: Callable[[int], str] = str,
-    ) -> None:
-        self._check(classes, images, index, name_of)
-        self._classes = classes
-        self._images = images
-        self._index = index
-        self._class_order = Shuffled(len(index.labels), class_stream)
-        self._image_stream = image_stream
-        self._runs = index.sizes // images
-        self._orders: dict[int, tuple[int, Indices]] = {}
-
-    @staticmethod
-    def _check(classes: int, images: int, index: ClassIndex, name_of: Callable[[int], str]) -> None:
-        if len(index.labels) < classes:
-            raise DataError(
-                f"batch_classes asks for {counted(classes, 'class', 'classes')}, but the source has "
-                f"{len(index.labels)}",
-                mend="lower batch_classes, or use another source",
-            )
-        small = np.flatnonzero(index.sizes < images)
-        if len(small):
-            first = f"class {name_of(int(index.labels[small[0]]))} has {int(index.sizes[small[0]])}"
-            others = (
-                f", and {counted(len(small) - 1, 'other class', 'other classes')} too few" if len(small) > 1 else ""
-            )
-            raise DataError(
-                f"batch_images asks for {counted(images, 'image')} of each class, but {first}{others}",
-                mend=f"lower batch_images to {int(index.sizes.min())}, or add images to the source",
-            )
-
-    def draw(self, batch: int, size: int) -> Indices:
-        """The images of one batch, shape (size, 1); size is the number of classes times the images of each."""
-        count = self._class_order.count
-        epoch, place = divmod(batch, count // self._classes)
-        drawn = self._class_order.take(epoch * count + place * self._classes, self._classes)
-        return np.concatenate([self._run(int(c), epoch) for c in drawn]).reshape(size, 1)
-
-    def _run(self, of_class: int, number: int) -> Indices:
-        """Run `number` of one class."""
-        epoch, place = divmod(number, int(self._runs[of_class]))
-        return self._order(of_class, epoch)[place * self._images : (place + 1) * self._images]
-
-    def _order(self, of_class: int, epoch: int) -> Indices:
-        """The images of one class in the order of one of its epochs; the newest is kept."""
-        kept, order = self._orders.get(of_class, (-1, NO_IMAGES))
-        if kept != epoch:
-            start, size = int(self._index.starts[of_class]), int(self._index.sizes[of_class])
-            draw = epoch * len(self._index.sizes) + of_class
-            shuffled = permutation(random_words(self._image_stream, draw, size))
-            order = self._index.order[start : start + size][shuffled]
-            self._orders[of_class] = epoch, order
-        return order

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from netforge.data.batches import Noise, Sampler
+from netforge.data.class_batches import ClassBatchSampler
 from netforge.data.opening import open_source
 from netforge.data.sampling import (
     BalancedPairSampler,
-    ClassBatchSampler,
     ClassIndex,
     NextPairSampler,
     Selection,

@@ -394,7 +394,7 @@ REFUSED |= {
     ),
     "few images": (
         SIZELESS.replace("batch_images: 2", "batch_images: 11"),
-        "batch_images asks for 11 images of each class, but class zero has 10, and 3 other classes too few",
+        "batch_images asks for 11 images of each class, but there are fewer in 4 classes: 10 in class zero",
     ),
 }
 NEEDS_DATA = {"few classes", "few images", "one class", "no mean", "no mean of noise", "saved noise"}
