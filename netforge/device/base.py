@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from netforge.device.operations import Ops
 from netforge.device.transfers import Transfers
+from netforge.errors import DeviceError
+
+
+class Graph(Protocol):
+    """Work that a device has recorded and can repeat."""
+
+    def launch(self) -> None:
+        """Queue all of it once more, on the same addresses; returns before it is done."""
 
 
 class Device(ABC):
     """A place where arrays live and operations run.
 
     name: "cpu" or "cuda:N". xp: the array module (NumPy or CuPy). ops: the operations (`netforge.device.operations`).
+    can_capture: whether `capture` works here.
     """
 
     name: str
     xp: ModuleType
     ops: Ops
+    can_capture: ClassVar[bool] = False
 
     @abstractmethod
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
@@ -53,6 +64,15 @@ class Device(ABC):
 
     def synchronize(self) -> None:  # noqa: B027 (a host has nothing to wait for)
         """Wait until all work that was queued is done."""
+
+    def capture(self, work: Callable[[], None]) -> Graph:
+        """Record what `work` queues, without doing it.
+
+        Arrays that it uses must stay where they are for as long as the graph is launched; what it allocates and frees
+        is kept with the graph. Raises DeviceError, with the reason, where `work` needs the host or takes memory that
+        outlives it, and where the device cannot record at all.
+        """
+        raise DeviceError(f'device "{self.name}" does not record work')
 
 
 def host_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,17 @@ from netforge.errors import DeviceError
 OUT_OF_MEMORY = "lower batch_size, and raise iter_size in the solver by the same factor to keep the sum of gradients"
 
 
+class CudaGraph:
+    """A captured CUDA graph, with the stream that it runs on and the memory that it works in."""
+
+    def __init__(self, graph: Any, stream: Any, pool: Any) -> None:
+        self._graph, self._stream, self._pool = graph, stream, pool
+
+    def launch(self) -> None:
+        """Queue the graph; nothing waits."""
+        self._graph.launch(self._stream)
+
+
 class CudaDevice(Device):
     """GPU number `index` of those that CUDA shows.
 
@@ -27,6 +38,8 @@ class CudaDevice(Device):
 
     Raises DeviceError, with what to do, where CuPy, a driver or that GPU is missing.
     """
+
+    can_capture: ClassVar[bool] = True
 
     def __init__(self, index: int = 0, *, allow_tf32: bool = False, deterministic: bool = True) -> None:
         found = probe()
@@ -105,6 +118,27 @@ class CudaDevice(Device):
         """Wait until all work that was queued is done."""
         with self.running():
             self.stream.synchronize()
+
+    def capture(self, work: Callable[[], None]) -> CudaGraph:
+        """Record what `work` queues on this device's stream; memory for it comes from a pool of the graph's own.
+
+        Handles, plans and workspaces of NVIDIA's libraries must be there already: run `work` once before. Raises
+        DeviceError, with the reason, where something in `work` cannot be recorded; the stream is as before then.
+        """
+        cuda = self.xp.cuda
+        pool = cuda.MemoryPool()
+        with self.running(), cuda.using_allocator(pool.malloc):
+            self.stream.begin_capture(mode=cuda.runtime.streamCaptureModeRelaxed)
+            try:
+                work()
+                return CudaGraph(self.stream.end_capture(), self.stream, pool)
+            except BaseException as error:
+                if self.stream.is_capturing():
+                    with suppress(Exception):  # what is wrong with the capture is known already
+                        self.stream.end_capture()
+                if not isinstance(error, Exception):
+                    raise
+                raise DeviceError(f"{self.name} cannot record this as a graph: {error}") from error
 
     def describe(self) -> list[str]:
         """What this GPU is and which libraries run its operations, one line each."""

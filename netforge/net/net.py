@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,6 +20,7 @@ from netforge.layers.base import Layer, LayerContext
 from netforge.net import build, weights
 from netforge.net.gradients import route
 from netforge.net.memory import lay_out
+from netforge.net.replay import Replay
 from netforge.net.runner import Runner
 from netforge.net.running import running_definition
 from netforge.net.summary import LayerSummary, summarise
@@ -178,8 +179,23 @@ class Net:
 
     @on_device
     def forward_pass(self) -> None:
-        """Run every layer once, towers as one; nothing is read back from the device."""
+        """Feed every layer, then run it once, towers as one; nothing is read back from the device."""
         self._runner.forward_pass()
+
+    @on_device
+    def feed_pass(self) -> None:
+        """The first half of `forward_pass`: every layer brings what the next pass needs from the host."""
+        self._runner.feed_pass()
+
+    @on_device
+    def compute_pass(self) -> None:
+        """The second half of `forward_pass`: run every layer once, after `feed_pass`."""
+        self._runner.compute_pass()
+
+    @cached_property
+    def replay(self) -> Replay:
+        """Runs passes of this net, as recorded graphs where the device and all layers allow it."""
+        return Replay(self._runner, self.device)
 
     @on_device
     def backward_pass(self) -> None:

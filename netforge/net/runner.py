@@ -120,6 +120,18 @@ class Runner:
             else:
                 build.spread_shapes(self.wiring.tops[number], self.memory)
 
+    def blobs(self) -> list[Blob]:
+        """Every blob that layers work on: values, how readers and towers see them, weights, working memory."""
+        memory = self.memory
+        towers = [group.whole for tower in self.towers.values() for group in (*tower.bottoms, *tower.tops)]
+        own = [blob for layer in self.layers for blob in (*layer.weights, *layer.buffers)]
+        return [*memory.of.values(), *(blob for group in memory.readers.values() for blob in group), *towers, *own]
+
+    def note_replay(self) -> None:
+        """Say that the device has repeated a pass over all layers, towers as one."""
+        for tower in self.towers.values():
+            tower.unite()
+
     @np.errstate(all="ignore")
     def _forward_tower(self, tower: Tower) -> None:
         layer = self.layers[tower.members[0]]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from netforge.device.operations import Ops
 from netforge.device.operations.update import Segment
-from netforge.errors import SettingsError, SolverError
+from netforge.errors import SettingsError, SolverError, UnknownNameError
 from netforge.registry import Registry
 from netforge.schema import SolverDefinition
 
@@ -98,6 +98,14 @@ R = TypeVar("R", bound=type[UpdateRule])
 def register_solver(name: str) -> Callable[[R], R]:
     """Class decorator that makes an update rule known as the solver's `type: name`."""
     return lambda cls: SOLVERS.add(name, cls)  # type: ignore[return-value]
+
+
+def make_rule(definition: SolverDefinition) -> UpdateRule:
+    """The rule that a solver file names; raises UnknownNameError or SettingsError at its line."""
+    try:
+        return SOLVERS[definition.message.type](definition)
+    except UnknownNameError as error:
+        raise error.at(definition.locate("type")) from None
 
 
 @register_solver("SGD")

@@ -6,7 +6,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,17 @@ import numpy as np
 from netforge import snapshot
 from netforge.device import get_device
 from netforge.device.base import Device
-from netforge.device.operations import update as ops
-from netforge.errors import SettingsError, UnknownNameError
-from netforge.net import Net
-from netforge.schema import NetDefinition, NetState, SolverDefinition, read_solver, resolve_path
+from netforge.errors import SettingsError
+from netforge.schema import SolverDefinition, read_solver, resolve_path
 from netforge.snapshot import TrainingState
 from netforge.solver import checkpoint, debug, guard, settings
 from netforge.solver.evaluation import kept_positions, run_tests
 from netforge.solver.events import Listener, SnapshotPaths, StopReason, outputs_of
+from netforge.solver.iteration import Iteration
+from netforge.solver.nets import build_nets
 from netforge.solver.policies import make_policy
 from netforge.solver.progress import Meter
-from netforge.solver.rules import SOLVERS, Buffers
+from netforge.solver.rules import Buffers, make_rule
 
 
 class Solver:
@@ -60,7 +59,7 @@ class Solver:
         device = settings.device_name(self.settings) if device is None else device
         self.device: Device = get_device(device) if isinstance(device, str) else device
         self._policy = make_policy(self.definition)
-        self._rule = self._make_rule()
+        self._rule = make_rule(self.definition)
         self.iteration = 0
         self.losses: deque[float] = deque(maxlen=self.settings.average_loss)
         self.load_reports: list[snapshot.LoadReport] = []
@@ -88,39 +87,20 @@ class Solver:
 
     # --- building --------------------------------------------------------------------------------------------------
 
-    def _make_rule(self) -> Any:
-        try:
-            return SOLVERS[self.settings.type](self.definition)
-        except UnknownNameError as error:
-            raise error.at(self.definition.locate("type")) from None
-
     def _build_nets(self, seed: int) -> None:
         self.seed = seed
-        self.net = self._make_net(*self.definition.train_net())
-        self.test_nets: list[Net] = []
-        try:
-            for definition, state in self.definition.test_nets():
-                self.test_nets.append(self._make_net(definition, state))
-                self.test_nets[-1].share_weights(self.net)
-        except BaseException:
-            self.close()
-            raise
-        self.__dict__.pop("buffers", None)
+        self.net, self.test_nets = build_nets(self.definition, self.device, seed, self._plugins)
+        self._work = Iteration(self.net, self._rule, self.settings, self._read_loss)
 
-    def _make_net(self, definition: NetDefinition, state: NetState) -> Net:
-        return Net(
-            definition, state.phase, state.level, state.stages, self.device, seed=self.seed, plugins=self._plugins
-        )
-
-    @cached_property
+    @property
     def buffers(self) -> Buffers:
-        """The flat arrays that an update works on; made when they are first needed."""
-        flat = self.net.flat_weights
-        segments = tuple(ops.Segment(e.offset, e.size, e.lr_mult, e.decay_mult) for e in self.net.learnable)
-        histories = [self.device.zeros(flat.data.shape, flat.data.dtype) for _ in range(self._rule.histories)]
-        control = np.zeros(ops.CONTROL_SIZE)
-        control[ops.SCALE] = 1.0 / self.settings.iter_size
-        return Buffers(flat.data, flat.diff, histories, segments, self.device.from_host(control))
+        """The flat arrays that an update works on."""
+        return self._work.buffers
+
+    @property
+    def execution(self) -> str:
+        """How iterations run: "one CUDA graph", or "eager: ..." with the reason and the layer at fault."""
+        return self._work.execution
 
     def _load_weights(self, given: list[str | Path]) -> None:
         for name in given or settings.weight_files(self.definition):
@@ -212,15 +192,15 @@ class Solver:
     def _compute_gradients(self) -> bool:
         """Sum the gradients of iter_size passes, and show the loss if due; False where asked to stop at once."""
         start = time.perf_counter()
-        showing = self._is_due(self.settings.display)
-        lines: list[str] | None = [] if showing and self._debugs else None
-        self.net.clear_weight_diffs()
+        showing, reads = self._is_due(self.settings.display), self._reads_loss
+        lines: list[str] | None = [] if showing and self._work.debugs else None
+        self._work.start(self.rate, self.iteration)
         loss = 0.0
-        for _ in range(self.settings.iter_size):
+        for number in range(self.settings.iter_size):
             if self._stop_requests > 1:
                 return False
-            loss += self._pass(lines)
-        if self._reads_loss:
+            loss += self._work.run_pass(number, reads=reads, lines=lines)
+        if reads:
             # float32, as a state keeps them, so that a resumed run shows the same mean
             self.losses.append(float(np.float32(loss / self.settings.iter_size)))
         self._meter.add(self.net, self.settings.iter_size, time.perf_counter() - start)
@@ -230,24 +210,11 @@ class Solver:
             self.tell("on_debug", [*lines, debug.describe_totals(self.net)])
         return True
 
-    def _pass(self, lines: list[str] | None) -> float:
-        """One forward and one backward pass; returns the loss, or 0 where nobody needs it."""
-        if lines is None:
-            self.net.forward_pass()
-        else:
-            lines += debug.traced_forward(self.net)
-        loss = self.net.loss() if self._reads_loss else 0.0
+    def _read_loss(self) -> float:
+        loss = self.net.loss()
         if not math.isfinite(loss):
             raise guard.nonfinite_loss(self, loss)
-        if lines is None:
-            self.net.backward_pass()
-        else:
-            lines += debug.traced_backward(self.net)
         return loss
-
-    @property
-    def _debugs(self) -> bool:
-        return bool(self.settings.debug_info or self.net.definition.message.debug_info)
 
     @property
     def _reads_loss(self) -> bool:
@@ -262,20 +229,9 @@ class Solver:
 
     def _update(self) -> None:
         start = time.perf_counter()
-        buffers = self.buffers
-        buffers.control[ops.RATE] = self.rate
-        buffers.control[ops.CORRECTION] = self._rule.correction(self.iteration)
-        if self.settings.clip_gradients >= 0:
-            self.device.ops.clip_gradients(
-                buffers.diffs,
-                buffers.segments,
-                buffers.control,
-                threshold=self.settings.clip_gradients,
-                iter_size=self.settings.iter_size,
-            )
-        self._rule.apply(self.device.ops, buffers)
+        self._work.update(reads=self._reads_loss)
         self._meter.seconds += time.perf_counter() - start
-        if self._debugs and self._is_due(self.settings.display):
+        if self._work.debugs and self._is_due(self.settings.display):
             self.tell("on_debug", debug.describe_update(self.net))
 
     def _display(self) -> None:

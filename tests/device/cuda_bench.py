@@ -23,7 +23,8 @@ def standin(monkeypatch: pytest.MonkeyPatch, gpus: int = 1, *, cudnn: bool = Tru
         pytest.skip("no C++ compiler: install g++ to run the CUDA device on a CPU")
     import fakecupy
 
-    module = fakecupy.module(gpus, **options)
+    libraries = [build_cublas(), *([build_cudnn()] if cudnn else [])]
+    module = fakecupy.module(gpus, libraries=libraries, **options)
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setattr("netforge.device.probe._driver_version", module.cuda.runtime.driverGetVersion)
     monkeypatch.setenv("NETFORGE_CUBLAS", str(build_cublas()))

@@ -154,8 +154,8 @@ def test_test_results_are_means_over_batches(monkeypatch: pytest.MonkeyPatch) ->
     solver = solver_with(vector, test_compute_loss=True, test_iter=[3], listeners=[heard])
     net = solver.test_nets[0]
     passes: list[dict[str, np.ndarray]] = []
-    run = net.forward_pass
-    monkeypatch.setattr(net, "forward_pass", lambda: (run(), passes.append(net.output_values()))[0])
+    run = net.compute_pass
+    monkeypatch.setattr(net, "compute_pass", lambda: (run(), passes.append(net.output_values()))[0])
     results = solver.test()[0]
     assert len(passes) == 3
     assert list(results) == ["loss", "prob", "sq"]
@@ -214,16 +214,16 @@ def test_two_stops_end_at_once() -> None:
 def test_two_stops_end_between_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     solver = solver_with(iter_size=5)
     before = weights(solver)
-    run, passes = solver.net.forward_pass, []
+    run, passes = solver.net.compute_pass, []
 
-    def forward_pass() -> None:
+    def compute_pass() -> None:
         run()
         passes.append(1)
         if len(passes) == 2:
             solver.request_stop()
             solver.request_stop()
 
-    monkeypatch.setattr(solver.net, "forward_pass", forward_pass)
+    monkeypatch.setattr(solver.net, "compute_pass", compute_pass)
     assert solver.step(3) is StopReason.ABORTED
     assert (len(passes), solver.iteration) == (2, 0)
     assert weights(solver) == before
@@ -235,15 +235,15 @@ def test_a_stop_during_a_test_gives_up_the_test_and_loses_nothing(monkeypatch: p
     heard = Recorder()
     solver = solver_with(solver=twice, listeners=[heard])
     net = solver.test_nets[1]
-    run, passes = net.forward_pass, []
+    run, passes = net.compute_pass, []
 
-    def forward_pass() -> None:
+    def compute_pass() -> None:
         run()
         passes.append(solver.iteration)
         if passes.count(7) == 2:
             solver.request_stop()
 
-    monkeypatch.setattr(net, "forward_pass", forward_pass)
+    monkeypatch.setattr(net, "compute_pass", compute_pass)
     assert solver.solve() is StopReason.STOPPED
     assert passes == [0, 0, 0, 7, 7]
     assert heard.events[-3:] == [("test", 7), ("snapshot", 7), ("end", 7, StopReason.STOPPED)]
@@ -286,14 +286,14 @@ def test_bad_data_is_found_before_it_touches_the_weights() -> None:
     solver = solver_with()
     solver.step(2)
     before = weights(solver)
-    run = solver.net._runner.forward
+    run = solver.net._runner._forward
 
     def poisoned(number: int) -> None:
         run(number)
         if number == 0:
             solver.net.blobs["data"].data[3, 4] = np.nan
 
-    solver.net._runner.forward = poisoned  # type: ignore[method-assign]
+    solver.net._runner._forward = poisoned  # type: ignore[method-assign]
     with pytest.raises(NonFiniteError, match='blob "data"') as caught:
         solver.step()
     assert caught.value.layer == '"input" (DummyData)'

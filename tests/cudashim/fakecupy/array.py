@@ -7,26 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-
-class Counts:
-    """What happened since `reset`. host_reads: the line of netforge behind each transfer of values to the host."""
-
-    def __init__(self) -> None:
-        self.host_reads: list[str] = []
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.host_reads.clear()
-
-    def read(self) -> None:
-        """Note a transfer."""
-        frames = [frame for frame in traceback.extract_stack() if "/netforge/" in frame.filename]
-        where = [f for f in frames if "/device/" not in f.filename] or frames
-        last = where[-1] if where else None
-        self.host_reads.append(f"{last.filename.partition('/netforge/')[2]}: {last.line}" if last else "test")
+from fakecupy.capture import POISON, counts, recording, refuse_in_capture, submit, taken
+from fakecupy.copying import copy_from_host
 
 
-counts = Counts()
+def note_host_read() -> None:
+    """Note a transfer of values to the host, with the line of netforge behind it."""
+    refuse_in_capture("a transfer to the host")
+    frames = [frame for frame in traceback.extract_stack() if "/netforge/" in frame.filename]
+    where = [f for f in frames if "/device/" not in f.filename] or frames
+    last = where[-1] if where else None
+    counts.host_reads.append(f"{last.filename.partition('/netforge/')[2]}: {last.line}" if last else "test")
 
 
 class Pointer(NamedTuple):
@@ -43,19 +34,22 @@ class ndarray(np.ndarray):
         return Pointer(self.ctypes.data)
 
     def get(self, stream: Any = None) -> np.ndarray:
-        counts.read()
+        note_host_read()
         return np.array(host(self))
 
+    def set(self, array: Any, stream: Any) -> None:
+        copy_from_host(array, host(self), stream)
+
     def item(self, *index: Any) -> Any:
-        counts.read()
+        note_host_read()
         return host(self).item(*index)
 
     def tolist(self) -> Any:
-        counts.read()
+        note_host_read()
         return host(self).tolist()
 
     def tobytes(self, order: Any = "C") -> bytes:
-        counts.read()
+        note_host_read()
         return host(self).tobytes(order)
 
     def __float__(self) -> float:
@@ -75,21 +69,21 @@ class ndarray(np.ndarray):
 
     def __getitem__(self, index: Any) -> Any:
         _refuse(index if isinstance(index, tuple) else (index,), "as an index")
-        return device(host(self)[_plain(index)])
+        return computed("take", _take, self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         _refuse(index if isinstance(index, tuple) else (index,), "as an index")
         _refuse((value,), "as a value")
         if isinstance(value, tuple | list):
             raise TypeError("CuPy assigns arrays and numbers, not sequences")
-        host(self)[_plain(index)] = _plain(value)
+        submit("assign", _assign, self, index, value)
+
+    def fill(self, value: Any) -> None:
+        submit("fill", _assign, self, ..., value)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple[Any, ...] = (), **options: Any) -> Any:
         _refuse((*inputs, *out), f"in {ufunc.__name__}")
-        if out:
-            options["out"] = tuple(map(_plain, out))
-        result = getattr(ufunc, method)(*map(_plain, inputs), **{k: _plain(v) for k, v in options.items()})
-        return out[0] if out else device(result)
+        return computed(ufunc.__name__, getattr(ufunc, method), *inputs, out=out, **options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         raise TypeError(f"numpy.{function.__name__} called with an array of the GPU")
@@ -100,8 +94,7 @@ def _method(name: str) -> Any:
 
     def call(self: ndarray, *args: Any, **options: Any) -> Any:
         _refuse((*args, *options.values()), f"in {name}")
-        result = getattr(host(self), name)(*map(_plain, args), **{k: _plain(v) for k, v in options.items()})
-        return options.get("out", device(result))
+        return computed(name, getattr(np.ndarray, name), self, *args, **options)
 
     return call
 
@@ -118,6 +111,46 @@ def host(array: np.ndarray) -> np.ndarray:
 def device(result: Any) -> ndarray:
     """The same memory as an array of the GPU; numbers become arrays without axes."""
     return np.ndarray.view(np.asarray(result), ndarray)
+
+
+def computed(name: str, function: Any, *args: Any, out: Any = (), **options: Any) -> Any:
+    """What a function of NumPy makes of arrays of the GPU: in `out`, or else a view or a new array of the GPU."""
+    out = out if isinstance(out, tuple) else (out,)
+    if out:
+        submit(name, _into, function, out[0], args, options)
+        return out[0]
+    with np.errstate(all="ignore"):
+        result = np.asarray(_call(function, args, options))
+    if any(np.may_share_memory(result, host(arg)) for arg in args if isinstance(arg, ndarray)):
+        return device(result)
+    result = taken(result)
+    if recording() is None:
+        counts.launches.append(name)
+    else:
+        poison(result)
+        submit(name, _into, function, device(result), args, options)
+    return device(result)
+
+
+def _call(function: Any, args: Any, options: Any) -> Any:
+    return function(*map(_plain, args), **{key: _plain(value) for key, value in options.items()})
+
+
+def _into(function: Any, out: ndarray, args: Any, options: Any) -> None:
+    host(out)[...] = _call(function, args, options)
+
+
+def _take(array: np.ndarray, index: Any) -> np.ndarray:
+    return array[index]
+
+
+def _assign(array: ndarray, index: Any, value: Any) -> None:
+    host(array)[_plain(index)] = _plain(value)
+
+
+def poison(array: np.ndarray) -> None:
+    """Fill memory whose contents are undefined."""
+    array[...] = np.full(array.nbytes, POISON, np.uint8).view(array.dtype).reshape(array.shape)
 
 
 def _plain(value: Any) -> Any:

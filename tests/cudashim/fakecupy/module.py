@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import cudashim
 import numpy as np
 
-from fakecupy.array import counts, device, host, ndarray
+from fakecupy.array import computed, device, ndarray, poison
+from fakecupy.capture import (
+    CUDARuntimeError,
+    Graph,
+    Memory,
+    MemoryPool,
+    counts,
+    recording,
+    refuse_in_capture,
+    submit,
+    taken,
+    thread,
+    using_allocator,
+)
+from fakecupy.copying import Copy, alloc_pinned_memory
 
 ON_ARRAYS = (
     "abs",
@@ -25,12 +44,6 @@ ON_ARRAYS = (
     "where",
 )
 MAKING_ARRAYS = ("full", "ones", "zeros", "zeros_like")
-POISON = 0xCD
-"""Every byte of memory whose contents are undefined."""
-
-
-class CUDARuntimeError(RuntimeError):
-    """What CuPy raises where CUDA refuses."""
 
 
 class OutOfMemoryError(MemoryError):
@@ -38,53 +51,141 @@ class OutOfMemoryError(MemoryError):
 
 
 class Event:
-    """A point in a stream."""
+    """A point in a stream. captured: it is one of a graph that is being recorded."""
+
+    def __init__(self, block: bool = True, disable_timing: bool = False) -> None:
+        self.time_s: float | None = None
+        self.timed, self.captured = not disable_timing, False
+        self.copies: list[Copy] = []
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Note that the stream, or the current one, got here."""
+        graph = stream.graph if stream is not None else recording()
+        self.time_s, self.captured = time.perf_counter(), graph is not None
+        self.copies = list(stream.copies) if stream is not None else []
 
     def synchronize(self) -> None:
-        """Everything is done at once here."""
+        """Everything is done at once here, but copies from page-locked memory."""
+        refuse_in_capture("waiting for an event", breaks=True)
+        for copy in self.copies:
+            copy.finish()
+
+
+def get_elapsed_time(start: Event, end: Event) -> float:
+    """Milliseconds from one event to the next."""
+    if start.time_s is None or end.time_s is None or not (start.timed and end.timed):
+        raise CUDARuntimeError("cudaErrorInvalidResourceHandle: an event without a time")
+    return (end.time_s - start.time_s) * 1e3
 
 
 class Stream:
-    """A stream: work is done at once, but which one is current is kept."""
+    """A stream: work is done at once, but for what a graph takes while the stream is captured.
+
+    graph: the one that takes it. copies: from page-locked memory, that its work comes behind.
+    """
 
     def __init__(self, runtime: Runtime, null: bool = False, non_blocking: bool = False) -> None:
         self._runtime = runtime
         self.device_id = runtime.current
+        self.null = null
         self.ptr = 0 if null else id(self)
+        self.graph: Graph | None = None
+        self.copies: list[Copy] = []
 
     def __enter__(self) -> Stream:
         if self._runtime.current != self.device_id:
             raise CUDARuntimeError("cudaErrorInvalidResourceHandle: a stream of another GPU")
         self._runtime.streams.append(self)
+        thread.streams.append(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         assert self._runtime.streams.pop() is self
+        assert thread.streams.pop() is self
 
     def synchronize(self) -> None:
-        """Everything is done at once here."""
+        """Everything is done at once here, but copies from page-locked memory."""
+        refuse_in_capture("waiting for a stream", breaks=True)
+        for copy in self.copies:
+            copy.finish()
+        self.copies.clear()
 
     def record(self, event: Event | None = None) -> Event:
         """A point in this stream."""
-        return event or Event()
+        event = event or Event()
+        event.record(self)
+        return event
 
     def wait_event(self, event: Event) -> None:
-        """Everything is done at once here."""
+        """Everything is done at once here, but copies from page-locked memory."""
         assert isinstance(event, Event)
+        if event.captured != (self.graph is not None):
+            raise CUDARuntimeError("cudaErrorStreamCaptureIsolation: an event from outside a capture, or from inside")
+        for copy in event.copies:
+            copy.arrive()
+        self.copies = [copy for copy in (*self.copies, *event.copies) if copy in Copy.under_way]
+
+    # --- graphs ------------------------------------------------------------------------------------------------------
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        """Keep from now on what this stream is asked to do."""
+        if self.null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if self.graph is not None:
+            raise CUDARuntimeError("cudaErrorIllegalState: the stream is captured already")
+        assert mode == self._runtime.streamCaptureModeRelaxed, "other modes forbid to take memory"
+        self.graph = Graph()
+        self._runtime.capture_libraries(self)
+
+    def end_capture(self) -> Graph:
+        """What was kept; raises where that is lost."""
+        graph, self.graph = self.graph, None
+        self._runtime.capture_libraries(None)
+        if graph is None or graph.invalid:
+            raise CUDARuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error")
+        return graph
+
+    def is_capturing(self) -> bool:
+        """Whether work is kept now."""
+        return self.graph is not None
 
 
-class Runtime:
-    """`cupy.cuda.runtime`, and what is current: `current` GPU and `streams`, the innermost last.
+class RawModule:
+    """`cupy.RawModule`: kernels that run on the current stream."""
+
+    def __init__(self, **options: Any) -> None:
+        self._module = cudashim.RawModule(**options)
+
+    def get_function(self, name: str) -> Any:
+        """The kernel of that name."""
+        kernel = self._module.get_function(name)
+        return lambda grid, block, args, **options: submit(name, kernel, grid, block, args, **options)
+
+
+class Runtime(threading.local):
+    """`cupy.cuda.runtime`, and what is current in a thread: `current` GPU and `streams`, the innermost last.
 
     gpus: how many; 0 raises as CUDA does without a driver. memory_bytes: the largest array that there is room for.
+    free_bytes: what memGetInfo says. libraries: stand-ins for NVIDIA's, whose work belongs to graphs too.
     """
 
     CUDARuntimeError = CUDARuntimeError
+    streamCaptureModeRelaxed = 2
 
-    def __init__(self, gpus: int, version: int, memory_bytes: int) -> None:
+    def __init__(self, gpus: int, version: int, memory_bytes: int, libraries: Sequence[Path]) -> None:
         self.gpus, self.version, self.memory_bytes = gpus, version, memory_bytes
+        self.free_bytes = memory_bytes
         self.current = 0
         self.streams = [Stream(self, null=True)]
+        self._libraries = [ctypes.CDLL(str(path)) for path in libraries]
+        self._told: list[Any] = []
+
+    def capture_libraries(self, stream: Stream | None) -> None:
+        """Let the libraries keep what they are asked to do on a stream, for its graph; None ends that."""
+        self._told = [_keeper(library, stream.graph) if stream is not None else None for library in self._libraries]
+        for library, tell in zip(self._libraries, self._told, strict=True):
+            address = ctypes.c_void_p(stream.ptr if stream is not None else None)
+            library.standin_capture(address, ctypes.cast(tell, ctypes.c_void_p) if tell is not None else None)
 
     def getDeviceCount(self) -> int:
         if not self.gpus:
@@ -99,6 +200,9 @@ class Runtime:
 
     def driverGetVersion(self) -> int:
         return self.version if self.gpus else 0
+
+    def memGetInfo(self) -> tuple[int, int]:
+        return self.free_bytes, self.memory_bytes
 
     def getDeviceProperties(self, index: int) -> dict[str, Any]:
         return {
@@ -124,18 +228,21 @@ class Device:
         self._runtime.current = self._before
 
 
-class Memory:
-    """`cupy.cuda.alloc`: bytes of the GPU."""
-
-    def __init__(self, size: int) -> None:
-        self._bytes = np.full(size, POISON, np.uint8)
-        self.ptr = self._bytes.ctypes.data
+def _keeper(library: ctypes.CDLL, graph: Graph | None) -> Any:
+    """A C function that puts the work of that number, kept by a library, into a graph."""
+    assert graph is not None
+    return ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: graph.add(library.standin_replay, (number,), {}))
 
 
-def module(gpus: int = 1, *, version: int = 12090, memory_bytes: int = 1 << 30) -> ModuleType:
-    """A module to stand in for cupy. gpus: 0 stands for a computer without a driver. version: of CUDA."""
+def module(
+    gpus: int = 1, *, version: int = 12090, memory_bytes: int = 1 << 30, libraries: Sequence[Path] = ()
+) -> ModuleType:
+    """A module to stand in for cupy.
+
+    gpus: 0 stands for a computer without a driver. version: of CUDA. libraries: stand-ins for NVIDIA's libraries.
+    """
     cupy = ModuleType("cupy")
-    runtime = Runtime(gpus, version, memory_bytes)
+    runtime = Runtime(gpus, version, memory_bytes, libraries)
     cupy.__version__ = "14.2.0"
     cupy.ndarray = ndarray
     for name in ON_ARRAYS + MAKING_ARRAYS:
@@ -145,15 +252,20 @@ def module(gpus: int = 1, *, version: int = 12090, memory_bytes: int = 1 << 30) 
     cupy.asarray = lambda array, dtype=None: _from_host(runtime, array, dtype)
     cupy.array = lambda array, dtype=None, order="K": _from_host(runtime, array, dtype)
     cupy.asnumpy = lambda array: array.get() if isinstance(array, ndarray) else np.asarray(array)
-    cupy.RawModule = cudashim.RawModule
+    cupy.RawModule = RawModule
     cupy.cuda = ModuleType("cupy.cuda")
     cupy.cuda.runtime = runtime
     cupy.cuda.memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
     cupy.cuda.Device = lambda index: Device(runtime, index)
     cupy.cuda.Stream = lambda **options: Stream(runtime, **options)
     cupy.cuda.Event = Event
+    cupy.cuda.get_elapsed_time = get_elapsed_time
+    cupy.cuda.MemoryPool = MemoryPool
+    cupy.cuda.using_allocator = using_allocator
     cupy.cuda.get_current_stream = lambda: runtime.streams[-1]
     cupy.cuda.alloc = Memory
+    cupy.cuda.alloc_pinned_memory = alloc_pinned_memory
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(free_bytes=lambda: 0)
     return cupy
 
 
@@ -172,25 +284,25 @@ def _function(runtime: Runtime, name: str) -> Any:
         for value in (*args, *options.values()):
             if type(value) is np.ndarray and value.ndim:
                 raise TypeError(f"cupy.{name} called with an array of NumPy (CuPy: Unsupported type numpy.ndarray)")
-        plain = [host(v) if isinstance(v, ndarray) else v for v in args]
-        result = function(*plain, **{k: host(v) if isinstance(v, ndarray) else v for k, v in options.items()})
+        result = computed(name, function, *args, **options)
         _room(runtime, result.nbytes)
-        return options.get("out", device(result))
+        return result
 
     return call
 
 
 def _poisoned(runtime: Runtime, shape: Any, dtype: Any) -> ndarray:
-    array = np.empty(shape, dtype)
+    array = taken(np.empty(shape, dtype))
     _room(runtime, array.nbytes)
-    array.reshape(-1).view(np.uint8)[...] = POISON
+    poison(array)
     return device(array)
 
 
 def _from_host(runtime: Runtime, array: Any, dtype: Any) -> ndarray:
     if isinstance(array, ndarray):
-        return device(host(array).astype(dtype or array.dtype))
-    copied = np.array(array, dtype, order="C")
+        return array.astype(dtype or array.dtype)
+    refuse_in_capture("a transfer from the host")
+    copied = taken(np.array(array, dtype, order="C"))
     _room(runtime, copied.nbytes)
     return device(copied)
 

@@ -29,21 +29,24 @@ static int gemm(Handle* handle, int op_a, int op_b, int m, int n, int k, const R
     REQUIRE(m > 0 && n > 0 && k > 0 && count > 0 && a && b && c && (op_a | op_b) < 2, INVALID_VALUE);
     REQUIRE(lda >= (op_a ? k : m) && ldb >= (op_b ? n : k) && ldc >= m, INVALID_VALUE);
     REQUIRE(handle->workspace, EXECUTION_FAILED);
-    static_cast<char*>(handle->workspace)[handle->size - 1] = 77;
     last_stream = handle->stream;
     last_math = handle->math;
     last_workspace = handle->size;
-    for (int i = 0; i < count; ++i) {
-        Operand<const Real> left(a + i * step_a, op_a, lda), right(b + i * step_b, op_b, ldb);
-        Operand<Real> out(c + i * step_c, false, ldc);
-        for (int column = 0; column < n; ++column)
-            for (int row = 0; row < m; ++row) {
-                Real sum = 0;
-                for (int inner = 0; inner < k; ++inner) sum += left.at(row, inner) * right.at(inner, column);
-                Real& target = out.at(row, column);
-                target = *beta == 0 ? *alpha * sum : *alpha * sum + *beta * target;
-            }
-    }
+    char* last_byte = static_cast<char*>(handle->workspace) + handle->size - 1;
+    submit(handle->stream, [=, scale = *alpha, keep = *beta] {
+        *last_byte = 77;
+        for (int i = 0; i < count; ++i) {
+            Operand<const Real> left(a + i * step_a, op_a, lda), right(b + i * step_b, op_b, ldb);
+            Operand<Real> out(c + i * step_c, false, ldc);
+            for (int column = 0; column < n; ++column)
+                for (int row = 0; row < m; ++row) {
+                    Real sum = 0;
+                    for (int inner = 0; inner < k; ++inner) sum += left.at(row, inner) * right.at(inner, column);
+                    Real& target = out.at(row, column);
+                    target = keep == 0 ? scale * sum : scale * sum + keep * target;
+                }
+        }
+    });
     return SUCCESS;
 }
 

@@ -96,9 +96,8 @@ static void scale(Real* values, std::size_t count, Real factor) {
 enum Direction { FORWARD, DATA, WEIGHTS };
 
 template <class Real>
-static void convolve(Direction direction, const Array& x, const Array& w, const Array& y, const Window& c,
-                     const void* alpha, const void* beta, const void* first, const void* second, void* result) {
-    Real a = *static_cast<const Real*>(alpha), b = *static_cast<const Real*>(beta);
+static void convolve(Direction direction, const Array& x, const Array& w, const Array& y, const Window& c, Real a, Real b,
+                     const void* first, const void* second, void* result) {
     const Real *p = static_cast<const Real*>(first), *q = static_cast<const Real*>(second);
     Real* out = static_cast<Real*>(result);
     scale(out, (direction == FORWARD ? y : direction == DATA ? x : w).elements(), b);
@@ -109,6 +108,18 @@ static void convolve(Direction direction, const Array& x, const Array& w, const 
     });
 }
 
+template <class Real>
+static void start(void* stream, Direction direction, const Array& x, const Array& w, const Array& y, const Window& c,
+                  const void* alpha, const void* beta, const void* first, const void* second, void* result,
+                  void* workspace, std::size_t size) {
+    Real a = *static_cast<const Real*>(alpha), b = *static_cast<const Real*>(beta);
+    submit(stream, [=] {
+        char* bytes = static_cast<char*>(workspace);
+        if (size) bytes[0] = bytes[size - 1] = 77;  // used to its end
+        convolve<Real>(direction, x, w, y, c, a, b, first, second, result);
+    });
+}
+
 static int run(Direction direction, Handle* handle, const void* alpha, const Array* x, const Array* w, const Array* y,
                const void* first, const void* second, const Window* c, int algorithm, void* workspace,
                std::size_t size, const void* beta, void* out) {
@@ -116,13 +127,12 @@ static int run(Direction direction, Handle* handle, const void* alpha, const Arr
     REQUIRE(is(handle, HANDLE) && fits(x, w, y, c) && first && second && out, BAD_PARAM);
     REQUIRE(known(algorithm, &needed), NOT_SUPPORTED);
     REQUIRE(size >= needed && (workspace || !needed), BAD_PARAM);
-    if (size) static_cast<char*>(workspace)[0] = static_cast<char*>(workspace)[size - 1] = 77;  // used to its end
     last_algorithm = algorithm;
     last_math = c->math;
     last_stream = handle->stream;
     last_workspace = size;
-    if (x->type == 0) convolve<float>(direction, *x, *w, *y, *c, alpha, beta, first, second, out);
-    if (x->type == 1) convolve<double>(direction, *x, *w, *y, *c, alpha, beta, first, second, out);
+    auto begin = x->type == 0 ? start<float> : start<double>;
+    begin(handle->stream, direction, *x, *w, *y, *c, alpha, beta, first, second, out, workspace, size);
     return SUCCESS;
 }
 

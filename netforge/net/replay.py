@@ -1,0 +1,127 @@
+"""Recording what a net does in each pass and repeating it: the host then says "again" instead of queueing every launch.
+
+A net can be recorded where its device can capture and each of its layers is `replayable`. Everything else runs as ever;
+`Replay.obstacle` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from netforge.device.base import Device, Graph
+from netforge.errors import DeviceError, NetforgeError
+
+if TYPE_CHECKING:
+    from netforge.blob import Blob
+    from netforge.layers.base import Layer
+    from netforge.net.runner import Runner
+
+Step = Callable[[], None]
+
+logger = logging.getLogger("netforge")
+
+WARM_UP = 2
+"""Rounds that run as ever before anything is recorded: they take the memory, and let libraries choose algorithms."""
+
+
+class Replay:
+    """Runs steps of a net, from the third round on as recorded graphs.
+
+    A step is a function without arguments that does the same work on the same memory each time; the steps of one `run`
+    are one graph. Where a blob has got another shape or other memory since, graphs are dropped, and the rounds count
+    anew.
+
+    obstacle: why nothing is recorded, with the layer at fault; None where all is.
+    """
+
+    def __init__(self, runner: Runner, device: Device) -> None:
+        self.obstacle = find_obstacle(runner.layers, device)
+        self._runner, self._device = runner, device
+        self._layout = Layout(())
+        self._rounds = 0
+        self._graphs: dict[tuple[Step, ...], Graph] = {}
+
+    def refuse(self, reason: str) -> None:
+        """Run everything as ever from now on, for this reason, unless there is another one already."""
+        self.obstacle = self.obstacle or reason
+        self._graphs.clear()
+
+    def run(self, *steps: Step) -> None:
+        """Do the steps, one after another."""
+        graph = self._graph(steps) if self._ready() else None
+        if graph is None:
+            _do(steps)
+        else:
+            graph.launch()
+            self._runner.note_replay()
+
+    def end_round(self) -> None:
+        """Say that all steps have been run, so that the next round does the same."""
+        if self.obstacle is None and self._rounds < WARM_UP:
+            self._rounds += 1
+            if self._rounds == WARM_UP:
+                self._layout = Layout(self._runner.blobs())
+
+    def _ready(self) -> bool:
+        if self.obstacle is not None or self._rounds < WARM_UP:
+            return False
+        if not self._layout.holds():
+            self._forget()
+        return self._rounds == WARM_UP
+
+    def _forget(self) -> None:
+        self._graphs.clear()
+        self._layout, self._rounds = Layout(()), 0
+
+    def _graph(self, steps: tuple[Step, ...]) -> Graph | None:
+        """The graph of these steps, captured when first asked for; None where that fails, which is said once."""
+        if steps not in self._graphs:
+            try:
+                graph = self._device.capture(lambda: _do(steps))
+                if not self._layout.holds():
+                    raise DeviceError("a layer took memory, or changed a shape, in a pass like those before")
+            except NetforgeError as error:
+                self.refuse(str(error))
+                logger.warning("iterations run eagerly: %s", error)
+                return None
+            self._graphs[steps] = graph
+        return self._graphs[steps]
+
+
+def _do(steps: Sequence[Step]) -> None:
+    for step in steps:
+        step()
+
+
+class Layout:
+    """The shapes of blobs, and the memory that each of them lies in, at one moment."""
+
+    def __init__(self, blobs: Sequence[Blob]) -> None:
+        self._places = [(blob, *_place(blob)) for blob in blobs]
+
+    def holds(self) -> bool:
+        """Whether all of that is as it was."""
+        for blob, *place in self._places:
+            shape, data, diff = _place(blob)
+            if shape != place[0] or data is not place[1] or diff is not place[2]:
+                return False
+        return True
+
+
+def _place(blob: Blob) -> tuple[Any, ...]:
+    arrays = (storage.array if storage.allocated else None for storage in (blob.data_storage, blob.diff_storage))
+    return blob.shape, *arrays
+
+
+def find_obstacle(layers: Sequence[Layer], device: Device) -> str | None:
+    """Why the passes of these layers cannot be recorded; None where they can."""
+    if not device.can_capture:
+        return f'device "{device.name}" does not record work'
+    for layer in layers:
+        if layer.dynamic_shape:
+            return f"layer {layer.label} may change shapes in every pass"
+        if not layer.replayable:
+            return f"layer {layer.label} is not marked as replayable"
+    return None
