@@ -12,6 +12,7 @@ from netforge.device.cuda_ops_neuron import CudaNeuron
 from netforge.device.cuda_ops_newest import CudaNewest
 from netforge.device.cuda_ops_prototypical import CudaPrototypical
 from netforge.device.cuda_ops_transform import CudaTransform
+from netforge.device.cuda_ops_triplet import CudaTriplet
 from netforge.device.cuda_ops_update import CudaUpdate
 from netforge.device.operations import Ops
 
@@ -21,6 +22,7 @@ class CudaOps(
     CudaArithmetic,
     CudaNeuron,
     CudaLoss,
+    CudaTriplet,
     CudaEmbedding,
     CudaPrototypical,
     CudaNewest,

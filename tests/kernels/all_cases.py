@@ -17,6 +17,7 @@ import cases_neuron
 import cases_newest
 import cases_prototypical
 import cases_transform
+import cases_triplet
 import cases_update
 from harness import CASES, Bench
 
@@ -27,9 +28,10 @@ __all__ = [
     "cases_image",
     "cases_loss",
     "cases_neuron",
-    "cases_transform",
     "cases_newest",
     "cases_prototypical",
+    "cases_transform",
+    "cases_triplet",
     "cases_update",
 ]
 

@@ -18,6 +18,7 @@ from netforge.device.operations.shape import ShapeOps
 from netforge.device.operations.softmax import SoftmaxOps
 from netforge.device.operations.sup_con import SupConOps
 from netforge.device.operations.transform import TransformOps
+from netforge.device.operations.triplet import TripletOps
 from netforge.device.operations.update import UpdateOps
 
 
@@ -31,12 +32,13 @@ class Ops(
     SoftmaxOps,
     LossOps,
     ContrastiveOps,
+    TripletOps,
     DecodeOps,
-    NormalizeOps,
-    ShapeOps,
     PrototypicalOps,
     SupConOps,
     NewestOps,
+    NormalizeOps,
+    ShapeOps,
     TransformOps,
     UpdateOps,
 ):
