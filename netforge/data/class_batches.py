@@ -80,7 +80,8 @@ class ClassBatchSampler:
         epoch, place = divmod(number, of_length.runs)
         order = of_length.order(epoch, self._image_stream, epoch * len(self._lengths) + length)
         first = of_length.start_of[classes] + place * self._images
-        return order[first[:, None] + np.arange(self._images)]
+        images: Indices = order[first[:, None] + np.arange(self._images)]
+        return images
 
 
 class EpochLength:

@@ -93,7 +93,7 @@ def test_class_batches_never_change() -> None:
         (
             2,
             3,
-            "batch_images asks for 3 images of each class, but there are fewer in 1 class: 2 in class 7. Lower batch_images to 2",
+            "for 3 images of each class, but there are fewer in 1 class: 2 in class 7. Lower batch_images to 2",
         ),
         (1, 4, "but there are fewer in 2 classes: 2 in class 7. Lower batch_images to 2"),
     ],
