@@ -65,6 +65,7 @@ class Accuracy(Layer):
     bottoms = slots("scores (N, C, ...)", "labels (N, ...), whole numbers below C")
     tops = slots("accuracy scalar", optional=("accuracy of each class (C,)",))
     differentiable = False
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read which label to leave out."""
@@ -132,6 +133,7 @@ class AccuracyDecode(Layer):
     bottoms = slots("distances (N, classes...), from Decode", "labels (N, 1 or more), of which the first counts")
     tops = slots("accuracy scalar")
     differentiable = False
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read which labels to leave out."""

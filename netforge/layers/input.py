@@ -29,6 +29,7 @@ class Input(Layer):
 
     bottoms = slots()
     tops = slots("x", more="more inputs")
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give the tops their first shapes."""
@@ -58,6 +59,7 @@ class DummyData(Layer):
     tops = slots("x", more="more blobs")
     differentiable = False
     backward_reads_top = True  # what is filled once must not be overwritten in place
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give the tops their shapes, and prepare the fillers."""
@@ -112,6 +114,7 @@ class Parameter(Layer):
 
     bottoms = slots()
     tops = slots("the weight, of parameter_param.shape")
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the weight."""
@@ -138,6 +141,7 @@ class Silence(Layer):
 
     bottoms = slots("any blob", more="more blobs")
     tops = slots()
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """There is no top."""

@@ -25,6 +25,7 @@ class InnerProduct(Layer):
     bottoms = slots("x (N..., any)")
     tops = slots("y (N..., num_output)")
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare W and the bias for the bottom's size."""
@@ -90,6 +91,7 @@ class Embed(Layer):
     tops = slots("y (..., num_output)")
     blocked_bottoms = (0,)
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the table and the bias."""
@@ -141,6 +143,7 @@ class AlongAxes(Layer):
     in_place = True
     field = ""
     default_value = 0.0
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the covered array as weight 0, unless it is given."""

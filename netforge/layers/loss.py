@@ -18,6 +18,7 @@ class EuclideanLoss(Layer):
     bottoms = slots("a (N, ...)", "b with as many elements per item")
     tops = slots("loss scalar")
     is_loss = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for the difference."""
@@ -54,6 +55,7 @@ class RowLoss(Layer):
     tops = slots("loss scalar")
     is_loss = True
     blocked_bottoms = (1,)
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One label for each item."""
@@ -121,6 +123,7 @@ class SigmoidCrossEntropyLoss(Layer):
     tops = slots("loss scalar")
     is_loss = True
     blocked_bottoms = (1,)
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read loss_param."""

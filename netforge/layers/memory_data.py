@@ -21,6 +21,7 @@ class MemoryData(Layer):
     bottoms = slots()
     tops = slots("data (batch_size, channels, height, width)", "label (batch_size,)")
     differentiable = False
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check that all four sizes are given."""

@@ -19,6 +19,7 @@ class Neuron(Layer):
     in_place = True
     keeps_input = False
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for a copy of the input where it will be needed."""

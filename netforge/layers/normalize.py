@@ -23,6 +23,7 @@ class BatchNorm(Layer):
 
     bottoms = slots("x (N, C, ...)")
     in_place = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the stored statistics."""
@@ -99,6 +100,7 @@ class MVN(Layer):
     bottoms = slots("x (N, C, ...)")
     backward_reads_top = True
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for the divisor of each plane."""
@@ -141,6 +143,7 @@ class LRN(Layer):
     bottoms = slots("x (N, C, H, W)")
     backward_reads_top = True
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the window."""

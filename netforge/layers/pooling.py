@@ -32,6 +32,7 @@ class Pooling(Layer):
     bottoms = slots("x (N, C, H, W)")
     tops = slots("y (N, C, out_h, out_w)", optional=("mask of y's shape, MAX only",))
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read the window's size, stride and padding."""
@@ -145,6 +146,7 @@ class SPP(Layer):
     bottoms = slots("x (N, C, H, W)")
     tops = slots("y (N, C * sum of 4^level)")
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the pyramid and make room for each level."""

@@ -26,6 +26,7 @@ class Eltwise(Layer):
     tops = slots("y of the same shape")
     backward_reads_top = True
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the operation and its factors."""
@@ -89,6 +90,7 @@ class Reduction(Layer):
     """
 
     tops = slots("y (bottom.shape[:axis])")
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Check the operation."""
@@ -136,6 +138,7 @@ class ArgMax(Layer):
     """
 
     differentiable = False
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for both results."""

@@ -34,6 +34,7 @@ class Columns(Layer):
     """What Concat and Slice share: one whole and its parts along an axis, as columns of matrices with equal rows."""
 
     passes_values = True
+    replayable = True
 
     def lay_out(self, axis: int, whole: tuple[int, ...], sizes: Sequence[int]) -> None:
         """Work out where the parts lie in a blob of shape `whole`; sizes: theirs along the axis."""
@@ -139,6 +140,7 @@ class Split(Layer):
 
     passes_values = True
     tops = slots("y0, a copy", more="more copies")
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Every top has the bottom's shape."""
@@ -160,6 +162,7 @@ class Reordered(Layer):
     """What Flatten and Reshape share: the same values in the same order under another shape."""
 
     passes_values = True
+    replayable = True
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Copy."""
@@ -240,6 +243,7 @@ class Tile(Layer):
     """The bottom repeated `tiles` times along `axis`, whole blocks one after another."""
 
     passes_values = True
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The axis gets `tiles` times as long."""

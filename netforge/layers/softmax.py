@@ -23,6 +23,7 @@ class Softmax(Layer):
     in_place = True
     backward_reads_top = True
     per_item = True
+    replayable = True
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The top's shape is the bottom's."""
@@ -85,6 +86,7 @@ class LabelLoss(Layer):
     is_loss = True
     blocked_bottoms: tuple[int, ...] = (1,)
     axis_setting = "softmax_param"
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read loss_param and make room for the probabilities."""

@@ -19,6 +19,7 @@ class Windowed(Layer):
     tops = slots("y (N..., num_output, spatial...)", more="one for each further bottom")
     paired = True
     per_item = True
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Read the window's size, stride, padding and dilation."""
