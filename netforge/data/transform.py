@@ -123,6 +123,8 @@ class Transformer:
     @property
     def host_only(self) -> str | None:
         """The setting because of which only `__call__` can do the work; None where `on_device` says it all."""
+        if self._warp is not None:
+            return "warp_param"
         return "force_gray" if self._channels < self._stored and self._channels == 1 else None
 
     @property

@@ -38,8 +38,8 @@ class Data(Layer):
     class, for losses that compare the items of a batch. With quarter_turns each image comes upright and turned by one,
     two and three quarters, under labels of their own.
 
-    Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and the
-    number of the batch alone. A background thread makes `prefetch` batches ahead.
+    Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and
+    the number of the batch alone. A background thread makes `prefetch` batches ahead.
     """
 
     bottoms = slots()

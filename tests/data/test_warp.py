@@ -190,7 +190,9 @@ def test_the_order_is_mask_warp_mean_crop_scale() -> None:
 
     change = Shift(4, 4, WarpRanges(shift=1), STREAM)
     mean = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
-    out = Transformer((1, 4, 4), stream=STREAM, warp=change, mean=mean, mask=(0, 1, 0, 1), crop=2, scale=2)(pixels, 0)
+    transformer = Transformer((1, 4, 4), stream=STREAM, warp=change, mean=mean, mask=(0, 1, 0, 1), crop=2, scale=2)
+    assert transformer.host_only == "warp_param"
+    out = transformer(pixels, 0)
     assert out[0, 0].tolist() == [[2 * (0 - 5), 2 * (0 - 6)], [2 * (0 - 9), 2 * (0 - 10)]]
     whole = Transformer((1, 4, 4), stream=STREAM, warp=change, mean=mean, mask=(0, 1, 0, 1))(pixels, 0)
     assert whole[0, 0].tolist() == [[0, -1, -2, -3], [-4, -5, -6, 43], [-8, -9, -10, 39], [-12, 37, 36, 35]]
