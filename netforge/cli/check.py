@@ -8,7 +8,7 @@ import click
 
 from netforge.cli.errors import as_netforge_error, show_error
 from netforge.cli.files import is_solver, reads_data
-from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
+from netforge.cli.options import CaffeCommand, is_quiet, load_plugins, output_options, plugin_option
 from netforge.cli.screen import bytes_text, console, count_text, on_terminal, shape_text, styled
 from netforge.errors import NetforgeError, UnknownNameError, counted
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def check(ctx: click.Context, files: tuple[str, ...], plugins: tuple[str, ...]) -> None:
     """Check nets and solvers: read them, build every layer, fit all shapes; no data and no memory is needed.
 
-    Says "ok" with one line for each phase, or what is wrong, in which line, and how to mend it. Exit status 1 where any
-    file is wrong.
+    Says "ok" with one line for each phase (none with --quiet), or what is wrong, in which line, and how to mend it.
+    Exit status 1 where any file is wrong.
     """
     from rich.padding import Padding
 
@@ -43,7 +43,7 @@ def check(ctx: click.Context, files: tuple[str, ...], plugins: tuple[str, ...]) 
         else:
             screen = console()
             screen.print(styled(("ok  ", "bold green"), (path, "bold")))
-            for line in lines:
+            for line in [] if is_quiet() else lines:
                 if on_terminal():
                     screen.print(Padding.indent(styled(line), 4))
                 else:

@@ -11,7 +11,6 @@ from netforge.cli.options import (
     device_name,
     device_options,
     make_device,
-    output_options,
 )
 from netforge.errors import DeviceError
 
@@ -19,7 +18,6 @@ from netforge.errors import DeviceError
 @click.command("device-query", cls=CaffeCommand)
 @device_options
 @arithmetic_options
-@output_options
 def device_query(device: str | None, gpu: str | None) -> None:
     """Show what computes here: processor, threads, libraries, and the GPU or why there is none.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.examples import example
-from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
+from netforge.cli.options import CaffeCommand, load_plugins, plugin_option, verbose_option
 from netforge.cli.screen import console, on_terminal, print_columns, styled, table
 from netforge.errors import UnknownNameError
 
@@ -23,7 +23,7 @@ SETTING_COLUMNS = ("setting", "type", "default", "range", "meaning")
 @click.argument("type_name", metavar="[TYPE]", required=False)
 @click.option("--markdown", is_flag=True, help="Print the reference of all types (or of TYPE) as Markdown.")
 @plugin_option
-@output_options
+@verbose_option
 def layers(type_name: str | None, markdown: bool, plugins: tuple[str, ...]) -> None:
     """List the layer types with one line each, or explain TYPE: bottoms, tops, settings, an example.
 

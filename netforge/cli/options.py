@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +51,22 @@ def load_plugins(modules: tuple[str, ...]) -> None:
 
     for module in modules:
         load_plugin(module, beside=Path.cwd())
+
+
+def net_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """NET, which may be given as --model too; the command gets it as `model`."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, net_file: str | None, model_option: str | None, **options: Any) -> None:
+        if net_file and model_option:
+            raise click.UsageError("NET and --model are the same: give one of them.")
+        if not (net_file or model_option):
+            name = click.get_current_context().info_name
+            raise click.UsageError(f"which net? For example: netforge {name} models/lenet_mnist/train_val.prototxt")
+        command(*arguments, model=net_file or model_option, **options)
+
+    run = click.option("--model", "model_option", metavar="NET", help="The same as the argument.")(run)
+    return click.argument("net_file", required=False, metavar="[NET]")(run)
 
 
 def device_options(command: F) -> F:
@@ -107,14 +124,16 @@ def _note(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
 
 def output_options(command: F) -> F:
     """--quiet and --verbose; ask `is_quiet` and `is_verbose`."""
-    for name, text in (
-        ("quiet", "Print errors and the final result only."),
-        ("verbose", "Show every layer of files of weights, and where in a plugin an error arose."),
-    ):
-        command = click.option(f"--{name}", is_flag=True, expose_value=False, is_eager=True, callback=_note, help=text)(
-            command
-        )
-    return command
+    return verbose_option(_flag("quiet", "Print errors and the final result only.")(command))
+
+
+def verbose_option(command: F) -> F:
+    """--verbose alone, for commands whose whole output is the result."""
+    return _flag("verbose", "Show every layer of files of weights, and where in a plugin an error arose.")(command)
+
+
+def _flag(name: str, text: str) -> Callable[[F], F]:
+    return click.option(f"--{name}", is_flag=True, expose_value=False, is_eager=True, callback=_note, help=text)
 
 
 def is_quiet() -> bool:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.files import build_plan
-from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option, split_commas, state_options
+from netforge.cli.options import (
+    CaffeCommand,
+    is_quiet,
+    load_plugins,
+    net_argument,
+    output_options,
+    plugin_option,
+    split_commas,
+    state_options,
+)
 from netforge.cli.screen import bytes_text, console, count_text, on_terminal, print_columns, shape_text, styled, table
 
 if TYPE_CHECKING:
@@ -19,14 +28,12 @@ NARROW = 100  # columns of a window below which shapes of weights and memory are
 
 
 @click.command(cls=CaffeCommand)
-@click.argument("model", required=False, metavar="[NET]")
-@click.option("--model", "model_option", metavar="NET", help="The same as the argument.")
+@net_argument
 @state_options("TRAIN")
 @plugin_option
 @output_options
 def summary(
-    model: str | None,
-    model_option: str | None,
+    model: str,
     phase: str,
     level: int,
     stages: tuple[str, ...],
@@ -35,18 +42,16 @@ def summary(
     """Show layers, shapes, weights, memory and multiply-adds of a net (a prototxt, or a solver that names one).
 
     No data is read beyond the headers of its sources, and no memory is taken. Memory is that of the layer's outputs;
-    training needs as much again for gradients. Multiply-adds are those of one forward pass of a whole batch.
+    training needs as much again for gradients. Multiply-adds are those of one forward pass of a whole batch. With
+    --quiet only the sums are shown.
     """
-    path = model or model_option
-    if path is None:
-        raise click.UsageError("which net? For example: netforge summary models/lenet_mnist/train_val.prototxt")
     load_plugins(plugins)
-    with build_plan(path, phase, level, split_commas(stages)) as net:
+    with build_plan(model, phase, level, split_commas(stages)) as net:
         rows = net.describe()
         cells = [row_cells(row) for row in rows]
-        if on_terminal():
+        if not is_quiet() and on_terminal():
             show_table(net, cells)
-        else:
+        elif not is_quiet():
             click.echo(f"{net.name or 'net'}, phase {net.phase}")
             print_columns([COLUMNS, *cells], right=(4, 5, 6))
         for line in totals(net, rows):

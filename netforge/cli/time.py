@@ -14,8 +14,10 @@ from netforge.cli.options import (
     CaffeCommand,
     arithmetic_options,
     device_options,
+    is_quiet,
     load_plugins,
     make_device,
+    net_argument,
     output_options,
     plugin_option,
     split_commas,
@@ -49,8 +51,7 @@ class Timing:
 
 
 @click.command(cls=CaffeCommand)
-@click.argument("net_file", required=False, metavar="[NET]")
-@click.option("--model", metavar="NET", help="The same as the argument.")
+@net_argument
 @click.option("--weights", multiple=True, metavar="FILE", help="Weights to run with.")
 @click.option(
     "--iterations",
@@ -66,8 +67,7 @@ class Timing:
 @plugin_option
 @output_options
 def time(
-    net_file: str | None,
-    model: str | None,
+    model: str,
     weights: tuple[str, ...],
     iterations: int,
     phase: str,
@@ -80,16 +80,13 @@ def time(
     """Measure forward and backward of each layer of a net in milliseconds, after three iterations to warm up.
 
     Layers that no gradient passes through are not run backward. Whole passes are measured too: they take less than the
-    layers one by one where towers that share weights run as one batch.
+    layers one by one where towers that share weights run as one batch. With --quiet only whole passes are shown.
     """
     from netforge.net import Net
 
-    path = model or net_file
-    if path is None:
-        raise click.UsageError("which net? For example: netforge time models/lenet_mnist/train_val.prototxt")
     load_plugins(plugins)
     place = make_device(device, gpu)
-    with Net(net_of(path, phase), phase, level, split_commas(stages), place, weights=split_commas(weights)) as net:
+    with Net(net_of(model, phase), phase, level, split_commas(stages), place, weights=split_commas(weights)) as net:
         measure(net, WARM_UP)
         timing = measure(net, iterations)
         (show_table if on_terminal() else show_plainly)(net, timing)
@@ -120,8 +117,10 @@ def seconds_of(net: Net, run: Callable[..., None], *arguments: int) -> float:
 
 def show_plainly(net: Net, timing: Timing) -> None:
     """Print the averages in the words of `caffe time`."""
-    click.echo("Average time per layer: ")
-    for layer, forward, backward in zip(net.layers, timing.forward, timing.backward, strict=True):
+    each = [] if is_quiet() else list(zip(net.layers, timing.forward, timing.backward, strict=True))
+    if each:
+        click.echo("Average time per layer: ")
+    for layer, forward, backward in each:
         click.echo(f"{layer.name:>10}\tforward: {number(timing.milliseconds(forward))} ms.")
         click.echo(f"{layer.name:>10}\tbackward: {number(timing.milliseconds(backward))} ms.")
     forward, backward = timing.forward_pass, timing.backward_pass
@@ -133,6 +132,9 @@ def show_plainly(net: Net, timing: Timing) -> None:
 
 def show_table(net: Net, timing: Timing) -> None:
     """Print the averages as a table, with each layer's share of the whole."""
+    if is_quiet():
+        show_rate(timing)
+        return
     total = sum(timing.forward) + sum(timing.backward)
     numbers = ("forward ms", "backward ms", "share")
     shown = table("layer", "type", *numbers, "", right=numbers)
@@ -155,5 +157,11 @@ def show_table(net: Net, timing: Timing) -> None:
     iterations = counted(timing.iterations, "iteration")
     screen.print(styled((net.name or "net", "bold"), f"  phase {net.phase}, {net.device.name}, {iterations}\n"))
     screen.print(shown)
-    rate = 1000 / (forward + backward)
-    screen.print(styled(f"\nforward and backward {forward + backward:.3f} ms, {rate:,.0f} iterations/s"))
+    screen.print()
+    show_rate(timing)
+
+
+def show_rate(timing: Timing) -> None:
+    """Print what whole passes take."""
+    both = timing.milliseconds(timing.forward_pass + timing.backward_pass)
+    console().print(styled(f"forward and backward {both:.3f} ms, {1000 / both:,.0f} iterations/s"))

@@ -28,6 +28,21 @@ def is_required(field: FieldDescriptor) -> bool:
     return bool(getattr(field, "label", None) == _LABEL_REQUIRED if flag is None else flag)
 
 
+def copy_field(message: Any, name: str, value: Any) -> None:
+    """Give a field of `message` a value: a number, a text or a message; a repeated field gets it, or all of it, added.
+
+    Raises TypeError or ValueError where the value is of another type than the field.
+    """
+    target = getattr(message, name)
+    if hasattr(target, "extend"):
+        many = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        target.extend(value if many else [value])
+    elif hasattr(target, "CopyFrom"):
+        target.CopyFrom(value)
+    else:
+        setattr(message, name, value)
+
+
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
     """One field: its name in prototxt, its descriptor, and how its values are read.

@@ -13,6 +13,7 @@ from netforge.registry import load_entry_points, load_plugin
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema.blocks import Block
 from netforge.schema.definition import LayerDefinition, NetDefinition
+from netforge.schema.fields import copy_field
 from netforge.schema.files import read_text, resolve_path
 from netforge.schema.reader import parse_message
 from netforge.schema.tokens import SourceText, skip_space
@@ -147,13 +148,6 @@ _LAYER_FIELDS = ("layer", "layers", "input", "input_shape", "input_dim")
 def _without_layers(message: Any) -> Any:
     net = messages.NetParameter()
     for descriptor, value in message.ListFields():
-        if descriptor.name in _LAYER_FIELDS:
-            continue
-        target = getattr(net, descriptor.name)
-        if hasattr(target, "extend"):
-            target.extend(value)
-        elif hasattr(target, "CopyFrom"):
-            target.CopyFrom(value)
-        else:
-            setattr(net, descriptor.name, value)
+        if descriptor.name not in _LAYER_FIELDS:
+            copy_field(net, descriptor.name, value)
     return net

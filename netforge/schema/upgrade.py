@@ -11,6 +11,7 @@ from typing import Any
 
 from netforge.errors import Place, SchemaError, counted
 from netforge.schema import netforge_pb2 as messages
+from netforge.schema.fields import copy_field
 from netforge.schema.upgrade_v0 import upgrade_v0
 
 V1 = messages.V1LayerParameter
@@ -99,19 +100,15 @@ def _upgrade_v1(old: Any) -> Any:
     if not old.HasField("name"):
         layer.ClearField("name")
     for descriptor, value in old.ListFields():
-        name = descriptor.name
-        if name in _SAME and name not in ("name", "type", "param"):
-            target = getattr(layer, name)
-            if hasattr(target, "extend"):
-                target.extend(value)
-            else:
-                target.CopyFrom(value)
+        if descriptor.name in _SAME:
+            copy_field(layer, descriptor.name, value)
     _upgrade_param_specs(old, layer)
     _move_transform(old, layer)
     return layer
 
 
 _SAME = {f.name for f in V1.DESCRIPTOR.fields} & {f.name for f in messages.LayerParameter.DESCRIPTOR.fields}
+_SAME -= {"name", "type", "param"}
 
 
 def _upgrade_param_specs(old: Any, layer: Any) -> None:

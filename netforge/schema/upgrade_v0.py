@@ -7,6 +7,7 @@ from typing import Any
 
 from netforge.errors import Place, SchemaError, did_you_mean
 from netforge.schema import netforge_pb2 as messages
+from netforge.schema.fields import copy_field
 
 V1 = messages.V1LayerParameter
 
@@ -124,7 +125,7 @@ def _convert(old: Any, where: Place, notes: list[str]) -> Any:
         if name in ("name", "type"):
             continue
         if name in _COMMON:
-            getattr(new, name).extend(value)
+            copy_field(new, name, value)
         elif inner.type in _FIELDS.get(name, {}):
             _assign(new, _FIELDS[name][inner.type], value)
         else:
@@ -136,10 +137,4 @@ def _assign(layer: Any, path: str, value: Any) -> None:
     *outer, name = path.split(".")
     for step in outer:
         layer = getattr(layer, step)
-    target = getattr(layer, name)
-    if hasattr(target, "append"):
-        target.append(value)
-    elif hasattr(target, "CopyFrom"):
-        target.CopyFrom(value)
-    else:
-        setattr(layer, name, value)
+    copy_field(layer, name, value)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from netforge.errors import SettingsError, did_you_mean
 from netforge.schema import SolverDefinition, messages
-from netforge.schema.fields import is_repeated
+from netforge.schema.fields import copy_field, is_repeated
 from netforge.schema.ranges import note_of
 
 SEED_BITS = 32  # of a seed drawn here: short enough to be written down
@@ -39,17 +39,11 @@ def override(definition: SolverDefinition, overrides: Mapping[str, Any]) -> Solv
 
 def _set_field(message: Any, field: Any, value: Any) -> None:
     message.ClearField(field.name)
-    if is_repeated(field):
-        values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-        getattr(message, field.name).extend(values)
-    elif field.message_type is not None:
-        getattr(message, field.name).CopyFrom(value)
-    elif field.enum_type is not None and isinstance(value, str):
+    if field.enum_type is not None and isinstance(value, str):
         if value not in field.enum_type.values_by_name:
             raise ValueError("known are " + ", ".join(field.enum_type.values_by_name))
-        setattr(message, field.name, field.enum_type.values_by_name[value].number)
-    else:
-        setattr(message, field.name, value)
+        value = field.enum_type.values_by_name[value].number
+    copy_field(message, field.name, value)
 
 
 def _check_range(message: Any, field: Any) -> None:

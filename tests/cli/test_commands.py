@@ -57,6 +57,25 @@ def test_check_has_a_line_for_each_phase(folder: Path) -> None:
     assert re.match(r" +RUN +not made for this phase: ", lines[3])
 
 
+def test_quiet_leaves_the_result(folder: Path) -> None:
+    assert run("check", "net.prototxt", "--quiet").stdout == "ok  net.prototxt\n"
+    sums = run("summary", "net.prototxt", "--quiet").stdout.splitlines()
+    assert [line.split()[0] for line in sums] == ["weights", "activations", "multiply-adds"]
+    means = run("time", "net.prototxt", "--quiet", "--iterations=1").stdout.splitlines()
+    assert [line.split(":")[0] for line in means] == [
+        *("Average Forward pass", "Average Backward pass", "Average Forward-Backward", "Total Time")
+    ]
+
+
+@pytest.mark.parametrize("command", ["summary", "time"])
+def test_a_net_is_named_once(command: str, folder: Path) -> None:
+    measured = ["--iterations=1", "--quiet"] if command == "time" else ["--quiet"]
+    assert len(run(command, "--model", "net.prototxt", *measured).stdout.splitlines()) >= 3
+    both = run(command, "net.prototxt", "--model", "net.prototxt", status=2)
+    assert "NET and --model are the same" in both.stderr
+    assert f"netforge {command} models/lenet_mnist/train_val.prototxt" in run(command, status=2).stderr
+
+
 def test_check_joins_phases_that_are_alike(folder: Path) -> None:
     Path("deploy.prototxt").write_text(
         'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 } } }\n'
@@ -86,7 +105,7 @@ def test_looking_at_a_net_reads_no_data(folder: Path, monkeypatch: pytest.Monkey
     def refuse(*_: object) -> None:
         raise AssertionError("data would be read")
 
-    monkeypatch.setattr("netforge.layers.data.Prefetcher", refuse)
+    monkeypatch.setattr("netforge.data.batches.Prefetcher", refuse)
     Path("net.prototxt").write_text(
         'layer { name: "data" type: "Data" top: "data" top: "label"\n'
         '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n',
