@@ -87,4 +87,4 @@ class SupConLoss(Layer):
                 "of several classes: data_param { batch_classes: 10 batch_images: 4 }"
             )
         alike, unlike = self.device.to_host(self.means.data).tolist()
-        return self.watch.look(1 - alike, 1 - unlike)
+        return self.watch.look(round(1 - alike, 5), round(1 - unlike, 5))  # less is the cosines' own rounding
