@@ -19,6 +19,11 @@ from netforge.errors import did_you_mean
 COMMANDS = {
     "train": ("netforge.cli.train", "Train a net, go on with a stopped run, or fine-tune from weights."),
     "test": ("netforge.cli.test", "Measure a net with its weights: losses and accuracies."),
+    "test-many": ("netforge.cli.test_many", "Recognise many images: accuracy of each class, confusions."),
+    "predict": ("netforge.cli.predict", "Say what is on images, or that it is unknown."),
+    "calibrate": ("netforge.cli.calibrate", "Find from which distance on an image is unknown."),
+    "enroll": ("netforge.cli.enroll", "Add a class by a few images, without training."),
+    "evaluate": ("netforge.cli.evaluate", "Measure embeddings: verification, retrieval, few-shot episodes."),
     "check": ("netforge.cli.check", "Say whether prototxt files are right, or what is wrong where."),
     "summary": ("netforge.cli.summary", "Show layers, shapes, weights, memory and multiply-adds."),
     "time": ("netforge.cli.time", "Measure forward and backward of each layer in milliseconds."),

@@ -33,11 +33,16 @@ class LabelRanges:
             )
         return first, last
 
-    def mask(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which of the labels are in the set; raises DataError where none is."""
+    def contains(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the labels are in the set."""
         chosen = np.zeros(labels.shape, np.bool_)
         for first, last in self.ranges:
             chosen |= (labels >= first) & (labels <= last)
+        return chosen
+
+    def mask(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the labels are in the set; raises DataError where none is."""
+        chosen = self.contains(labels)
         if not chosen.any():
             span = f"lie in {labels.min()}-{labels.max()}" if len(labels) else "are none"
             raise DataError(f"no image has one of the labels {self.text!r}: the labels that are there {span}")

@@ -1,0 +1,175 @@
+"""`netforge calibrate`: find the distance from which on an image is of no known class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from netforge.cli.options import CaffeCommand, output_options
+from netforge.cli.recognition import (
+    centroids_option,
+    distance_text,
+    image_bar,
+    images_line,
+    images_options,
+    named_count,
+    note,
+    open_embedder,
+    open_sources,
+    percent,
+    trained_net_options,
+)
+from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.errors import SettingsError, counted
+
+if TYPE_CHECKING:
+    from netforge.data import Source
+    from netforge.metric import Calibration
+    from netforge.recognition import Embedder, ImageSet, Recognizer, Threshold
+
+
+@click.command(cls=CaffeCommand)
+@trained_net_options
+@images_options
+@click.option(
+    "--unknown-source", "unknown_sources", multiple=True, metavar="SOURCE", help="Images of classes that are not known."
+)
+@click.option("--unknown-labels", metavar="LABELS", help="Labels of the source that are not known classes.")
+@click.option(
+    "--false-accept-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="How many images of unknown classes may be accepted.",
+)
+@centroids_option
+@output_options
+def calibrate(
+    model: str,
+    weights: str,
+    layer: str | None,
+    device: str | None,
+    gpu: str | None,
+    plugins: tuple[str, ...],
+    sources: tuple[str, ...],
+    labels: str | None,
+    count: int | None,
+    seed: int,
+    unknown_sources: tuple[str, ...],
+    unknown_labels: str | None,
+    false_accept_rate: float,
+    centroids: str | None,
+) -> None:
+    """Find the threshold for unknown images, and keep it in FILE.recognition.json beside the weights.
+
+    An image is unknown where its nearest class is further away than the threshold. That is set so that the given share
+    of the images of unknown classes would be accepted. Without such images, each known one plays an unknown one whose
+    own class is taken away; truly unknown ones lie nearer than these, and more of them will pass.
+
+    With --centroids the classes are known by the means of that source (without the unknown labels), which are kept with
+    the threshold.
+    """
+    from netforge.recognition import choose_images
+
+    if unknown_sources and unknown_labels:
+        raise click.UsageError("Give --unknown-source or --unknown-labels, not both.")
+    with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
+        known = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
+        unknown = choose_images(open_sources(unknown_sources)) if unknown_sources else None
+        if unknown_labels is not None:
+            known, unknown = split(known, unknown_labels)
+        recognizer = make_recognizer(embedder, centroids, unknown_labels)
+        found = measure(recognizer, known, unknown, false_accept_rate)
+        recognizer.keep_calibration(as_threshold(recognizer, found, known, unknown))
+        show(recognizer, found, known, unknown)
+
+
+def split(images: ImageSet, unknown_labels: str) -> tuple[ImageSet, ImageSet]:
+    """The images with other labels, and those with these."""
+    from netforge.data.label_ranges import LabelRanges
+
+    strange = LabelRanges(unknown_labels).mask(images.labels)
+    if strange.all():
+        raise SettingsError("all labels of the source are said to be unknown", mend="name fewer of them")
+    return images[~strange], images[strange]
+
+
+def make_recognizer(embedder: Embedder, centroids: str | None, unknown_labels: str | None) -> Recognizer:
+    """The recognizer; of a source of centroids without the labels that shall be unknown."""
+    from netforge.data.label_ranges import LabelRanges
+    from netforge.recognition import ImageSet, Recognizer
+
+    source: Source | None = None
+    if centroids is not None:
+        source = chosen = ImageSet(open_sources([centroids]))
+        if unknown_labels is not None:
+            source = chosen[~LabelRanges(unknown_labels).contains(chosen.labels)]
+    return Recognizer(embedder, source=source, stored=False)
+
+
+def measure(recognizer: Recognizer, known: ImageSet, unknown: ImageSet | None, rate: float) -> Calibration:
+    """Run the images and find the threshold."""
+    import numpy as np
+
+    from netforge.metric import calibrate as find_threshold
+
+    labels = recognizer.labels_in(known)
+    if unknown is not None:
+        clash = np.intersect1d(recognizer.labels_in(unknown), unknown.labels)
+        if len(clash):
+            raise SettingsError(
+                f'class "{unknown.class_name(clash[0])}" is known to the net, so its images are not unknown',
+                where=unknown.name,
+                mend="give images of other classes",
+            )
+    with image_bar(known.count + (unknown.count if unknown is not None else 0)) as progress:
+        distances = recognizer.distances(known, progress=progress)
+        strange = None if unknown is None else recognizer.distances(unknown, progress=progress)
+    return find_threshold(distances, known.labels, labels, unknown=strange, false_accept_rate=rate)
+
+
+def as_threshold(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: ImageSet | None) -> Threshold:
+    """What is kept."""
+    from netforge.recognition import Threshold as Kept
+
+    return Kept(
+        found.threshold,
+        recognizer.rule,
+        found.wanted_rate,
+        found.false_accepts,
+        named_count(known),
+        None if unknown is None else named_count(unknown),
+    )
+
+
+def show(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: ImageSet | None) -> None:
+    """Print what the threshold does."""
+    from netforge.recognition import record_path
+
+    strangers = "known images, each without its class" if unknown is None else images_line(unknown)
+    rows = [
+        ("distances to", recognizer.rule),
+        ("known", images_line(known)),
+        ("unknown", strangers),
+        ("threshold", distance_text(recognizer, found.threshold)),
+        ("unknown accepted", f"{percent(found.false_accepts)} (wanted: at most {percent(found.wanted_rate)})"),
+        ("known accepted", f"{percent(found.true_accepts)}, and right {percent(found.correct)}"),
+        ("known, without threshold", f"{percent(found.accuracy)} right"),
+        ("known against unknown", f"AUC {found.auc:.4f}"),
+        ("kept in", str(record_path(recognizer.embedder.weights))),
+    ]
+    if on_terminal():
+        shown = table("", "")
+        shown.show_header = False
+        for name, value in rows:
+            shown.add_row(styled((name, "bold")), styled(value))
+        console().print(shown)
+    else:
+        print_columns(rows)
+    if found.simulated:
+        note(
+            f"{counted(found.impostors, 'known image')} played the unknown ones: truly unknown images lie nearer. "
+            "--unknown-source or --unknown-labels measure with real ones."
+        )

@@ -1,0 +1,181 @@
+"""What the commands that use a trained net share: their options, the net, the images, and how numbers are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from netforge.cli.files import net_of
+from netforge.cli.options import device_name, device_options, is_quiet, load_plugins, plugin_option, split_commas
+from netforge.cli.screen import console, on_terminal
+from netforge.errors import DataError, counted
+
+if TYPE_CHECKING:
+    from netforge.data import Source
+    from netforge.recognition import Embedder, ImageSet, Recognizer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def trained_net_options(command: F) -> F:
+    """--model, --weights, --layer, --device, --gpu and --plugin; give them to `open_embedder`."""
+    command = plugin_option(command)
+    command = device_options(command)
+    command = click.option(
+        "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
+    )(command)
+    command = click.option("--weights", required=True, metavar="FILE", help="The .caffemodel.")(command)
+    return click.option(
+        "--model",
+        required=True,
+        metavar="NET",
+        help="The net that was trained, a prototxt (or a solver that names one).",
+    )(command)
+
+
+def images_options(command: F) -> F:
+    """--source, --labels, --count and --seed; give the first to `open_sources`."""
+    for option in (
+        click.option(
+            "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Of everything drawn at random."
+        ),
+        click.option(
+            "--count", type=click.IntRange(min=1), metavar="N", help="Take N of the images, at random; by default all."
+        ),
+        click.option("--labels", metavar="LABELS", help='Only images with these labels: "0-7", "0-4,9".'),
+        click.option(
+            "--source",
+            "sources",
+            required=True,
+            multiple=True,
+            metavar="SOURCE",
+            help="Labelled images: a source of the image database, or the folder of an LMDB. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def centroids_option(command: F) -> F:
+    """--centroids."""
+    return click.option(
+        "--centroids",
+        metavar="SOURCE",
+        help="Know classes by the means of this labelled source, in place of those that the net has learned.",
+    )(command)
+
+
+@dataclass(frozen=True)
+class NetOptions:
+    """What `trained_net_options` gave."""
+
+    model: str
+    weights: str
+    layer: str | None
+    device: str | None
+    gpu: str | None
+    plugins: tuple[str, ...]
+
+
+def open_embedder(**options: Any) -> Embedder:
+    """The net with its weights, as `trained_net_options` ask for it."""
+    from netforge.recognition import Embedder
+
+    given = NetOptions(**options)
+    load_plugins(given.plugins)
+    embedder = Embedder(
+        net_of(given.model, "RUN"), given.weights, layer=given.layer, device=device_name(given.device, given.gpu)
+    )
+    if not embedder.transforms:
+        note("The net has no Data layer: pixels are taken as they are, not scaled, without a mean.")
+    return embedder
+
+
+def note(text: str) -> None:
+    """A remark, on standard error; none with --quiet."""
+    if not is_quiet():
+        click.echo(text, err=True)
+
+
+def open_sources(names: Sequence[str]) -> list[Source]:
+    """The sources of --source and the like."""
+    from netforge.data import open_source
+
+    return [open_source(None, name) for name in split_commas(tuple(names))]
+
+
+def open_recognizer(embedder: Embedder, centroids: str | None, *, stored: bool = True) -> Recognizer:
+    """The recognizer, by the centroids of a source where one is named."""
+    from netforge.data import open_source
+    from netforge.recognition import Recognizer
+
+    source = None if centroids is None else open_source(None, centroids)
+    return Recognizer(embedder, source=source, stored=stored)
+
+
+@contextmanager
+def image_bar(images: int, what: str = "images") -> Iterator[Callable[[int], None]]:
+    """A progress bar over images on a terminal; call what it yields with the number of further ones."""
+    if not on_terminal() or is_quiet():
+        yield lambda count: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), MofNCompleteColumn(), BarColumn(None), TimeRemainingColumn())
+    with Progress(*columns, console=console(), transient=True, expand=True) as bar:
+        task = bar.add_task("", total=images)
+        yield lambda count: bar.advance(task, count)
+
+
+def percent(share: float) -> str:
+    """A share as text: "98.61 %"."""
+    return f"{100 * share:.2f} %"
+
+
+def distance_text(recognizer: Recognizer, distance: float) -> str:
+    """A distance with four significant digits; the probability where the net gives those."""
+    if recognizer.probabilities:
+        return percent(1 - distance)
+    return f"{distance:.4g}" if distance >= 1e-3 or distance == 0 else f"{distance:.4f}"
+
+
+def named_count(images: ImageSet) -> str:
+    """Name and number: "MNIST.testing (10,000 images)"."""
+    return f"{images.name} ({counted(images.count, 'image')})"
+
+
+def images_line(images: ImageSet) -> str:
+    """Which images are looked at: "MNIST.testing: 10,000 images, 10 classes"."""
+    import numpy as np
+
+    classes = counted(len(np.unique(images.labels)), "class", "classes")
+    return f"{images.name}: {counted(images.count, 'image')}, {classes}"
+
+
+def parse_threshold(text: str | None, recognizer: Recognizer) -> float | None:
+    """The threshold that --threshold asks for: "auto" for the calibrated one, or a distance; None for none.
+
+    Of a net that gives probabilities the least probability is meant. Raises DataError where nothing was calibrated.
+    """
+    if text is None:
+        return None
+    if text == "auto":
+        found = recognizer.threshold
+        if found is None:
+            raise DataError(
+                "no threshold is stored with these weights",
+                where=str(recognizer.embedder.weights),
+                mend="run netforge calibrate first, or give a number",
+            )
+        return found.value
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < float("inf"):
+        raise click.BadParameter(f'"{text}" is neither "auto" nor a distance from 0 on.', param_hint="--threshold")
+    return 1 - value if recognizer.probabilities else value

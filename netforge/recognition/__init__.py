@@ -1,0 +1,29 @@
+"""Using a trained net: embeddings of images, their classes, unknown images, and classes enrolled after training."""
+
+from __future__ import annotations
+
+from netforge.recognition.embedder import Embedder
+from netforge.recognition.image_set import ImageSet, choose_images
+from netforge.recognition.images import Images, StoredForm
+from netforge.recognition.outcome import Outcome, recognize_labelled
+from netforge.recognition.recognizer import Answers, KnownClass, Recognizer
+from netforge.recognition.record import Record, StoredClass, Threshold, read_record, record_path, write_record
+
+__all__ = [
+    "Answers",
+    "Embedder",
+    "ImageSet",
+    "Images",
+    "KnownClass",
+    "Outcome",
+    "Recognizer",
+    "Record",
+    "StoredClass",
+    "StoredForm",
+    "Threshold",
+    "choose_images",
+    "read_record",
+    "recognize_labelled",
+    "record_path",
+    "write_record",
+]

@@ -1,0 +1,117 @@
+"""Choosing images: some of those of one or several sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.label_ranges import LabelRanges
+from netforge.data.sampling import permutation, random_words
+from netforge.data.source import Indices, Pixels, Source
+from netforge.device.random import RandomStream
+from netforge.errors import DataError, ShapeError
+
+HASHED_AT_A_TIME = 1024
+
+
+class ImageSet(Source):
+    """The images of one or several sources of one shape, or those of them with the given numbers.
+
+    rows: numbers counted through all sources; None means all. Labels and names of classes are those of the sources; the
+    first that names a class decides. `origin` tells where an image stands.
+    """
+
+    def __init__(self, sources: Sequence[Source], rows: Indices | None = None) -> None:
+        first = sources[0]
+        for source in sources:
+            if (source.shape, source.color_order) != (first.shape, first.color_order):
+                raise ShapeError(
+                    f"its images are {source.shape} {source.color_order}, those of {first.name} "
+                    f"{first.shape} {first.color_order}",
+                    where=source.name,
+                )
+        self._sources = tuple(sources)
+        self._starts = np.cumsum([0, *(source.count for source in sources)])
+        self._rows = np.arange(self._starts[-1]) if rows is None else np.asarray(rows, np.int64)
+        self.name = " + ".join(source.name for source in sources)
+        self.shape, self.color_order = first.shape, first.color_order
+        self.count = len(self._rows)
+        self.class_names = {k: name for source in reversed(self._sources) for k, name in source.class_names.items()}
+
+    def __getitem__(self, chosen: Indices | npt.NDArray[np.bool_]) -> ImageSet:
+        """Those of its images with the given numbers, or whose flags are set."""
+        return ImageSet(self._sources, self._rows[chosen])
+
+    def origin(self, number: int) -> tuple[str, int]:
+        """Name of the source of an image, and its number there."""
+        row = int(self._rows[number])
+        which = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._sources[which].name, row - int(self._starts[which])
+
+    def read(self, indices: Indices) -> tuple[Pixels, Indices]:
+        """Gather images and labels from their sources."""
+        rows = self._rows[indices]
+        which = np.searchsorted(self._starts, rows, side="right") - 1
+        if (which == which[:1]).all():  # the usual case
+            source = int(which[0]) if len(which) else 0
+            return self._sources[source].read(rows - self._starts[source])
+        parts = [(np.flatnonzero(which == k), k) for k in np.unique(which).tolist()]
+        read = [self._sources[k].read(rows[places] - self._starts[k]) for places, k in parts]
+        back = np.argsort(np.concatenate([places for places, _ in parts]))
+        pixels, labels = (np.concatenate(kind) for kind in zip(*read, strict=True))
+        return pixels[back], labels[back]
+
+    @property
+    def labels(self) -> Indices:
+        """The label of every image."""
+        labels: Indices = np.concatenate([source.labels for source in self._sources])[self._rows]
+        return labels
+
+    @property
+    def groups(self) -> Indices | None:
+        """The group of every image; None where a source has none."""
+        groups = [source.groups for source in self._sources]
+        known = [group for group in groups if group is not None]
+        return np.concatenate(known)[self._rows] if len(known) == len(groups) else None
+
+
+def choose_images(
+    sources: Sequence[Source],
+    *,
+    labels: str | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    exclude: Sequence[Source] = (),
+) -> ImageSet:
+    """The images of one or several sources that have one of `labels` ("0-7,9") and are not in `exclude`.
+
+    An image is in another source where one there has the same pixels. count: that many of them, drawn at random without
+    replacement; in stored order either way. Raises DataError where no image, or none with such a label, is left, and
+    where `count` is larger than what is left.
+    """
+    chosen = ImageSet(sources)
+    if labels is not None:
+        chosen = chosen[LabelRanges(labels).mask(chosen.labels)]
+    if exclude:
+        unwanted = set(_digests(ImageSet(exclude)))
+        chosen = chosen[np.array([digest not in unwanted for digest in _digests(chosen)], np.bool_)]
+        if not chosen.count:
+            raise DataError("all images are excluded", where=chosen.name, mend="name another source")
+    if count is None:
+        return chosen
+    if count > chosen.count:
+        raise DataError(f"{count} images are asked for, {chosen.count} are there", where=chosen.name)
+    drawn = permutation(random_words(RandomStream(seed, "images"), 0, chosen.count))[:count]
+    return chosen[np.sort(drawn)]
+
+
+def _digests(source: Source) -> list[bytes]:
+    """A digest of the pixels of every image."""
+    digests = []
+    for start in range(0, source.count, HASHED_AT_A_TIME):
+        pixels, _ = source.read(np.arange(start, min(start + HASHED_AT_A_TIME, source.count)))
+        digests += [blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+    return digests

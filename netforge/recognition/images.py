@@ -1,0 +1,142 @@
+"""Images from files, arrays and sources, brought to the form of those that a net was trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.datum import MOST_PIXELS, decode_image
+from netforge.data.resize import resized
+from netforge.data.source import Pixels, Source
+from netforge.data.transform import LUMA
+from netforge.errors import DataError, ShapeError
+
+ImagePath: TypeAlias = "str | os.PathLike[str]"
+Images: TypeAlias = "Source | ImagePath | Sequence[ImagePath] | npt.ArrayLike"
+"""A source; the path of an image file, or paths; an array (n, C, H, W) or (n, H, W), or (C, H, W) or (H, W) of one."""
+
+
+@dataclass(frozen=True)
+class StoredForm:
+    """How the images that a net was trained on are stored: shape (C, H, W), and the order of three channels."""
+
+    shape: tuple[int, int, int]
+    color_order: str = "RGB"
+
+    def batches(self, images: Images, size: int) -> Iterator[Pixels]:
+        """The images in this form, at most `size` at a time, each (n, C, H, W).
+
+        Sources and arrays must have the shape already; a source's channels are put into this order. Files are turned
+        into grey or colour and resized, see `read_file`. Raises ShapeError or DataError for what cannot be used.
+        """
+        if isinstance(images, Source):
+            yield from self._of_source(images, size)
+        elif isinstance(images, str | os.PathLike):
+            yield self.read_file(images)[None]
+        elif is_paths(images):
+            for start in range(0, len(images), size):
+                yield np.stack([self.read_file(path) for path in images[start : start + size]])
+        else:
+            array = self._as_array(images)
+            for start in range(0, len(array), size):
+                yield array[start : start + size]
+
+    def _of_source(self, source: Source, size: int) -> Iterator[Pixels]:
+        if source.shape != self.shape:
+            raise ShapeError(
+                f"its images have shape {source.shape}, those that the net was trained on {self.shape}",
+                where=source.name,
+                mend="give a source of that shape",
+            )
+        swap = self.shape[0] == 3 and source.color_order != self.color_order
+        for start in range(0, source.count, size):
+            pixels, _ = source.read(np.arange(start, min(start + size, source.count)))
+            yield pixels[:, ::-1] if swap else pixels
+
+    def _as_array(self, images: Any) -> npt.NDArray[Any]:
+        array = np.asarray(images)
+        for given in (array, array[None] if array.shape == self.shape else array[..., None, :, :]):
+            if given.ndim == 3:
+                given = given[None]
+            if given.ndim == 4 and given.shape[1:] == self.shape and given.dtype.kind in "fiub":
+                return given
+        raise ShapeError(
+            f"images have shape {array.shape} and type {array.dtype}, expected numbers of shape (n, *{self.shape})"
+        )
+
+    def read_file(self, path: ImagePath) -> npt.NDArray[np.uint8]:
+        """The image in a file (PNG, JPEG, BMP, PPM, TIFF, WEBP) in this form, (C, H, W).
+
+        Transparent parts are laid on white; colour becomes grey (ITU-R BT.601) or grey colour as the net asks; an image
+        of another size is resized, and stretched where its sides are in another proportion. Raises DataError for files
+        that are missing, damaged or too large, ShapeError where the net takes neither grey nor colour.
+        """
+        channels, height, width = self.shape
+        if channels not in (1, 3):
+            raise ShapeError(
+                f"the net takes images of {channels} channels, which image files do not have",
+                mend="give a source or an array",
+            )
+        pixels = _opaque(_decode(Path(path)))
+        if channels == 1:
+            pixels = _grey(pixels)
+        else:
+            pixels = np.repeat(pixels, 3, axis=0) if len(pixels) == 1 else pixels
+            pixels = pixels if self.color_order == "BGR" else pixels[::-1]
+        fitted: npt.NDArray[np.uint8] = resized(np.ascontiguousarray(pixels)[None], (height, width))[0]
+        return fitted
+
+
+def is_paths(images: Images) -> TypeGuard[Sequence[ImagePath]]:
+    """Whether images are given as paths of files."""
+    return isinstance(images, Sequence) and bool(images) and all(isinstance(p, str | os.PathLike) for p in images)
+
+
+def file_size(path: ImagePath) -> tuple[int, int]:
+    """Width and height of the image in a file, in pixels, by its header; raises DataError as `read_file` does."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError("this is no image file", where=str(path), mend="give a PNG or JPEG file") from error
+
+
+def _decode(path: Path) -> npt.NDArray[np.uint8]:
+    """The pixels of a file: 1 channel, or B, G, R, or B, G, R, alpha."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"the image cannot be read: {error.strerror}", where=str(path), mend="check its path and rights"
+        ) from error
+    try:
+        return decode_image(data, str(path))
+    except DataError as error:
+        error.mend = f"give a PNG or JPEG file of 8 bits a channel and at most {MOST_PIXELS:,} pixels"
+        raise
+
+
+def _opaque(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The image on white, where it has an alpha channel."""
+    if len(pixels) != 4:
+        return pixels
+    alpha = pixels[3].astype(np.float32) / 255
+    laid: npt.NDArray[np.uint8] = np.rint(pixels[:3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return laid
+
+
+def _grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """One channel of one, or of B, G, R."""
+    if len(pixels) == 1:
+        return pixels
+    weights = np.array([LUMA[c] for c in "BGR"], np.float32)
+    grey: npt.NDArray[np.uint8] = np.rint(np.einsum("chw,c->hw", pixels, weights)).astype(np.uint8)[None]
+    return grey

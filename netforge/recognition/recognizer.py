@@ -1,0 +1,267 @@
+"""From images to classes: the nearest centroid, wherever it comes from, or the most probable class of a Softmax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.source import Source
+from netforge.errors import DataError, NetError, SettingsError, SnapshotError, did_you_mean
+from netforge.metric import UNKNOWN, centroids, squared_distances
+from netforge.metric.arrays import Floats, Integers
+from netforge.net.wiring import find_class
+from netforge.recognition.embedder import Embedder, Progress
+from netforge.recognition.images import Images
+from netforge.recognition.record import (
+    Record,
+    StoredClass,
+    Threshold,
+    add_class,
+    read_record,
+    record_path,
+    write_record,
+)
+
+
+@dataclass(frozen=True)
+class KnownClass:
+    """A class that can be recognised. label: its number in training; None for an enrolled one."""
+
+    name: str
+    label: int | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a recognizer says of n images.
+
+    distances: (n, L) to every known class. first: (n,) the number of the nearest class. distance: (n,) to it.
+    second: (n,) the number of the next class, and margin: (n,) how much further it is; -1 and infinity where only one
+    class is known. accepted: (n,) whether the distance is within the threshold; all True without one.
+    """
+
+    distances: Floats
+    first: Integers
+    distance: Floats
+    second: Integers
+    margin: Floats
+    accepted: npt.NDArray[np.bool_]
+
+    def labels(self, class_labels: npt.ArrayLike) -> Integers:
+        """The label of each answer, (n,), UNKNOWN (-1) where it is not accepted; class_labels: (L,) of the classes."""
+        labels: Integers = np.where(self.accepted, np.asarray(class_labels, np.int64)[self.first], UNKNOWN)
+        return labels
+
+
+class Recognizer:
+    """Names the class of images with an `Embedder`.
+
+    Known classes are, in this order of preference: those of `source`, by the means of its embeddings; those that the
+    record beside the weights keeps of a source (`netforge calibrate --centroids`); those of the net's Decode layer;
+    those of its Softmax, where the net has no embedding. To all but the last come the enrolled ones.
+
+    Distances are squared Euclidean ones to centroids (or what Decode's target makes of it); for a Softmax,
+    1 - probability. rule: in words, what they are measured to. probabilities: whether it is a Softmax.
+
+    Raises SnapshotError where the record does not fit, DataError where `source` does not.
+    """
+
+    def __init__(self, embedder: Embedder, *, source: Source | None = None, stored: bool = True) -> None:
+        self.embedder = embedder
+        self.record = read_record(embedder.weights)
+        self._check_embedding()
+        self._decode: str | None = None
+        self._columns: npt.NDArray[np.int64] | None = None
+        self.probabilities = False
+        self.base = self._base_classes(source, stored)
+        enrolled = [] if self.probabilities else [c for c in self.record.classes if c.enrolled]
+        self._stored = [*self.base, *enrolled] if self._decode is None else enrolled
+        self.classes = (*self._decoded_classes(), *(KnownClass(c.name, c.label) for c in self._stored))
+
+    def _check_embedding(self) -> None:
+        """Take the embedding that stored classes are of, unless the caller named another."""
+        known = self.record.embedding
+        if known is None:
+            return
+        if not self.embedder.named:
+            self.embedder.use(known)
+        if self.embedder.embedding != known:
+            raise SnapshotError(
+                f'its classes are stored by blob "{known}", not "{self.embedder.embedding}"',
+                where=str(record_path(self.embedder.weights)),
+                mend=f"use --layer {known}, or remove the record",
+            )
+
+    def _base_classes(self, source: Source | None, stored: bool) -> list[StoredClass]:
+        """The classes that are not enrolled, as far as their centroids are not in the net; sets the rule."""
+        if source is not None:
+            self.rule = f"centroids of {source.name}"
+            return class_centroids(self.embedder, source)
+        kept = [c for c in self.record.classes if not c.enrolled]
+        decode = next((x for x in self.embedder.net.layers if x.type == "Decode"), None)
+        trained = decode is not None and decode.name in self.embedder.loaded
+        if kept and (stored or not trained):
+            self.rule = f"centroids of {kept[0].origin}"
+            return kept
+        softmax = self._output_of("Softmax")
+        if trained:
+            self._use_decode()
+        elif softmax is not None and not self.embedder.has_embedding:
+            self._decode, self.rule, self.probabilities = softmax, f"Softmax {softmax}", True
+        else:
+            self.rule = "enrolled classes"
+        return []
+
+    def _output_of(self, kind: str) -> str | None:
+        """The first top of the last layer of a type."""
+        for layer in reversed(self.embedder.net.definition.layers):
+            if find_class(layer).type == kind:
+                return str(layer.message.top[0])
+        return None
+
+    def _use_decode(self) -> None:
+        """Take Decode's distances, of the classes that have centroids."""
+        layer = next(x for x in self.embedder.net.layers if x.type == "Decode")
+        host = self.embedder.net.device.to_host
+        status, counts = (host(layer.weights[i].data).reshape(-1) for i in (1, 2))
+        settings = layer.definition.settings("decode_param")
+        ignored = np.isin(np.arange(len(counts)), list(settings.ignore_label))
+        columns = np.flatnonzero(((counts > 0) | (status > 0)) & ~ignored)
+        waiting = settings.target == settings.KNN and not status[columns].all()  # it gives zeros until all are ready
+        if not len(columns) or waiting:
+            raise SnapshotError(
+                f'layer "{layer.name}" has not seen enough images of every class yet',
+                where=str(self.embedder.weights),
+                mend="train longer, or give a labelled source with --centroids",
+            )
+        self._decode, self._columns = self._output_of("Decode"), columns
+        self.rule = f"Decode {layer.name}"
+
+    def _decoded_classes(self) -> list[KnownClass]:
+        if self._decode is None:
+            return []
+        if self._columns is None:
+            width = int(np.prod(self.embedder.net.blobs[self._decode].shape[1:]))
+            self._columns = np.arange(width)
+        names = self.embedder.class_names
+        return [KnownClass(names.get(label, str(label)), label) for label in self._columns.tolist()]
+
+    # --- recognising -------------------------------------------------------------------------------------------------
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """The calibrated threshold; None where there is none. Raises SnapshotError where it is for other distances."""
+        found = self.record.threshold
+        if found is not None and found.rule != self.rule:
+            raise SnapshotError(
+                f"the threshold was calibrated for distances to {found.rule}, these are distances to {self.rule}",
+                where=str(self.embedder.weights),
+                mend="calibrate again",
+            )
+        return found
+
+    def distances(self, images: Images, *, progress: Progress | None = None) -> Floats:
+        """The distance of each image to each of `classes`, (n, L) float64; raises NetError where no class is known."""
+        if not self.classes:
+            raise NetError(
+                "no class is known: the net has neither a trained Decode nor a Softmax, and none is enrolled",
+                where=str(self.embedder.weights),
+                mend="give a labelled source with --centroids, or enroll classes with netforge enroll",
+            )
+        blobs = ([] if self._decode is None else [self._decode]) + ([self.embedder.embedding] if self._stored else [])
+        values = self.embedder.run(images, blobs, progress=progress)
+        parts = []
+        if self._decode is not None:
+            decoded = values[self._decode].astype(np.float64)[:, self._columns]
+            parts.append(1 - decoded if self.probabilities else decoded)
+        if self._stored:
+            points = np.array([stored.centroid for stored in self._stored])
+            parts.append(squared_distances(values[self.embedder.embedding], points))
+        return np.concatenate(parts, axis=1)
+
+    def recognize(self, images: Images, *, threshold: float | None = None, progress: Progress | None = None) -> Answers:
+        """The nearest class of each image; accepted where its distance is at most `threshold`, or all without one."""
+        distances = self.distances(images, progress=progress)
+        rows = np.arange(len(distances))
+        order = np.argsort(distances, axis=1, kind="stable")[:, :2]
+        first = order[:, 0]
+        distance = distances[rows, first]
+        if order.shape[1] > 1:
+            second = order[:, 1]
+            margin = distances[rows, second] - distance
+        else:
+            second, margin = np.full(len(rows), UNKNOWN), np.full(len(rows), np.inf)
+        accepted = np.ones(len(rows), np.bool_) if threshold is None else distance <= threshold
+        return Answers(distances, first, distance, second, margin, accepted)
+
+    def labels_in(self, source: Source) -> Integers:
+        """The label that each of `classes` has in a source, (L,): its number in training, or that of its name.
+
+        Enrolled classes that the source does not name get numbers that no other class has.
+        """
+        named = {source.class_name(label): label for label in np.unique(source.labels).tolist()}
+        taken = [c.label for c in self.classes if c.label is not None]
+        free = max(*named.values(), *taken, 0, 0) + 1
+        labels = []
+        for known in self.classes:
+            label = known.label if known.label is not None else named.get(known.name)
+            if label is None:
+                label, free = free, free + 1
+            labels.append(label)
+        return np.array(labels, np.int64)
+
+    # --- keeping -----------------------------------------------------------------------------------------------------
+
+    def enroll(self, name: str, images: Images, *, replace_it: bool = False) -> StoredClass:
+        """Add a class by the mean embedding of a few images, and keep it beside the weights.
+
+        Images for a class that is enrolled already move its centroid to the mean of all of them, unless `replace_it`.
+        Raises SettingsError where the name is that of a class known from training, NetError for a Softmax.
+        """
+        known = next((c for c in self.record.classes if c.name == name and c.enrolled), None)
+        if self.probabilities:
+            raise NetError(
+                "the net ends in Softmax, whose classes are fixed",
+                mend="name the layer that gives embeddings with --layer, and give known classes with --centroids",
+            )
+        if known is None and any(c.name == name for c in self.classes):
+            raise SettingsError(f'class "{name}" is known from training', mend="choose another name")
+        points = self.embedder.embed(images).astype(np.float64)
+        total, count = points.sum(axis=0), len(points)
+        if known is not None and not replace_it:
+            total, count = total + np.array(known.centroid) * known.count, count + known.count
+        added = StoredClass(name, None, None, count, tuple((total / count).tolist()))
+        self._keep(add_class(self.record, self.embedder.embedding, added))
+        return added
+
+    def forget(self, name: str) -> None:
+        """Drop an enrolled class; raises SettingsError where there is none of that name."""
+        enrolled = [c.name for c in self.record.classes if c.enrolled]
+        if name not in enrolled:
+            raise SettingsError(f'no class "{name}" is enrolled', mend=did_you_mean(name, enrolled) or "none is")
+        classes = tuple(c for c in self.record.classes if not (c.enrolled and c.name == name))
+        self._keep(replace(self.record, classes=classes, embedding=self.record.embedding if classes else None))
+
+    def keep_calibration(self, threshold: Threshold) -> None:
+        """Keep a threshold beside the weights, with the centroids of the source that it is for, if there is one."""
+        enrolled = tuple(c for c in self.record.classes if c.enrolled)
+        classes = (*self.base, *enrolled)
+        embedding = self.embedder.embedding if classes else None
+        self._keep(replace(self.record, threshold=threshold, embedding=embedding, classes=classes))
+
+    def _keep(self, record: Record) -> None:
+        write_record(self.embedder.weights, record)
+        self.record = record
+
+
+def class_centroids(embedder: Embedder, source: Source) -> list[StoredClass]:
+    """The mean embedding of every class of a source."""
+    if source.labels.min() < 0:
+        raise DataError(f"a label is {int(source.labels.min())}", where=source.name, mend="number classes from 0")
+    made = centroids(embedder.embed(source), source.labels)
+    return [
+        StoredClass(source.class_name(label), label, source.name, count, tuple(point))
+        for label, count, point in zip(made.labels.tolist(), made.counts.tolist(), made.points.tolist(), strict=True)
+    ]

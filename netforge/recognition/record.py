@@ -1,0 +1,201 @@
+"""What was learned about a file of weights after training: enrolled classes and the threshold for unknown images.
+
+It lies beside the weights, in WEIGHTS.recognition.json: text that people can read, tied to the weights by their digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netforge.errors import SnapshotError
+from netforge.snapshot.files import write_atomically
+
+FORMAT = "netforge recognition"
+VERSION = 1
+LARGEST_BYTES = 256 << 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredClass:
+    """A class by its centroid. label: its number in the source it comes from, None for an enrolled one.
+
+    origin: the name of that source; None for an enrolled one. count: images behind the centroid.
+    """
+
+    name: str
+    label: int | None
+    origin: str | None
+    count: int
+    centroid: tuple[float, ...]
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether a person enrolled it."""
+        return self.origin is None
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From which distance on an image is unknown.
+
+    rule: what distances are measured to. wanted_rate, measured_rate: false-accept rates. source: the known images.
+    unknown: the unknown ones; None where known images played impostors.
+    """
+
+    value: float
+    rule: str
+    wanted_rate: float
+    measured_rate: float
+    source: str
+    unknown: str | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """weights: digest of the file of weights. embedding: the blob that centroids are of; None where there are none."""
+
+    weights: str
+    embedding: str | None = None
+    threshold: Threshold | None = None
+    classes: tuple[StoredClass, ...] = field(default=())
+
+
+def record_path(weights: Path) -> Path:
+    """Where the record of a file of weights lies."""
+    return weights.with_name(f"{weights.name}.recognition.json")
+
+
+def digest(weights: Path) -> str:
+    """The SHA-256 of a file of weights, in hexadecimal; raises SnapshotError where it cannot be read."""
+    try:
+        with weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SnapshotError(f"cannot be read: {error.strerror}", where=str(weights)) from error
+
+
+def read_record(weights: Path) -> Record:
+    """The record of a file of weights; an empty one where there is none.
+
+    Raises SnapshotError where it is damaged, or belongs to other weights.
+    """
+    path, current = record_path(weights), digest(weights)
+    if not path.exists():
+        return Record(current)
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise SnapshotError(f"it has more than {LARGEST_BYTES:,} bytes", where=str(path), mend="remove it")
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    record = _parse(found, path)
+    if record.weights != current:
+        raise SnapshotError(
+            f"it belongs to other weights than {weights.name} now holds",
+            where=str(path),
+            mend="remove it, then calibrate and enroll again",
+        )
+    return record
+
+
+def write_record(weights: Path, record: Record) -> Path:
+    """Replace the record of a file of weights in one step; returns its path. Raises SnapshotError where it cannot."""
+    path = record_path(weights)
+    content = {"format": FORMAT, "version": VERSION, **asdict(record)}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, lambda partial: _write_text(partial, text))
+    return path
+
+
+def add_class(record: Record, embedding: str, added: StoredClass) -> Record:
+    """The record with one more class; one of that name is replaced. The others must be of the same embedding."""
+    kept = tuple(stored for stored in record.classes if stored.name != added.name)
+    return replace(record, embedding=embedding, classes=(*kept, added))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _damaged(path: Path, reason: str) -> SnapshotError:
+    return SnapshotError(
+        f"the record of enrolled classes is damaged: {reason}",
+        where=str(path),
+        mend="remove it, then calibrate and enroll again",
+    )
+
+
+def _parse(found: Any, path: Path) -> Record:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise _damaged(path, f'expected "format": "{FORMAT}"')
+    if found.get("version") != VERSION:
+        raise _damaged(path, f"it has version {found.get('version')}, this netforge knows version {VERSION}")
+    try:
+        threshold = found["threshold"]
+        return Record(
+            _typed(found["weights"], str),
+            _optional(found["embedding"], str),
+            None if threshold is None else _threshold(threshold),
+            _classes(found["classes"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _threshold(entry: dict[str, Any]) -> Threshold:
+    return Threshold(
+        _number(entry["value"]),
+        _typed(entry["rule"], str),
+        _number(entry["wanted_rate"]),
+        _number(entry["measured_rate"]),
+        _typed(entry["source"], str),
+        _optional(entry["unknown"], str),
+    )
+
+
+def _classes(found: Any) -> tuple[StoredClass, ...]:
+    entries: list[Any] = _typed(found, list)
+    classes = tuple(
+        StoredClass(
+            _typed(entry["name"], str),
+            _optional(entry["label"], int),
+            _optional(entry["origin"], str),
+            _typed(entry["count"], int),
+            _numbers(entry["centroid"]),
+        )
+        for entry in entries
+    )
+    if len({len(stored.centroid) for stored in classes}) > 1 or any(stored.count < 1 for stored in classes):
+        raise ValueError("centroids differ in length, or a class has no images")
+    return classes
+
+
+def _typed(value: Any, kind: type[T]) -> T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    return value
+
+
+def _optional(value: Any, kind: type[T]) -> T | None:
+    return None if value is None else _typed(value, kind)
+
+
+def _numbers(found: Any) -> tuple[float, ...]:
+    values: list[Any] = _typed(found, list)
+    return tuple(map(_number, values))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40} is no number")
+    return float(value)
