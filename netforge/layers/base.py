@@ -140,6 +140,12 @@ class Layer:
     dynamic_shape: bool = False
     replayable: bool = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A layer from elsewhere has to say itself that it is replayable: it may do other things than what it extends."""
+        super().__init_subclass__(**options)
+        if "replayable" not in vars(cls) and cls.__module__.partition(".")[0] != "netforge":
+            cls.replayable = False
+
     def __init__(self, definition: LayerDefinition, context: LayerContext) -> None:
         self.definition = definition
         self.name: str = definition.name

@@ -29,6 +29,7 @@ class CentroidLayer(Layer):
     """
 
     differentiable = False
+    replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Declare the weights."""
@@ -44,7 +45,7 @@ class CentroidLayer(Layer):
         if self.known_classes > MOST_CLASSES:
             self.known_classes = 0  # the label at fault is named when it comes
         self.dynamic_shape = labels is not None and not self.known_classes
-        self.replayable = not self.dynamic_shape
+        self.replayable = self.replayable and not self.dynamic_shape
         classes = max(self.first_classes(), self.known_classes)
         for shape in ((classes, self.size), (classes,), (classes,)):
             self.add_weight(shape, learnable=False, resizable=True)
