@@ -1,8 +1,8 @@
 """From stored pixels to network input: (pixel - mean) * scale, with crop and mirror, for a whole batch at once.
 
 Caffe's order and rules: the mean is indexed at the uncropped pixel, the scale comes after the mean, crops are random in
-TRAIN and central otherwise, and mirroring is a coin flip per image in every phase. A warp comes before all of them, on
-stored pixels.
+TRAIN and central otherwise, and mirroring is a coin flip per image in every phase. Distortion and mask come before all
+of them, on stored pixels; then the warp.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.distortion import Distortion
 from netforge.data.sampling import Words, below, random_words
 from netforge.data.source import Indices, Pixels
 from netforge.data.warp import Warp
@@ -34,8 +35,8 @@ class Transformer:
     `channels` and `swap` took effect, or (C, 1, 1), or None. crop: side of the square to cut out, 0 for none; mirror:
     flip every other image at random; train: random crops. channels: 1 or 3 to force grey or colour. swap: exchange the
     first and third channel. color_order: what the three channels are, for grey. mask: (left, right, top, bottom) of a
-    rectangle of pixels to set to zero, borders included. warp: changes of form, for images of that size. stream: what
-    random choices are drawn from, three words an image; the warp has a stream of its own.
+    rectangle of pixels to set to zero, borders included. distortion, warp: changes of colour and of form, for images
+    of that size, which have streams of their own. stream: what random choices are drawn from, three words an image.
 
     Raises ShapeError where crop, mask, channels or mean do not fit the shape.
     """
@@ -54,6 +55,7 @@ class Transformer:
         swap: bool = False,
         color_order: str = "RGB",
         mask: tuple[int, int, int, int] | None = None,
+        distortion: Distortion | None = None,
         warp: Warp | None = None,
     ) -> None:
         stored, height, width = shape
@@ -69,6 +71,7 @@ class Transformer:
         self._swap = swap
         self._color_order = color_order
         self._mask = mask
+        self._distortion = distortion
         self._warp = warp
         self.shape = (self._channels, crop or height, crop or width)
         self._mean = self._fit_mean(mean)
@@ -109,8 +112,13 @@ class Transformer:
 
     def __call__(self, pixels: Pixels, position: int) -> Floats:
         """The input made of `pixels` (n, C, H, W); random choices are those of draw number `position`."""
-        pixels = self._masked(self._recolour(pixels))
-        values = self._centre(pixels if self._warp is None else self._warp(pixels, position))
+        pixels = self._recolour(pixels)
+        if self._distortion is not None:
+            pixels = self._distortion(pixels, position)
+        pixels = self._masked(pixels)
+        if self._warp is not None:
+            pixels = self._warp(pixels, position)
+        values = self._centre(pixels)
         words = self._words(position, len(values))
         out = self._cut_out(values, words)
         if self._scale != 1:
@@ -123,6 +131,8 @@ class Transformer:
     @property
     def host_only(self) -> str | None:
         """The setting because of which only `__call__` can do the work; None where `on_device` says it all."""
+        if self._distortion is not None:
+            return "distortion_param"
         if self._warp is not None:
             return "warp_param"
         return "force_gray" if self._channels < self._stored and self._channels == 1 else None

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.distortion import Distortion, DistortionRanges
 from netforge.data.mean import read_mean
 from netforge.data.source import Source
 from netforge.data.transform import Transformer
@@ -59,6 +60,7 @@ def make_transformer(
             swap=swap,
             color_order=source.color_order,
             mask=mask_of(param),
+            distortion=make_distortion(param, channels, RandomStream(seed, f"{stream.name}.distortion"), fail),
             warp=make_warp(param, source, RandomStream(seed, f"{stream.name}.warp")) if train else None,
         )
     except ShapeError as error:
@@ -79,14 +81,6 @@ def refuse_unknown(param: Any, fail: Fail) -> None:
             "force_positive_range_max is not supported",
             setting="transform_param.force_positive_range_max",
             mend="use scale and mean_value",
-        )
-    distortion = param.distortion_param
-    probabilities = (distortion.brightness_prob, distortion.contrast_prob, distortion.saturation_prob)
-    if param.HasField("distortion_param") and is_active(distortion) and any(probabilities):
-        raise fail(
-            "distortions of brightness, contrast and saturation are not supported",
-            setting="transform_param.distortion_param",
-            mend="set their probabilities to 0",
         )
 
 
@@ -136,6 +130,32 @@ def mask_of(param: Any) -> tuple[int, int, int, int] | None:
     if not param.HasField("mask_param") or not is_active(mask):
         return None
     return mask.boundary_left, mask.boundary_right, mask.boundary_top, mask.boundary_bottom
+
+
+def make_distortion(param: Any, channels: int, stream: RandomStream, fail: Fail) -> Distortion | None:
+    """The changes of colour that an active distortion_param asks for; None where it asks for none.
+
+    Raises what `fail` makes for ranges upside down, and for the saturation of images that are not of three channels.
+    """
+    block = param.distortion_param
+    ranges = DistortionRanges(**{field.name: getattr(block, field.name) for field in fields(DistortionRanges)})
+    if not ranges or not is_active(block):
+        return None
+    for name in ("contrast", "saturation"):
+        lower, upper = getattr(block, f"{name}_lower"), getattr(block, f"{name}_upper")
+        if lower > upper:
+            raise fail(
+                f"{name}_lower {lower:g} is above {name}_upper {upper:g}",
+                setting=f"transform_param.distortion_param.{name}_lower",
+                mend="exchange them",
+            )
+    if ranges.saturation_prob and channels != 3:
+        raise fail(
+            f"only colours have a saturation, but these images have {counted(channels, 'channel')}",
+            setting="transform_param.distortion_param.saturation_prob",
+            mend="set saturation_prob to 0",
+        )
+    return Distortion(ranges, RandomStream(block.random_seed or stream.seed, stream.name))
 
 
 def make_warp(param: Any, source: Source, stream: RandomStream) -> Warp | None:

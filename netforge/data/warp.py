@@ -129,7 +129,7 @@ def smoothing(side: int, sigma: float) -> Floats:
     points = step * np.arange(-REACH, math.ceil((side - 1) / step) + REACH + 1)
     around = step * np.arange(-10, 11)
     weights = np.exp(-(((np.arange(side)[:, None] - points) / sigma) ** 2) / 2)
-    total = np.exp(-((around / sigma) ** 2) / 2).sum()
+    total = float(np.exp(-((around / sigma) ** 2) / 2).sum())
     return (weights / (total * math.sqrt(step))).astype(np.float32)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from netforge.data import open_source
+from netforge.data.distortion import Distortion, DistortionRanges
 from netforge.data.sampling import Sequential, Shuffled
 from netforge.data.warp import Warp, WarpRanges
 from netforge.device.random import RandomStream
@@ -293,6 +294,19 @@ def test_where_nothing_is_warped(transform: str, phase: str) -> None:
     np.testing.assert_array_equal(found["data"], array_source().images[:6])
 
 
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+@pytest.mark.parametrize("own_seed", [0, 8])
+def test_distortions_are_drawn_from_a_stream_of_their_own(phase: str, own_seed: int) -> None:
+    distort = Distortion(DistortionRanges(0.5, 20, 0.75), RandomStream(own_seed or 5, "pairs.transform.distortion"))
+    block = (
+        f"distortion_param {{ brightness_prob: 0.5 brightness_delta: 20 contrast_prob: 0.75 random_seed: {own_seed} }}"
+    )
+    found = batches(data_layer("enable_random_selection: false", block), 3, phase)
+    for number, batch in enumerate(found):
+        pixels = array_source().images[np.arange(6) + 6 * number]
+        np.testing.assert_array_equal(batch["data"], distort(pixels, number))
+
+
 def test_random_seed_rules_crops_flips_and_warps_alone() -> None:
     param = "enable_random_selection: false"
     transform = "mirror: true crop_size: 3 random_seed: {} warp_param {{ shift: 1 }}"
@@ -361,7 +375,14 @@ REFUSED = {
     "grey colour": (data_layer("", "force_color: true force_gray: true"), "exclude each other"),
     "power": (data_layer("", "scale_operator: POW"), "scale_operator POW is not supported"),
     "range": (data_layer("", "force_positive_range_max: 3"), "force_positive_range_max is not supported"),
-    "distortion": (data_layer("", "distortion_param { contrast_prob: 0.5 }"), "distortions of brightness"),
+    "grey saturation": (
+        data_layer("", "distortion_param { saturation_prob: 0.5 }"),
+        "only colours have a saturation, but these images have 1 channel",
+    ),
+    "contrast upside down": (
+        data_layer("", "distortion_param { contrast_prob: 0.5 contrast_upper: 0.25 }"),
+        "contrast_lower 0.5 is above contrast_upper 0.25",
+    ),
     "mapping": (data_layer("", 'label_mapping { mapping: "3=>1" }'), 'mapping "3=>1" is not understood'),
     "boost": (data_layer("", 'label_mapping { mapping: "3->1?boost=2" }'), "conditions on boosts are not supported"),
     "three images": (data_layer("images_per_blob: 3"), "images_per_blob"),
