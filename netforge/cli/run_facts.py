@@ -17,7 +17,7 @@ Fact = tuple[str, str]
 
 
 def opening_facts(solver: Solver) -> list[Fact]:
-    """Net, data, update rule, device and seed, as pairs of a word and a text."""
+    """Net, data, update rule, device, how a GPU runs iterations, and seed, as pairs of a word and a text."""
     net, settings = solver.net, solver.settings
     weights = sum(row.weight_count for row in net.describe())
     rate = f"base_lr {settings.base_lr:g} {settings.lr_policy}"
@@ -27,6 +27,7 @@ def opening_facts(solver: Solver) -> list[Fact]:
         ("test data", "; ".join(dict.fromkeys(filter(None, map(data_text, solver.test_nets))))),
         ("solver", f"{settings.type}, {rate}, {settings.max_iter:,} iterations"),
         ("device", " ".join(solver.device.describe()[:1])),
+        ("iterations", solver.execution if solver.device.can_capture else ""),
         ("seed", str(solver.seed)),
     ]
     if solver.restored_from is not None:

@@ -123,5 +123,5 @@ def find_obstacle(layers: Sequence[Layer], device: Device) -> str | None:
         if layer.dynamic_shape:
             return f"layer {layer.label} may change shapes in every pass"
         if not layer.replayable:
-            return f"layer {layer.label} is not marked as replayable"
+            return f"layer {layer.label} does not say that it is replayable"
     return None

@@ -27,7 +27,7 @@ class Iteration:
     def __init__(self, net: Net, rule: UpdateRule, settings: Any, read_loss: Callable[[], float]) -> None:
         self.net, self.rule, self.settings = net, rule, settings
         self._read_loss = read_loss
-        self._written: tuple[float, float] | None = None
+        self._written: dict[int, float] = {}
         if self.debugs and settings.display > 0:
             net.replay.refuse("debug_info reads every blob")
 
@@ -57,10 +57,10 @@ class Iteration:
 
     def start(self, rate: float, finished: int) -> None:
         """Hand the device what changes from one iteration to the next. finished: iterations before this one."""
-        numbers = rate, self.rule.correction(finished)
-        if numbers != self._written:
-            self.buffers.control[ops.RATE], self.buffers.control[ops.CORRECTION] = numbers
-            self._written = numbers
+        numbers = {ops.RATE: rate, ops.CORRECTION: self.rule.correction(finished)}
+        for place, number in numbers.items():
+            if number != self._written.get(place):  # each write is a launch
+                self.buffers.control[place] = self._written[place] = number
 
     def run_pass(self, number: int, *, reads: bool, lines: list[str] | None = None) -> float:
         """Add the gradients of pass `number` (from 0); returns its loss, or 0 where it is not read.

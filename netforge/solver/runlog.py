@@ -5,8 +5,8 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 `event` and `time` (seconds since 1970) and is on its way to the disk before training goes on. Numbers that JSON has no
 word for (NaN, infinity) are written as strings.
 
-Events: start (versions, seed, device, the solver file's text), display, notice (what a layer finds wrong with the
-training), test, snapshot, end.
+Events: start (versions, seed, device, how it runs iterations, the solver file's text), display, notice (what a layer
+finds wrong with the training), test, snapshot, end (why, and how iterations ran at last).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class RunLog(Listener):
             iteration=solver.iteration,
             seed=solver.seed,
             device=solver.device.name,
+            execution=solver.execution,
             source=str(solver.definition.source),
             solver=write_text(solver.settings),
             restored_from=str(solver.restored_from) if solver.restored_from else None,
@@ -99,7 +100,13 @@ class RunLog(Listener):
     def on_end(self, solver: Solver, reason: StopReason) -> None:
         """Record why training ended, with the error that is on its way if there is one, and close the file."""
         error = sys.exc_info()[1]
-        self._write("end", iteration=solver.iteration, reason=reason.value, error=str(error) if error else None)
+        self._write(
+            "end",
+            iteration=solver.iteration,
+            reason=reason.value,
+            error=str(error) if error else None,
+            execution=solver.execution,
+        )
         self.close()
 
     def close(self) -> None:
