@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from netforge.solver import Listener, Solver
 
 NET = """
@@ -57,7 +55,8 @@ def write_solver(folder: Path, solver: str = SOLVER, net: str = NET) -> Path:
 
 def weights(solver: Solver) -> bytes:
     """All weights of the train net, byte for byte."""
-    return b"".join(np.ascontiguousarray(b.data).tobytes() for blobs in solver.net.params.values() for b in blobs)
+    to_host = solver.device.to_host
+    return b"".join(to_host(blob.data).tobytes() for blobs in solver.net.params.values() for blob in blobs)
 
 
 class Recorder(Listener):
