@@ -97,6 +97,10 @@ class CudaEmbedding(CudaCore):
         arrays = (x, labels, centroids, counts, status, ignored)
         self.launch.blocks("centroid_update", x.dtype, len(centroids), *arrays, *sizes)
 
+    def absent_classes(self, counts: Array, status: Array, ignored: Array | None, absent: Array) -> None:
+        """absent = 1 for classes without a centroid, and for ignored ones."""
+        self.launch.each("absent_classes", counts.dtype, len(absent), counts, status, ignored, absent, len(absent))
+
     def centroid_distances(self, x: Array, centroids: Array, distances: Array, ignored: Array | None) -> None:
         """distances (N, L) = squared Euclidean distance of each item to each centroid; FLT_MAX for ignored classes."""
         arrays = (x, centroids, distances, ignored)

@@ -42,6 +42,15 @@ KERNEL(centroid_update)(const Real* __restrict__ x, const Real* __restrict__ lab
     }
 }
 
+// absent = 1 for classes without a centroid, of which no item was seen and none is given, and for ignored ones. Launch:
+// one thread a class. Memory: each array once.
+KERNEL(absent_classes)(const Real* __restrict__ counts, const Real* __restrict__ status,
+                       const Real* __restrict__ ignored, Real* __restrict__ absent, int classes) {
+    FOR_EACH(c, classes) {
+        absent[c] = (counts[c] == 0 && status[c] == 0) || is_ignored(ignored, c) ? Real(1) : Real(0);
+    }
+}
+
 // distances (items, classes) = squared Euclidean distance of each item to each centroid, FLT_MAX for ignored classes.
 // Launch: one warp a distance. Memory: distances once; x and centroids again and again from cache, coalesced along
 // size.

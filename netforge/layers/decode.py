@@ -49,7 +49,7 @@ class CentroidLayer(Layer):
         classes = max(self.first_classes(), self.known_classes)
         for shape in ((classes, self.size), (classes,), (classes,)):
             self.add_weight(shape, learnable=False, resizable=True)
-        self.ignored = self.buffer("ignored")
+        self.ignored, self.absent = self.buffer("ignored"), self.buffer("absent")
 
     def first_classes(self) -> int:
         """Number of classes before any label was seen, where nothing is known about the labels."""
@@ -96,6 +96,12 @@ class CentroidLayer(Layer):
             self.ignored.data[...] = self.device.from_host(flags)
         return self.ignored.data
 
+    def _absent_classes(self) -> Any:
+        """1 for each class that no centroid stands for yet, and for each that must never win."""
+        _, counts, status = self._table()
+        self.ops.absent_classes(counts, status, self._ignored_classes(), self.absent.data)
+        return self.absent.data
+
     def _admit(self, labels: Blob) -> bool:
         """Make room for labels beyond the classes seen so far; returns whether there were any.
 
@@ -127,6 +133,10 @@ MOST_CLASSES = 1 << 20
 """Labels from here on are taken for damaged data: a row of centroids for each smaller one would have to be made."""
 
 
+PATIENCE = 100
+"""Passes after which a class that was not seen is told."""
+
+
 @register_layer("Decode", settings="decode_param")
 class Decode(CentroidLayer):
     """Squared distances of an embedding to every class; the smallest names the predicted class. No gradient.
@@ -142,9 +152,9 @@ class Decode(CentroidLayer):
     recent_items items, items seen (classes,), and for KNN the embeddings. There is a row for every class where a Data
     layer knows all labels; otherwise the table grows with the largest label.
 
-    Labels (only column 0 counts) are needed in TRAIN, and not used elsewhere. Classes in ignore_label are never the
-    nearest. The second top gives the centroids after centroid_output_iteration TRAIN passes, once all classes have
-    status 1, and zeros before.
+    Labels (only column 0 counts) are needed in TRAIN, and not used elsewhere. Classes in ignore_label, and those of
+    which no item was seen, are never the nearest: their distance is FLT_MAX. The second top gives the centroids after
+    centroid_output_iteration TRAIN passes, once all classes have status 1, and zeros before.
     """
 
     bottoms = slots("embedding (N, D...)", optional=("labels (N, 1 or more), needed in TRAIN",))
@@ -182,6 +192,7 @@ class Decode(CentroidLayer):
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One distance for each class."""
         self._check(bottom)
+        self.absent.reshape(self.classes)
         top[0].reshape((bottom[0].shape[0], self.classes))
         if len(top) > 1:
             top[1].reshape((self.classes, self.size))
@@ -197,7 +208,7 @@ class Decode(CentroidLayer):
             cache = self.weights[3].data
             self.ops.nearest_cached_distances(x, cache, counts, top[0].data, ignored, self.settings.k)
         else:
-            self.ops.centroid_distances(x, centroids, top[0].data, ignored)
+            self.ops.centroid_distances(x, centroids, top[0].data, self._absent_classes())
         if len(top) > 1:
             waits = self.phase == "TRAIN" and self.target != "PREGEN"
             least = self.settings.centroid_output_iteration if waits else 0
@@ -219,6 +230,23 @@ class Decode(CentroidLayer):
             self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
         else:
             self.ops.fill(status, 1.0)
+
+    def diagnose(self, bottom: list[Blob], top: list[Blob]) -> str | None:
+        """Classes that never come, and so keep the second top, or the distances of KNN, at zero for ever."""
+        passes = int(self.device.to_host(self.passes.data)[0])
+        waits = self.target == "KNN" or (self.target == "CENTROID" and len(top) > 1)
+        if not waits or passes < PATIENCE:
+            return None
+        counts = self.device.to_host(self.weights[2].data).reshape(-1)
+        missing = [str(c) for c in np.flatnonzero(counts == 0) if c not in self.settings.ignore_label]
+        if not missing:
+            return None
+        named = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+        what = "distances" if self.target == "KNN" else "centroids"
+        return (
+            f"after {passes} passes no item was seen of class {named}: the {what} stay 0 until every class is there; "
+            f"write decode_param {{ ignore_label: {missing[0]} }}, once for each class that has no items"
+        )
 
     def _draw_targets(self, centroids: Any) -> None:
         """Fill the weights with fixed targets when they are first touched."""
@@ -261,6 +289,7 @@ class AccuracyEncoding(CentroidLayer):
     AccuracyDecode are not.
     """
 
+    also_reads = ("decode_param",)
     bottoms = slots("embedding (N, D...)", "labels (N, 1 or more), of which the first counts")
     tops = slots("accuracy scalar")
 
@@ -274,6 +303,7 @@ class AccuracyEncoding(CentroidLayer):
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The accuracy is a scalar."""
         self._check(bottom)
+        self.absent.reshape(self.classes)
         self.distances.reshape((bottom[0].shape[0], self.classes))
         top[0].reshape(())
 
@@ -284,5 +314,5 @@ class AccuracyEncoding(CentroidLayer):
         x, labels = rows(bottom[0].data), rows(bottom[1].data)
         centroids, counts, status = self._table()
         self.ops.centroid_update(x, labels, centroids, counts, status, self._ignored_classes(), self.horizon)
-        self.ops.centroid_distances(x, centroids, self.distances.data, None)
+        self.ops.centroid_distances(x, centroids, self.distances.data, self._absent_classes())
         self.ops.nearest_accuracy(self.distances.data, labels, scalar(top[0].data), self.ignore)

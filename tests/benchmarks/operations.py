@@ -246,6 +246,7 @@ def centroids(b: Bench) -> Iterator[Work]:
     means, counts, status = b.normal(classes, EMBEDDING), b.positive(classes), b.positive(classes)
     distances, cache, out = b.empty(items, classes), b.empty(classes, slots, EMBEDDING), b.empty(classes, EMBEDDING)
     yield b.work("centroid_update", x, labels, means, counts, status, None, 100, read=[x, labels])
+    yield b.work("absent_classes", counts, status, None, b.empty(classes))
     yield b.work("centroid_distances", x, means, distances, None, read=[x], write=[distances])
     passes = b.empty(1, dtype=np.uint64)
     yield b.work("centroid_output", means, status, None, passes, 0, out, read=[means], write=[out])

@@ -75,6 +75,52 @@ def test_status_comes_after_the_horizon_and_not_for_ignored_classes() -> None:
     assert [output[1].any() for output in outputs] == [False, False, True]
 
 
+def test_a_class_that_was_never_seen_is_never_the_nearest() -> None:
+    run = decode([[9.0], [9.5]], [3, 3])
+    distances = step(run, [[0.1], [9.0]], [3, 3])[0]  # 0.1 is near to where the rows of classes 0 to 2 still are
+    np.testing.assert_array_equal(distances.argmin(axis=1), [3, 3])
+    assert (distances[:, :3] == FLT_MAX).all()
+    run = LayerRun(row("AccuracyEncoding", "x label", "a"), [np.array([[9.0], [0.1]]), np.array([3.0, 3])])
+    assert run.forward()[0] == 1
+
+
+def test_centroids_that_are_given_count_without_items() -> None:
+    run = decode(
+        [[1.0]],
+        None,
+        "enable_centroid_update: false",
+        phase="TEST",
+        weights=[np.array(w) for w in ([[2.0], [3.0]], [1.0, 1], [0.0, 0])],
+    )
+    np.testing.assert_array_equal(step(run)[0], [[1, 4]])
+
+
+@pytest.mark.parametrize(
+    ("settings", "tops", "word"),
+    [("target: KNN k: 1", "d", "distances"), ("centroid_output_iteration: 9", "d c", "centroids")],
+)
+def test_classes_that_never_come_are_told(settings: str, tops: str, word: str) -> None:
+    run = decode([[1.0], [2.0]], [0, 3], settings, tops)
+    told = []
+    for _ in range(100):
+        told.append(run.layer.diagnose(run.bottom, run.top))
+        step(run)
+    assert told == [None] * 100
+    text = run.layer.diagnose(run.bottom, run.top)
+    assert text is not None
+    assert f"after 100 passes no item was seen of class 1, 2: the {word} stay 0" in text
+    step(run, [[1.0], [2.0]], [1, 2])
+    assert run.layer.diagnose(run.bottom, run.top) is None
+
+
+def test_nothing_is_told_where_classes_do_not_matter() -> None:
+    for settings in ("", "target: PREGEN pregen_label_count: 9", "target: KNN k: 1 ignore_label: 1"):
+        run = decode([[1.0], [2.0]], [0, 2], settings)
+        for _ in range(100):
+            step(run)
+        assert run.layer.diagnose(run.bottom, run.top) is None
+
+
 def test_centroids_appear_after_the_given_number_of_passes() -> None:
     run = decode([[1.0], [1.0]], [0, 1], "recent_items: 1 centroid_output_iteration: 4", "d c")
     assert [bool(step(run)[1].any()) for _ in range(5)] == [False, False, False, True, True]

@@ -62,6 +62,12 @@ class DecodeOps:
         ready = beyond > 0 if ignored is None else (beyond > 0) & (ignored == 0)
         np.copyto(status, 1, where=ready)
 
+    def absent_classes(self, counts: Array, status: Array, ignored: Array | None, absent: Array) -> None:
+        """absent (L,) = 1 for classes of which no item was seen and no centroid is given, and for ignored ones."""
+        np.copyto(absent, (counts == 0) & (status == 0))
+        if ignored is not None:
+            np.maximum(absent, ignored, out=absent)
+
     def centroid_distances(self, x: Array, centroids: Array, distances: Array, ignored: Array | None) -> None:
         """distances (N, L) = squared Euclidean distance of each item to each centroid; FLT_MAX for ignored classes."""
         step = max(1, CHUNK_ELEMENTS // max(1, x.size))
