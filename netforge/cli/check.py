@@ -58,26 +58,29 @@ def check_net(path: str) -> list[str]:
 
     definition = read_net(path)
     lines: dict[str, list[str]] = {}
+    notes = list(definition.notes)
     for phase in PHASES:
         state = merge_state(definition, phase, 0, ())
-        lines.setdefault(phase_line(definition, state, phase), []).append(phase)
+        line, more = phase_line(definition, state, phase)
+        lines.setdefault(line, []).append(phase)
+        notes += more
     width = max(len(", ".join(phases)) for phases in lines.values())
-    return [f"{', '.join(phases):{width}}  {line}" for line, phases in lines.items()] + list(definition.notes)
+    return [f"{', '.join(phases):{width}}  {line}" for line, phases in lines.items()] + list(dict.fromkeys(notes))
 
 
-def phase_line(definition: NetDefinition, state: NetState, phase: str) -> str:
-    """One phase of a net in one line; raises NetforgeError where it cannot be built."""
+def phase_line(definition: NetDefinition, state: NetState, phase: str) -> tuple[str, tuple[str, ...]]:
+    """One phase of a net in one line, and notes on it; raises NetforgeError where it cannot be built."""
     from netforge.net import Net
 
     if phase != "RUN" and not reads_data(definition.select(state)):
-        return "nothing feeds the net in this phase"
+        return "nothing feeds the net in this phase", ()
     try:
         with Net(definition, phase, plan_only=True) as net:
-            return one_line(net)
+            return one_line(net), net.definition.notes
     except NetforgeError as error:
         if phase != "RUN" or names_phase(definition, "RUN"):
             raise
-        return f"not made for this phase: {error.found}"
+        return f"not made for this phase: {error.found}", ()
 
 
 def names_phase(definition: NetDefinition, phase: str) -> bool:
@@ -106,10 +109,12 @@ def check_solver(path: str) -> list[str]:
     lines = [f"{message.type} solver, base_lr {message.base_lr:g} {message.lr_policy}, {message.max_iter:,} iterations"]
     named = [("train net", solver.train_net())]
     named += [(f"test net #{number}", net) for number, net in enumerate(solver.test_nets())]
+    notes = list(solver.notes)
     for name, (definition, state) in named:
         with Net(definition, state.phase, state.level, state.stages, plan_only=True) as net:
             lines.append(f"{name:12}  {one_line(net)}")
-    return lines + list(dict.fromkeys([*solver.notes, *(note for _, (net, _) in named for note in net.notes)]))
+            notes += net.definition.notes
+    return lines + list(dict.fromkeys(notes))
 
 
 def one_line(net: Net) -> str:

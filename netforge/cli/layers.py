@@ -112,15 +112,8 @@ def markdown_page(cls: type[Layer]) -> str:
 
 
 def setting_blocks(cls: type[Layer]) -> list[str]:
-    """The fields of LayerParameter that the type reads: its own, and those of all losses or all readers of images."""
-    from netforge.layers.base import Layer
-
-    blocks = [cls.settings_field] if cls.settings_field else []
-    if "loss_param" in (cls.__doc__ or "") and "loss_param" not in blocks:
-        blocks.append("loss_param")
-    if cls.image_shape.__func__ is not Layer.image_shape.__func__:  # type: ignore[attr-defined]
-        blocks.append("transform_param")
-    return blocks
+    """The fields of LayerParameter that the type reads."""
+    return [name for name in (cls.settings_field, *cls.also_reads) if name]
 
 
 def setting_rows(block: str) -> list[tuple[str, ...]]:

@@ -109,7 +109,8 @@ class Layer:
 
     Class attributes that describe the layer to nets, help pages and checks (`setup` may set dynamic_shape, replayable
     and blocked_bottoms for one layer):
-    bottoms, tops: `Slots`. settings_field: the field of LayerParameter that holds its settings.
+    bottoms, tops: `Slots`. settings_field: the field of LayerParameter that holds its settings. also_reads: further
+    fields that do ("loss_param"); a block of settings that a layer does not read is told to the user.
     in_place: top 0 may use the memory of bottom 0. paired: as many tops as bottoms. is_loss: the first top has loss
     weight 1 unless the file says otherwise, missing tops are made, and the layer is left out in phase RUN.
     differentiable: False where there is no backward at all. blocked_bottoms: bottoms that never get a gradient
@@ -126,6 +127,7 @@ class Layer:
 
     type: ClassVar[str] = ""
     settings_field: ClassVar[str | None] = None
+    also_reads: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[tuple[str, ...]] = ()
     bottoms: ClassVar[Slots] = slots("x any shape")
     tops: ClassVar[Slots] = slots("y")

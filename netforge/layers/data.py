@@ -50,6 +50,7 @@ class Data(Layer):
             "index (N,) or (N, 2), number of each image in its source, with output_image_index",
         ),
     )
+    also_reads = ("transform_param",)
     differentiable = False
     _batches: Prefetcher[Batch] | None = None
 

@@ -121,6 +121,7 @@ class SigmoidCrossEntropyLoss(Layer):
 
     bottoms = slots("scores any shape", "targets with as many elements, in [0, 1]")
     tops = slots("loss scalar")
+    also_reads = ("loss_param",)
     is_loss = True
     blocked_bottoms = (1,)
     replayable = True

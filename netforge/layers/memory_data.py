@@ -20,6 +20,7 @@ class MemoryData(Layer):
 
     bottoms = slots()
     tops = slots("data (batch_size, channels, height, width)", "label (batch_size,)")
+    also_reads = ("transform_param",)
     differentiable = False
     replayable = True
 

@@ -83,6 +83,7 @@ class LabelLoss(Layer):
     Labels have one number for each position that is left when the class axis is taken out of the scores.
     """
 
+    also_reads = ("loss_param",)
     is_loss = True
     blocked_bottoms: tuple[int, ...] = (1,)
     axis_setting = "softmax_param"

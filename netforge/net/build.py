@@ -113,3 +113,19 @@ def loss_weights(definitions: Sequence[LayerDefinition], wiring: Wiring) -> dict
             given = [1.0]
         weights.update({value: weight for value, weight in zip(tops, given, strict=False) if weight})
     return weights
+
+
+def unread_settings(definitions: Sequence[LayerDefinition], wiring: Wiring) -> list[str]:
+    """A note on each block of settings that stands in a layer which does not read it; once for a type of layer.
+
+    Caffe passes over them, so that files with them load.
+    """
+    notes: dict[tuple[str, str], str] = {}
+    for definition, cls in zip(definitions, wiring.classes, strict=True):
+        known = [name for name in (cls.settings_field, *cls.also_reads) if name]
+        for block, _ in definition.message.ListFields():
+            if block.name.endswith("_param") and block.name not in known:
+                instead = f"its settings are in {' and '.join(known)}" if known else "it has no settings"
+                text = f"layer {describe(definition)} does not read {block.name}; {instead}"
+                notes.setdefault((cls.type, block.name), f"{definition.locate(block.name)}: {text}")
+    return list(notes.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -96,6 +97,8 @@ class Net:
         if not definition.layers:
             raise NetError(f"no layer is left for phase {self.phase}", where=definition.place)
         self._wiring = wire(definition.layers)
+        unread = build.unread_settings(definition.layers, self._wiring)
+        self.definition = replace(definition, notes=(*definition.notes, *unread))
         self._loss_weights = build.loss_weights(definition.layers, self._wiring)
         self._memory = lay_out(self._wiring, set(self._loss_weights), self.device, self.dtype)
         context = LayerContext(self.phase, self.device, self.dtype, self.seed, definition.folder, plan_only)
