@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -14,19 +15,21 @@ from netforge.cli.recognition import (
     images_line,
     images_options,
     named_count,
-    note,
     open_embedder,
     open_sources,
     percent,
+    print_pairs,
     trained_net_options,
 )
-from netforge.cli.screen import console, on_terminal, print_columns, styled, table
-from netforge.errors import SettingsError, counted
+from netforge.errors import SettingsError
 
 if TYPE_CHECKING:
     from netforge.data import Source
     from netforge.metric import Calibration
     from netforge.recognition import Embedder, ImageSet, Recognizer, Threshold
+
+ADMITTED = 10
+"""At least so many blends are accepted at the threshold: fewer would show a rate by accident."""
 
 
 @click.command(cls=CaffeCommand)
@@ -65,13 +68,13 @@ def calibrate(
     """Find the threshold for unknown images, and keep it in FILE.recognition.json beside the weights.
 
     An image is unknown where its nearest class is further away than the threshold. That is set so that the given share
-    of the images of unknown classes would be accepted. Without such images, each known one plays an unknown one whose
-    own class is taken away; truly unknown ones lie nearer than these, and more of them will pass.
+    of the images of unknown classes would be accepted. Without such images, blends of two images of different classes
+    stand in for them. Give images that the net was not trained on: those that it was lie closer to their classes.
 
     With --centroids the classes are known by the means of that source (without the unknown labels), which are kept with
     the threshold.
     """
-    from netforge.recognition import choose_images
+    from netforge.recognition import Blends, choose_images
 
     if unknown_sources and unknown_labels:
         raise click.UsageError("Give --unknown-source or --unknown-labels, not both.")
@@ -81,9 +84,11 @@ def calibrate(
         if unknown_labels is not None:
             known, unknown = split(known, unknown_labels)
         recognizer = make_recognizer(embedder, centroids, unknown_labels)
-        found = measure(recognizer, known, unknown, false_accept_rate)
-        recognizer.keep_calibration(as_threshold(recognizer, found, known, unknown))
-        show(recognizer, found, known, unknown)
+        fewest = math.ceil(ADMITTED / false_accept_rate)
+        strange = unknown or Blends(known, max(known.count, fewest), seed=seed)
+        found = measure(recognizer, known, strange, false_accept_rate)
+        recognizer.keep_calibration(as_threshold(recognizer, found, known, strange))
+        show(recognizer, found, known, strange)
 
 
 def split(images: ImageSet, unknown_labels: str) -> tuple[ImageSet, ImageSet]:
@@ -109,28 +114,26 @@ def make_recognizer(embedder: Embedder, centroids: str | None, unknown_labels: s
     return Recognizer(embedder, source=source, stored=False)
 
 
-def measure(recognizer: Recognizer, known: ImageSet, unknown: ImageSet | None, rate: float) -> Calibration:
+def measure(recognizer: Recognizer, known: ImageSet, unknown: Source, rate: float) -> Calibration:
     """Run the images and find the threshold."""
     import numpy as np
 
     from netforge.metric import calibrate as find_threshold
 
-    labels = recognizer.labels_in(known)
-    if unknown is not None:
-        clash = np.intersect1d(recognizer.labels_in(unknown), unknown.labels)
-        if len(clash):
-            raise SettingsError(
-                f'class "{unknown.class_name(clash[0])}" is known to the net, so its images are not unknown',
-                where=unknown.name,
-                mend="give images of other classes",
-            )
-    with image_bar(known.count + (unknown.count if unknown is not None else 0)) as progress:
+    clash = np.intersect1d(recognizer.labels_in(unknown), unknown.labels)
+    if len(clash):
+        raise SettingsError(
+            f'class "{unknown.class_name(clash[0])}" is known to the net, so its images are not unknown',
+            where=unknown.name,
+            mend="give images of other classes",
+        )
+    with image_bar(known.count + unknown.count) as progress:
         distances = recognizer.distances(known, progress=progress)
-        strange = None if unknown is None else recognizer.distances(unknown, progress=progress)
-    return find_threshold(distances, known.labels, labels, unknown=strange, false_accept_rate=rate)
+        strange = recognizer.distances(unknown, progress=progress)
+    return find_threshold(distances, known.labels, recognizer.labels_in(known), strange, false_accept_rate=rate)
 
 
-def as_threshold(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: ImageSet | None) -> Threshold:
+def as_threshold(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: Source) -> Threshold:
     """What is kept."""
     from netforge.recognition import Threshold as Kept
 
@@ -140,19 +143,18 @@ def as_threshold(recognizer: Recognizer, found: Calibration, known: ImageSet, un
         found.wanted_rate,
         found.false_accepts,
         named_count(known),
-        None if unknown is None else named_count(unknown),
+        named_count(unknown),
     )
 
 
-def show(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: ImageSet | None) -> None:
+def show(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: Source) -> None:
     """Print what the threshold does."""
     from netforge.recognition import record_path
 
-    strangers = "known images, each without its class" if unknown is None else images_line(unknown)
     rows = [
         ("distances to", recognizer.rule),
         ("known", images_line(known)),
-        ("unknown", strangers),
+        ("unknown", images_line(unknown)),
         ("threshold", distance_text(recognizer, found.threshold)),
         ("unknown accepted", f"{percent(found.false_accepts)} (wanted: at most {percent(found.wanted_rate)})"),
         ("known accepted", f"{percent(found.true_accepts)}, and right {percent(found.correct)}"),
@@ -160,16 +162,4 @@ def show(recognizer: Recognizer, found: Calibration, known: ImageSet, unknown: I
         ("known against unknown", f"AUC {found.auc:.4f}"),
         ("kept in", str(record_path(recognizer.embedder.weights))),
     ]
-    if on_terminal():
-        shown = table("", "")
-        shown.show_header = False
-        for name, value in rows:
-            shown.add_row(styled((name, "bold")), styled(value))
-        console().print(shown)
-    else:
-        print_columns(rows)
-    if found.simulated:
-        note(
-            f"{counted(found.impostors, 'known image')} played the unknown ones: truly unknown images lie nearer. "
-            "--unknown-source or --unknown-labels measure with real ones."
-        )
+    print_pairs(rows)

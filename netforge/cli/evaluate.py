@@ -17,9 +17,9 @@ from netforge.cli.recognition import (
     open_embedder,
     open_sources,
     percent,
+    print_pairs,
     trained_net_options,
 )
-from netforge.cli.screen import console, on_terminal, print_columns, styled, table
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def evaluate(
             "seed": seed,
         }
         size = f'"{embedder.embedding}", {counted(embeddings.shape[1], "number")} an image'
-        show([("images", images_line(images)), ("embedding", size)], result.rows)
+        about_rows = [("images", images_line(images)), ("embedding", size)]
+        print_pairs(result.rows if is_quiet() else [*about_rows, *result.rows])
         if json_file is not None:
             json_file.write_text(json.dumps({**about, **result.values}, indent=2) + "\n", encoding="utf-8")
             click.echo(f"result: {json_file}")
@@ -252,16 +253,3 @@ def groups_of(images: ImageSet, asked: str) -> tuple[str, npt.NDArray[np.int64] 
 
 
 MEASURES = {"verification": verify, "retrieval": retrieve, "nway": few_shot}
-
-
-def show(about: list[tuple[str, str]], rows: list[tuple[str, str]]) -> None:
-    """Print names and values."""
-    shown_rows = rows if is_quiet() else [*about, *rows]
-    if not on_terminal():
-        print_columns(shown_rows)
-        return
-    shown = table("", "")
-    shown.show_header = False
-    for name, value in shown_rows:
-        shown.add_row(styled((name, "bold")), styled(value))
-    console().print(shown)

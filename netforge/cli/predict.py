@@ -68,8 +68,7 @@ def rate_text(recognizer: Recognizer, asked: str) -> str:
     found = recognizer.threshold if asked == "auto" else None
     if found is None:
         return ""
-    strangers = found.unknown or f"{found.source}, each without its own class,"
-    return f", which {percent(found.measured_rate)} of {strangers} passed"
+    return f", which {percent(found.measured_rate)} of {found.unknown} passed"
 
 
 def note_sizes(images: tuple[str, ...], form: StoredForm) -> None:

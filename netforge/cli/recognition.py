@@ -11,12 +11,12 @@ import click
 
 from netforge.cli.files import net_of
 from netforge.cli.options import device_name, device_options, is_quiet, load_plugins, plugin_option, split_commas
-from netforge.cli.screen import console, on_terminal
+from netforge.cli.screen import console, on_terminal, print_columns, styled, table
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
     from netforge.data import Source
-    from netforge.recognition import Embedder, ImageSet, Recognizer
+    from netforge.recognition import Embedder, Recognizer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,6 +131,18 @@ def image_bar(images: int, what: str = "images") -> Iterator[Callable[[int], Non
         yield lambda count: bar.advance(task, count)
 
 
+def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, a row each."""
+    if not on_terminal():
+        print_columns(rows)
+        return
+    shown = table("", "")
+    shown.show_header = False
+    for name, value in rows:
+        shown.add_row(styled((name, "bold")), styled(value))
+    console().print(shown)
+
+
 def percent(share: float) -> str:
     """A share as text: "98.61 %"."""
     return f"{100 * share:.2f} %"
@@ -143,17 +155,18 @@ def distance_text(recognizer: Recognizer, distance: float) -> str:
     return f"{distance:.4g}" if distance >= 1e-3 or distance == 0 else f"{distance:.4f}"
 
 
-def named_count(images: ImageSet) -> str:
+def named_count(images: Source) -> str:
     """Name and number: "MNIST.testing (10,000 images)"."""
     return f"{images.name} ({counted(images.count, 'image')})"
 
 
-def images_line(images: ImageSet) -> str:
+def images_line(images: Source) -> str:
     """Which images are looked at: "MNIST.testing: 10,000 images, 10 classes"."""
     import numpy as np
 
-    classes = counted(len(np.unique(images.labels)), "class", "classes")
-    return f"{images.name}: {counted(images.count, 'image')}, {classes}"
+    number = len(np.unique(images.labels[images.labels >= 0]))
+    classes = f", {counted(number, 'class', 'classes')}" if number else ""
+    return f"{images.name}: {counted(images.count, 'image')}{classes}"
 
 
 def parse_threshold(text: str | None, recognizer: Recognizer) -> float | None:

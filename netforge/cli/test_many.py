@@ -135,7 +135,8 @@ def class_rows(outcome: Outcome) -> list[tuple[str, ...]]:
         others = ", ".join(f"{name} ({n})" for n, name in wrong[:MIXUPS_OF_CLASS])
         share = float(outcome.class_accuracies[i])
         total = int(found.totals[i])
-        rows.append((outcome.class_name(label), f"{total:,}", f"{round(share * total):,}", percent(share), others))
+        name = outcome.class_name(label) + ("" if label in outcome.class_labels else " (not known)")
+        rows.append((name, f"{total:,}", f"{round(share * total):,}", percent(share), others))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netforge.recognition.blends import Blends
 from netforge.recognition.embedder import Embedder
 from netforge.recognition.image_set import ImageSet, choose_images
 from netforge.recognition.images import Images, StoredForm
@@ -11,6 +12,7 @@ from netforge.recognition.record import Record, StoredClass, Threshold, read_rec
 
 __all__ = [
     "Answers",
+    "Blends",
     "Embedder",
     "ImageSet",
     "Images",

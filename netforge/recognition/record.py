@@ -44,8 +44,8 @@ class StoredClass:
 class Threshold:
     """From which distance on an image is unknown.
 
-    rule: what distances are measured to. wanted_rate, measured_rate: false-accept rates. source: the known images.
-    unknown: the unknown ones; None where known images played impostors.
+    rule: what distances are measured to. wanted_rate, measured_rate: false-accept rates. source, unknown: the known and
+    unknown images it was found with.
     """
 
     value: float
@@ -53,7 +53,7 @@ class Threshold:
     wanted_rate: float
     measured_rate: float
     source: str
-    unknown: str | None
+    unknown: str
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _threshold(entry: dict[str, Any]) -> Threshold:
         _number(entry["wanted_rate"]),
         _number(entry["measured_rate"]),
         _typed(entry["source"], str),
-        _optional(entry["unknown"], str),
+        _typed(entry["unknown"], str),
     )
 
 

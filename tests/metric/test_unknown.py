@@ -33,7 +33,7 @@ def test_with_unknown_images_the_rate_is_theirs(rng: np.random.Generator) -> Non
     labels = rng.integers(0, 3, 300)
     known = squared_distances(points[labels] + rng.normal(size=(300, 2)), points)
     unknown = squared_distances(rng.normal(size=(200, 2)) * 2 + 4, points)
-    found = calibrate(known, labels * 10, [0, 10, 20], unknown=unknown, false_accept_rate=0.05)
+    found = calibrate(known, labels * 10, [0, 10, 20], unknown, false_accept_rate=0.05)
     nearest = known.min(axis=1)
     assert found.false_accepts == (unknown.min(axis=1) <= found.threshold).mean() == 0.05
     assert found.true_accepts == (nearest <= found.threshold).mean()
@@ -41,36 +41,26 @@ def test_with_unknown_images_the_rate_is_theirs(rng: np.random.Generator) -> Non
     assert found.correct == ((known.argmin(axis=1) == labels) & (nearest <= found.threshold)).mean()
     both = np.append(nearest, unknown.min(axis=1))
     assert found.auc == pytest.approx(roc_auc_score(np.repeat([1, 0], [300, 200]), -both))
-    assert (found.known, found.impostors, found.simulated) == (300, 200, False)
+    assert (found.known, found.unknown) == (300, 200)
 
 
-def test_without_unknown_images_each_image_plays_an_impostor() -> None:
-    distances = np.array([[1.0, 5, 9], [2, 7, 6], [8, 1, 4], [3, 2, 9]])
-    found = calibrate(distances, [0, 0, 1, 1], [0, 1, 2], false_accept_rate=0.5)  # impostors: 5, 6, 4, 3
-    assert found.threshold == 4.5
-    assert found.false_accepts == 0.5 and found.true_accepts == 1
-    assert found.simulated and found.impostors == 4
+FAR = [[5.0, 6.0], [7.0, 8.0]]
 
 
 @pytest.mark.parametrize(
-    ("labels", "options", "error", "words"),
+    ("labels", "unknown", "rate", "error", "words"),
     [
-        ([0, 3], {}, DataError, "label 3 is none of the known classes"),
-        ([0, 1], {"false_accept_rate": 0.01}, DataError, "2 impostors cannot show"),
-        ([0, 1], {"false_accept_rate": 1.0}, SettingsError, "between 0 and 1"),
-        ([0, 1], {"unknown": np.zeros((3, 4))}, ShapeError, "4 classes, known ones to 2"),
-        ([0, 1], {"unknown": np.zeros((3, 2)), "false_accept_rate": 0.5}, DataError, "same distance 0"),
-        ([0, 1], {"unknown": [[0.1, 0.1], [0.2, 0.3]], "false_accept_rate": 0.5}, DataError, "no known image"),
+        ([0, 3], FAR, 0.5, DataError, "label 3 is none of the known classes"),
+        ([0, 1], FAR, 0.01, DataError, "2 unknown images cannot show"),
+        ([0, 1], FAR, 1.0, SettingsError, "between 0 and 1"),
+        ([0, 1], np.zeros((3, 4)), 0.5, ShapeError, "unknown images have 4 dimensions"),
+        ([0, 1], np.zeros((3, 2)), 0.5, DataError, "same distance 0"),
+        ([0, 1], [[0.1, 0.1], [0.2, 0.3]], 0.5, DataError, "no known image"),
     ],
 )
 def test_where_there_is_no_threshold(
-    labels: list[int], options: dict[str, object], error: type[Exception], words: str
+    labels: list[int], unknown: object, rate: float, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error) as caught:
-        calibrate([[1.0, 2], [2, 1]], labels, [0, 1], **options)  # type: ignore[arg-type]
+        calibrate([[1.0, 2], [2, 1]], labels, [0, 1], unknown, false_accept_rate=rate)  # type: ignore[arg-type]
     assert words in str(caught.value)
-
-
-def test_one_class_alone_has_no_impostors() -> None:
-    with pytest.raises(DataError, match="one known class"):
-        calibrate([[1.0], [2.0]], [0, 0], [0], false_accept_rate=0.5)
