@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from netforge.errors import NetError
+from netforge.errors import NetError, NetforgeError
 from netforge.net.wiring import describe, find_class
 from netforge.schema import LayerDefinition, NetDefinition, merge_state, messages
 
@@ -76,15 +77,21 @@ def image_layer(definition: NetDefinition) -> tuple[LayerDefinition, tuple[int, 
     """The data layer of TEST, else of TRAIN, that brings images in, and the shape of one; None where there is none."""
     for phase in ("TEST", "TRAIN"):
         for layer in definition.select(merge_state(definition, phase)).layers:
-            shape = find_class(layer).image_shape(layer, definition.folder)
+            try:
+                shape = find_class(layer).image_shape(layer, definition.folder)
+            except NetforgeError as error:
+                raise error.at(layer.place, describe(layer)) from error.__cause__
             if shape is not None and layer.message.top:
                 return layer, shape
     return None
 
 
 def _input_layer(definition: NetDefinition) -> LayerDefinition:
-    """An Input layer in place of the data layer, for one image of its source."""
-    found = image_layer(definition)
+    """An Input layer in place of the data layer, for one image of its source, which has to be there."""
+    try:
+        found = image_layer(definition)
+    except NetforgeError as error:
+        raise _without_source(error, definition.folder) from error.__cause__
     if found is None:
         raise NetError(
             "phase RUN needs an Input layer, or a Data layer whose place it can take",
@@ -96,6 +103,18 @@ def _input_layer(definition: NetDefinition) -> LayerDefinition:
     message = messages.LayerParameter(name=name, type="Input", top=[name])
     message.input_param.shape.add(dim=[1, *shape])
     return layer.copy_with(message)
+
+
+def _without_source(error: NetforgeError, folder: Path | None) -> NetforgeError:
+    """The error of a data layer whose source cannot be asked for the shape of an image, with the way around it."""
+    error.found = f"phase RUN takes the shape of its input from the data layer's source, but {error.found}"
+    deploy = folder / "deploy.prototxt" if folder is not None else None
+    if deploy is not None and deploy.is_file():
+        other = f"use {deploy}, which has an Input layer and needs no data"
+    else:
+        other = "add a layer of type Input with include { phase: RUN }, which needs no data"
+    error.mend = f"{error.mend.rstrip('.')}, or {other}" if error.mend else other
+    return error
 
 
 def _without_losses(layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from netforge.errors import NetError, NetforgeError, ShapeError, SnapshotError
 from netforge.layers.base import Layer
+from netforge.net import Net
 from tests.net.helpers import dense, input_layer, layer, net
 
 DATA = input_layer("data", 4, 3)
@@ -152,6 +155,36 @@ def test_phase_run_without_data_is_refused() -> None:
     )
     with pytest.raises(NetError, match="needs an Input layer"):
         net(text, "RUN")
+
+
+@pytest.mark.parametrize(
+    ("source", "mend"),
+    [
+        ("MNIST.testing", 'netforge data import mnist FOLDER --name MNIST", or '),
+        ("lmdb/nowhere", "Correct the path, or start netforge in the folder that it is relative to, or "),
+    ],
+)
+def test_phase_run_says_what_to_do_without_its_source(source: str, mend: str, tmp_path: Path) -> None:
+    path = tmp_path / "train_val.prototxt"
+    backend = "LMDB" if "/" in source else "IMAGEDB"
+    path.write_text(
+        f'layer {{ name: "d" type: "Data" top: "x" top: "y" data_param {{ source: "{source}" backend: {backend} '
+        'batch_size: 4 } } layer { name: "ip" type: "InnerProduct" bottom: "x" inner_product_param { num_output: 2 } }',
+        encoding="utf-8",
+    )
+    with pytest.raises(NetforgeError) as caught:
+        Net(path, "RUN", plan_only=True)
+    found = 'train_val.prototxt:1:63: layer "d" (Data): phase RUN takes the shape of its input from the data layer'
+    assert found in str(caught.value)
+    assert str(caught.value).endswith(
+        mend + "add a layer of type Input with include { phase: RUN }, which needs no data."
+    )
+    (tmp_path / "deploy.prototxt").touch()
+    with pytest.raises(NetforgeError) as caught:
+        Net(path, "RUN", plan_only=True)
+    assert str(caught.value).endswith(
+        f"{mend}use {tmp_path / 'deploy.prototxt'}, which has an Input layer and needs no data."
+    )
 
 
 def test_freeze_learning_keeps_the_weights_of_a_layer(rng: np.random.Generator) -> None:

@@ -81,3 +81,10 @@ def test_layers_name_all_settings_that_they_read(case: LayerCase, monkeypatch: p
     run_case(case)
     cls = LAYERS[layer_definition(case.layer).type]
     assert asked <= {cls.settings_field, *cls.also_reads}
+
+
+def test_readers_of_images_name_transform_param() -> None:
+    readers = [
+        cls for cls in map(LAYERS.__getitem__, LAYERS) if cls.image_shape.__func__ is not Layer.image_shape.__func__
+    ]
+    assert readers and all("transform_param" in cls.also_reads for cls in readers)
