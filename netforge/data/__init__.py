@@ -2,19 +2,24 @@
 
 from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
+from netforge.data.folder_importer import FolderImport, import_folder
 from netforge.data.importers import import_mnist
 from netforge.data.npz_importer import NpzKeys, import_npz
 from netforge.data.opening import BACKENDS, open_source
+from netforge.data.picture import PictureForm
 from netforge.data.source import ArraySource, Source
 
 __all__ = [
     "BACKENDS",
     "ArraySource",
+    "FolderImport",
     "ImageDatabase",
     "NpzKeys",
+    "PictureForm",
     "Source",
     "SourceInfo",
     "copy_images",
+    "import_folder",
     "import_mnist",
     "import_npz",
     "open_source",

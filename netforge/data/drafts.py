@@ -21,12 +21,13 @@ Progress = Callable[[int], None]
 class Draft:
     """A source that is to be made; what the fields hold is said at `Writer.add`.
 
-    blocks: read once, and only when the source is stored or rehearsed.
+    blocks: read once, and only when the source is stored or rehearsed. labels: looked at after that, so a list may be
+    filled meanwhile.
     """
 
     name: str
     blocks: Iterable[Block]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | list[int]
     class_names: dict[int, str]
     original_labels: npt.NDArray[np.int64] | None = None
     groups: npt.NDArray[np.int64] | None = None
@@ -95,7 +96,7 @@ def store(
             _check_mean(draft.name, own_mean.shape, mean)
             writer.set_mean(draft.name, mean)
             shape = (own_mean.shape[0], own_mean.shape[1], own_mean.shape[2])
-            done.append(Stored(draft.name, shape, draft.labels))
+            done.append(Stored(draft.name, shape, np.asarray(draft.labels)))
     return done
 
 
@@ -122,7 +123,7 @@ def _rehearsed(draft: Draft, mean: npt.NDArray[np.float32] | None, progress: Pro
     checked_columns(draft.name, pixels.count, labels=draft.labels, groups=draft.groups)
     if mean is not None:
         _check_mean(draft.name, pixels.shape, mean)
-    return Stored(draft.name, pixels.shape, draft.labels)
+    return Stored(draft.name, pixels.shape, np.asarray(draft.labels))
 
 
 def _reported(blocks: Iterable[Block], progress: Progress | None) -> Iterator[Block]:

@@ -95,6 +95,22 @@ def test_arrays_are_imported(tmp_path: Path) -> None:
         assert refused.exit_code == 2 and "write HEIGHTxWIDTH" in refused.output
 
 
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.new("RGB", (9 + i, 9)).save(tmp_path / name / f"{i}.png")
+    arguments = ("import", "images", tmp_path, "--name", "pets", "--size", "6x8", "--testing", "0.4")
+    shape = shape_text((3, 6, 8))
+    lines = [f"pets.training: 6 images, {shape}, 2 classes of 3", f"pets.testing: 4 images, {shape}, 2 classes of 2"]
+    assert run(*arguments, "--dry-run").output.splitlines() == [*lines, "Dry run: nothing was changed."]
+    (tmp_path / "cat" / "broken.jpg").write_bytes(b"x")
+    refused = run(*arguments)
+    assert refused.exit_code == 1 and "broken.jpg: the picture cannot be read" in refused.output
+    done = run(*arguments, "--skip-unreadable", "--seed", "2")
+    assert done.exit_code == 0 and done.output.startswith(f"left out: {tmp_path / 'cat' / 'broken.jpg'}: the picture")
+
+
 def test_show_takes_the_folder_of_an_lmdb(tmp_path: Path) -> None:
     write_lmdb(tmp_path / "db", {b"0": datum(np.zeros((1, 4, 4), np.uint8))})
     assert run("show", tmp_path / "db", "--out", tmp_path / "sheet.png").exit_code == 0
