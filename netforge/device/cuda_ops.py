@@ -11,6 +11,7 @@ from netforge.device.cuda_ops_loss import CudaLoss
 from netforge.device.cuda_ops_neuron import CudaNeuron
 from netforge.device.cuda_ops_newest import CudaNewest
 from netforge.device.cuda_ops_prototypical import CudaPrototypical
+from netforge.device.cuda_ops_sequence import CudaSequence
 from netforge.device.cuda_ops_transform import CudaTransform
 from netforge.device.cuda_ops_triplet import CudaTriplet
 from netforge.device.cuda_ops_update import CudaUpdate
@@ -26,6 +27,7 @@ class CudaOps(
     CudaEmbedding,
     CudaPrototypical,
     CudaNewest,
+    CudaSequence,
     CudaTransform,
     CudaUpdate,
     Ops,

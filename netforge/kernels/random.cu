@@ -1,33 +1,15 @@
-// Counter-based random numbers (netforge/device/random.py): Philox4x64-10 of Salmon et al., SC 2011, the same bits as
-// NumPy's.
+// Counter-based random numbers (netforge/device/random.py).
 //
 // Launch: one thread for eight elements, which are the eight 32-bit halves of one Philox block, low half first; any
 // grid. Memory: the output once; 16 bytes a store where the array allows it. position: in device memory, so that a
 // captured launch draws new numbers each time; the key (seed, stream) never changes.
 #include "common.cuh"
+#include "philox.cuh"
 
 #define HALVES 8
 #define LANES (16 / sizeof(Real))
 
-struct Block { Word word[4]; };
 struct __align__(16) Pack { Real value[LANES]; };
-
-__device__ __forceinline__ Block philox(Word counter, Word position, Word seed, Word stream) {
-    Word c0 = counter, c1 = 0, c2 = position, c3 = 0;
-#pragma unroll
-    for (int round = 0; round < 10; ++round) {
-        const Word low0 = c0 * 0xD2E7470EE14C6C93ull, high0 = __umul64hi(c0, 0xD2E7470EE14C6C93ull);
-        const Word low2 = c2 * 0xCA5A826395121157ull, high2 = __umul64hi(c2, 0xCA5A826395121157ull);
-        c0 = high2 ^ c1 ^ seed;
-        c2 = high0 ^ c3 ^ stream;
-        c1 = low2;
-        c3 = low0;
-        seed += 0x9E3779B97F4A7C15ull;
-        stream += 0xBB67AE8584CAA73Bull;
-    }
-    Block block = {{c0, c1, c2, c3}};
-    return block;
-}
 
 // The number k in [0, 2^24) of half `half` of a block.
 __device__ __forceinline__ int upper_bits(const Block& block, int half) {

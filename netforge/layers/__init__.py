@@ -20,6 +20,7 @@ from netforge.layers import (  # noqa: F401 - imported for the layers that they 
     recurrent,
     reduce,
     select,
+    sequence,
     shape,
     softmax,
     sup_con,

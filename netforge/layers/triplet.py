@@ -18,7 +18,7 @@ SHORTEST = 1e-6
 Shape = tuple[int, int]
 
 
-@register_layer("TripletLoss", settings="triplet_loss_param", aliases=("triplet_loss",))
+@register_layer("TripletLoss", settings="triplet_loss_param")
 class TripletLoss(Layer):
     """Asks each anchor to lie nearer to items of its class than to others, by a margin.
 

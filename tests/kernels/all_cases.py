@@ -16,6 +16,7 @@ import cases_loss
 import cases_neuron
 import cases_newest
 import cases_prototypical
+import cases_sequence
 import cases_transform
 import cases_triplet
 import cases_update
@@ -30,6 +31,7 @@ __all__ = [
     "cases_neuron",
     "cases_newest",
     "cases_prototypical",
+    "cases_sequence",
     "cases_transform",
     "cases_triplet",
     "cases_update",

@@ -410,6 +410,27 @@ def pairs(name: str, settings: str = "", label: tuple[int, ...] = (5,), values=N
     return LayerCase(name, row("ContrastiveLoss", bottoms, "loss", text), shapes, [()], makers, **options)
 
 
+def sequences(name: str, settings: str, images: int, label: str = " label") -> LayerCase:
+    """Six images of three labels and what goes with them."""
+    names = " ".join(f"image{i}" for i in range(images)) + label
+    labels_top = [(6, images, 1, 1)] if label else []
+    return LayerCase(
+        name,
+        row("DataSequence", "x label", names, f"data_sequence_param {{ cache_size: 4 {settings} }}"),
+        [(6, 2, 3), (6, 1)],
+        [(6, 2, 3)] * images + labels_top,
+        [None, exactly([2, 3, 2, 4, 3, 4])],
+        batch_axis=None,
+    )
+
+
+SEQUENCES = [
+    sequences("data_sequence_balanced", "", 2),
+    sequences("data_sequence_others", "balance_matches: false label_count: 3 label_start: 2", 2),
+    sequences("data_sequence_triplets", "k: 1", 3),
+    sequences("data_sequence_many", "k: 5 output_labels: false label_count: 5", 7, ""),
+]
+
 CONTRASTIVE = [
     pairs("contrastive"),
     pairs("contrastive_legacy", "legacy_version: true"),
@@ -569,7 +590,20 @@ RECURRENT = [
     ),
 ]
 
-CASES = [*NEURONS, *VISION, *LINEAR, *SHAPES, *FOLDS, *LOSSES, *CONTRASTIVE, *TRIPLETS, *EPISODES, *METRICS, *RECURRENT]
+CASES = [
+    *NEURONS,
+    *VISION,
+    *LINEAR,
+    *SHAPES,
+    *FOLDS,
+    *LOSSES,
+    *CONTRASTIVE,
+    *TRIPLETS,
+    *SEQUENCES,
+    *EPISODES,
+    *METRICS,
+    *RECURRENT,
+]
 
 ELSEWHERE = {"Data": "test_data.py", "MemoryData": "test_data.py", "Python": "test_python.py"}
 """Built-in layers that need a source or a module, and the file beside this one that tests them."""

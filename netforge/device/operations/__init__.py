@@ -14,6 +14,7 @@ from netforge.device.operations.normalize import NormalizeOps
 from netforge.device.operations.pooling import PoolingOps
 from netforge.device.operations.prototypical import PrototypicalOps
 from netforge.device.operations.random import RandomOps
+from netforge.device.operations.sequence import SequenceOps
 from netforge.device.operations.shape import ShapeOps
 from netforge.device.operations.softmax import SoftmaxOps
 from netforge.device.operations.sup_con import SupConOps
@@ -39,6 +40,7 @@ class Ops(
     NewestOps,
     NormalizeOps,
     ShapeOps,
+    SequenceOps,
     TransformOps,
     UpdateOps,
 ):

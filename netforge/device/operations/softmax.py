@@ -45,7 +45,7 @@ class SoftmaxOps:
         if right.all():
             return -1
         index = int(np.argmin(right))
-        _report(report, index, labels.reshape(-1)[index])
+        report_first(report, index, labels.reshape(-1)[index])
         return index
 
     def count_labels(self, labels: Array, divisor: Array, ignore: int | None) -> None:
@@ -129,11 +129,11 @@ class SoftmaxOps:
         if not bad.any():
             return -1
         index = int(np.argmax(bad))
-        _report(report, index, 0)
+        report_first(report, index, 0)
         return index
 
 
-def _report(report: Array | None, index: int, value: float) -> None:
+def report_first(report: Array | None, index: int, value: float) -> None:
     """Note the first thing found; a report that holds one already stays as it is."""
     if report is not None and report[0] == 0:
         report[...] = index + 1, value
