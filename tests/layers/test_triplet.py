@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netforge.errors import NetforgeError
@@ -115,6 +115,7 @@ def mined(x: np.ndarray, labels: np.ndarray, mining: str, distance: str, alpha: 
 
 @pytest.mark.parametrize("mining", ["ALL", "HARD", "SEMIHARD"])
 @pytest.mark.parametrize(("distance", "alpha"), [*product(["SQUARED", "EUCLIDEAN", "COSINE"], [0.5, None])])
+@settings(max_examples=50)
 @given(batch=batches())
 def test_miners_are_plain_loops(
     mining: str, distance: str, alpha: float | None, batch: tuple[np.ndarray, np.ndarray]
