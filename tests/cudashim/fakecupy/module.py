@@ -123,7 +123,7 @@ class Stream:
             raise CUDARuntimeError("cudaErrorStreamCaptureIsolation: an event from outside a capture, or from inside")
         for copy in event.copies:
             copy.arrive()
-        self.copies = [copy for copy in (*self.copies, *event.copies) if copy in Copy.under_way]
+        self.copies = [copy for copy in dict.fromkeys(self.copies + event.copies) if copy in Copy.under_way]
 
     # --- graphs ------------------------------------------------------------------------------------------------------
 
