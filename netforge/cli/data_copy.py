@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from netforge.cli.data_options import image_bar, labels_option, making_options, mean_option, report
+from netforge.cli.data_options import image_bar, making_options, mean_option, report
 
 
 @click.command("copy", short_help="Make a source of images of others.")
@@ -16,7 +16,7 @@ from netforge.cli.data_options import image_bar, labels_option, making_options, 
     "--max-per-label", type=click.IntRange(1), metavar="N", help="So many images of each label, drawn by --seed."
 )
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images --max-per-label draws.")
-@labels_option
+@click.option("--labels", "only_labels", metavar="LABELS", help='Only images with these labels: "0-7", "0-4,9".')
 @click.option("--rest", metavar="REST", help="Make a second source of all images that NAME did not get.")
 @mean_option
 @making_options

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from netforge.cli.data_options import image_bar, labels_option, making_options, mean_option, report, size_option
+from netforge.cli.data_options import image_bar, making_options, mean_option, report, size_option
 
 
 @click.group("import")
@@ -51,7 +51,7 @@ def import_mnist(folder: Path, name: str, channels: str, replace: bool, dry_run:
 @click.option("--labels", metavar="ARRAY", required=True, help="Their labels: (n,) whole numbers, kept as they are.")
 @click.option("--groups", metavar="ARRAY", help="What else they share, such as who drew them: (n,) whole numbers.")
 @click.option("--names", metavar="ARRAY", help="Names of the classes: texts, that of label k in place k.")
-@labels_option
+@click.option("--only", "only_labels", metavar="LABELS", help='Leave out images with other labels: "0-7", "0-4,9".')
 @size_option
 @click.option(
     "--layout",
@@ -79,7 +79,7 @@ def import_npz(
 
     Pixels are bytes, whole numbers 0 to 255, or floats 0 to 1, which are stored as bytes. Nothing is unpickled.
 
-    Example: netforge data import npz faces.npz --name faces.training --images x --labels y --labels-range 1-30
+    Example: netforge data import npz faces.npz --name faces.training --images x --labels y --only 1-30
     """
     from netforge.data import ImageDatabase, NpzKeys
     from netforge.data import import_npz as import_arrays

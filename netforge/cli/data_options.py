@@ -34,16 +34,6 @@ def making_options(command: F) -> F:
     return click.option("--replace", is_flag=True, help="Replace sources of these names.")(command)
 
 
-def labels_option(command: F) -> F:
-    """--labels-range."""
-    return click.option(
-        "--labels-range",
-        "only_labels",
-        metavar="LABELS",
-        help='Leave out images with other labels: "0-7", "0-4,9".',
-    )(command)
-
-
 def mean_option(command: F) -> F:
     """--mean-of."""
     return click.option(

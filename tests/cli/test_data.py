@@ -74,7 +74,7 @@ def test_a_subset_its_rest_and_two_sources_as_one(tmp_path: Path) -> None:
         f"few: 20 images, {shape}, 10 classes of 2",
         f"others: 10 images, {shape}, 10 classes of 1",
     ]
-    done = run("copy", "others", "all.testing", "unseen", "--labels-range", "0-6,9", "--mean-of", "few")
+    done = run("copy", "others", "all.testing", "unseen", "--labels", "0-6,9", "--mean-of", "few")
     assert done.output == f"unseen: 24 images, {shape}, 8 classes of 3\n"
     again = run("copy", "others", "unseen")
     assert again.exit_code == 1 and 'there is a source "unseen" already. Write --replace' in again.output
@@ -86,7 +86,7 @@ def test_arrays_are_imported(tmp_path: Path) -> None:
     np.savez(path, x=images, y=np.arange(12) // 3, who=np.arange(12))
     arguments = ("import", "npz", path, "--name", "faces", "--images", "x", "--labels", "y", "--groups", "who")
     assert run(*arguments, "--size", "4x3", "--dry-run").output.startswith("faces: 12 images")
-    done = run(*arguments, "--size", "4x3", "--labels-range", "1-2")
+    done = run(*arguments, "--size", "4x3", "--only", "1-2")
     assert done.output == f"faces: 6 images, {shape_text((1, 4, 3))}, 2 classes of 3\n"
     with ImageDatabase() as database:
         assert database.open("faces").groups.tolist() == list(range(3, 9))
@@ -129,7 +129,7 @@ def test_digits_can_be_shown_at_once(tmp_path: Path) -> None:
         (("show", "digits.testin", "--out", "{}/a.png"), 'Did you mean "digits.testing"'),
         (("show", "digits.testing", "--out", "{}/none/a.png"), "none"),
         (("copy", "digits.testin", "b"), 'Did you mean "digits.testing"'),
-        (("copy", "digits.testing", "b", "--labels-range", "7-1"), "'7-1' is no label and no range"),
+        (("copy", "digits.testing", "b", "--labels", "7-1"), "'7-1' is no label and no range"),
         (("import", "npz", "{}/none", "--name", "a", "--images", "x", "--labels", "y"), "there is no such file"),
         (("import", "npz", "{}/text", "--name", "a", "--images", "x", "--labels", "y"), "this is no .npz file"),
         (("import", "mnist", "{}"), "there is no train-images-idx3-ubyte here"),
