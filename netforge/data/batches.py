@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.source import Indices, Source
+from netforge.data.prefetch import Prefetcher
+from netforge.data.source import Indices, Pixels, Source
 from netforge.data.transform import Transformer
 from netforge.errors import DataError
+
+Array = Any  # an array of a device
 
 # Labels travel in blobs of float32, which holds whole numbers exactly up to here.
 LARGEST_LABEL = 1 << 24
@@ -43,33 +48,113 @@ class Noise:
 
 
 class BatchReader:
-    """Reads batch after batch of `size` items; `read` may be called from any one thread at a time."""
+    """Reads batch after batch of `size` items; its methods may be called from any one thread at a time.
+
+    images: how many images a batch has.
+    """
 
     def __init__(
         self, source: Source, sampler: Sampler, transformer: Transformer, size: int, *, noise: Noise | None = None
     ) -> None:
         self.source = source
+        self.transformer = transformer
+        self.images = size * sampler.images_per_item
         self._sampler = sampler
-        self._transformer = transformer
         self._size = size
         self._noise = noise
 
     def read(self, number: int) -> Batch:
         """Batch `number`, counted from 0. Raises DataError where a record is damaged or a label is too large."""
-        indices = self._sampler.draw(number, self._size)
-        flat = indices.reshape(-1)
-        pixels, labels = self.source.read(np.maximum(flat, 0))
+        indices = self.draw(number)
+        data, labels = self.make(number, indices.reshape(-1))
+        channels, height, width = self.transformer.shape
+        stacked = data.reshape(self._size, channels * self._sampler.images_per_item, height, width)
+        return Batch(stacked, labels.reshape(indices.shape), indices)
+
+    def draw(self, number: int) -> Indices:
+        """The images of batch `number`, shape (size, images_per_item); -1 stands for the noise image."""
+        return self._sampler.draw(number, self._size)
+
+    def make(self, number: int, indices: Indices) -> tuple[npt.NDArray[np.float32], Indices]:
+        """The input that batch `number` makes of images `indices` (n,), and their labels (n,)."""
+        pixels, labels = self.fetch(indices)
         if self._noise is not None:
             pixels = pixels.astype(np.float32)
-            pixels[flat < 0] = self._noise.image
-            labels[flat < 0] = self._noise.label
+            pixels[indices < 0] = self._noise.image
+        return self.transformer(pixels, number), labels
+
+    def fetch(self, indices: Indices) -> tuple[Pixels, Indices]:
+        """Images `indices` (n,) as they are stored, and their labels; at -1 any image with the label of the noise."""
+        pixels, labels = self.source.read(np.maximum(indices, 0))
+        return pixels, self._checked(labels, indices)
+
+    def labels_of(self, indices: Indices) -> Indices:
+        """The labels (n,) of images `indices` (n,), without a look at the images."""
+        return self._checked(self._all_labels[np.maximum(indices, 0)], indices)
+
+    @cached_property
+    def _all_labels(self) -> Indices:
+        return self.source.labels
+
+    @property
+    def noise_image(self) -> npt.NDArray[np.float32] | None:
+        """What image -1 stands for, shape (C, H, W)."""
+        return None if self._noise is None else np.ascontiguousarray(self._noise.image, np.float32)
+
+    def _checked(self, labels: Indices, indices: Indices) -> Indices:
+        if self._noise is not None:
+            labels[indices < 0] = self._noise.label
         if max(-int(labels.min()), int(labels.max())) > LARGEST_LABEL:
             raise DataError(
                 f"a label is larger than {LARGEST_LABEL}, which a blob cannot hold exactly",
                 where=self.source.name,
                 mend="number the classes from 0",
             )
-        data = self._transformer(pixels, number)
-        channels, height, width = self._transformer.shape
-        stacked = data.reshape(self._size, channels * self._sampler.images_per_item, height, width)
-        return Batch(stacked, labels.reshape(indices.shape), indices)
+        return labels
+
+
+class Batches(Protocol):
+    """The batches of a Data layer, on their way to its tops.
+
+    residence: where the images lie, for people; empty where there is nothing to say.
+    """
+
+    @property
+    def residence(self) -> str:
+        """Where the images lie."""
+
+    def feed(self, position: int, tops: Sequence[Array]) -> None:
+        """Do the host's work for batch `position`."""
+
+    def forward(self, tops: Sequence[Array]) -> None:
+        """Do the device's work for that batch: afterwards it lies in `tops`, the arrays that `feed` was given."""
+
+    def close(self) -> None:
+        """End the background thread."""
+
+
+class HostBatches:
+    """Batches that are used where they are made.
+
+    label_of: labels (N, images_per_item) to those of the top. depth: batches that a background thread makes ahead.
+    """
+
+    residence = ""
+
+    def __init__(self, reader: BatchReader, label_of: Callable[[Indices], npt.NDArray[Any]], depth: int) -> None:
+        self._ahead = Prefetcher(reader.read, depth)
+        self._label_of = label_of
+
+    def feed(self, position: int, tops: Sequence[Array]) -> None:
+        """Copy batch `position` to the tops."""
+        batch = self._ahead.get(position)
+        found: tuple[npt.NDArray[Any], ...] = (batch.data, self._label_of(batch.labels), batch.indices)
+        for top, values in zip(tops, found, strict=False):
+            top[...] = values.reshape(top.shape)
+
+    def forward(self, tops: Sequence[Array]) -> None:
+        """`feed` wrote the values."""
+
+    def close(self) -> None:
+        """End the background thread."""
+        self._ahead.close()

@@ -144,6 +144,7 @@ class ImageDatabase:
                 class_names=self.class_names(info),
                 mean=self.mean(info),
                 color_order=info.color_order,
+                identity=(pixel_key, label_key),
             )
 
     @contextmanager

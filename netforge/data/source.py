@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,11 @@ class Source(ABC):
     def labels_are_cheap(self) -> bool:
         """Whether `labels` can be asked for without second thoughts: no long pass over the images is needed."""
         return True
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for sources with equal images in equal order; the source itself where no more is known."""
+        return self
 
     @property
     def mean(self) -> npt.NDArray[np.float32] | None:
@@ -94,7 +100,8 @@ class ArraySource(Source):
     """Images in an array, in memory or memory-mapped.
 
     pixels: (n, C, H, W), uint8 or float32. rows: which of the n images belong to the source, in which order; None means
-    all. labels, groups: (count,) integers. mean: (C, H, W).
+    all. labels, groups: (count,) integers. mean: (C, H, W). identity: equal for sources with equal images in equal
+    order; None where no more is known than the object.
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class ArraySource(Source):
         class_names: dict[int, str] | None = None,
         mean: npt.NDArray[np.float32] | None = None,
         color_order: str = "RGB",
+        identity: Hashable | None = None,
     ) -> None:
         if pixels.ndim != 4:
             raise DataError(f"images have shape {pixels.shape}, expected (count, channels, height, width)", where=name)
@@ -117,6 +125,7 @@ class ArraySource(Source):
         self._labels = np.asarray(labels, np.int64)
         self._groups = None if groups is None else np.asarray(groups, np.int64)
         self._mean = mean
+        self._identity = identity
         self.shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
         self.count = len(pixels) if rows is None else len(rows)
         self.class_names = class_names or {}
@@ -140,6 +149,11 @@ class ArraySource(Source):
     def groups(self) -> Indices | None:
         """The group of every image."""
         return self._groups
+
+    @property
+    def identity(self) -> Hashable:
+        """What was given, or the source itself."""
+        return self if self._identity is None else self._identity
 
     @property
     def mean(self) -> npt.NDArray[np.float32] | None:
@@ -181,6 +195,11 @@ class RelabelledSource(Source):
     def groups(self) -> Indices | None:
         """The group of every image."""
         return self._source.groups
+
+    @property
+    def identity(self) -> Hashable:
+        """That of the other source: the images are the same."""
+        return self._source.identity
 
     @property
     def labels_are_cheap(self) -> bool:

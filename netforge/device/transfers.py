@@ -46,7 +46,7 @@ class Transfers:
             return int(free) + int(self._xp.get_default_memory_pool().free_bytes())
 
     def copy(self, source: npt.NDArray[Any], target: Array) -> None:
-        """Queue target = source on the current stream, behind all work that is queued there; `source` is page-locked."""
+        """Queue target = source on the current stream, behind its other work; `source` is page-locked."""
         target.set(source, stream=self._xp.cuda.get_current_stream())
 
     def copy_beside(self, source: npt.NDArray[Any], target: Array) -> Event:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.data.batches import Batch, BatchReader
-from netforge.data.prefetch import Prefetcher
+from netforge.data.batches import Batches, BatchReader, HostBatches
+from netforge.data.source import Indices
+from netforge.data.uploads import DeviceBatches
 from netforge.errors import DataError, NetforgeError, SettingsError
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.data_param import (
@@ -39,7 +40,8 @@ class Data(Layer):
     two and three quarters, under labels of their own.
 
     Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and
-    the number of the batch alone. A background thread makes `prefetch` batches ahead.
+    the number of the batch alone. A background thread makes `prefetch` batches ahead. A GPU keeps the images of a
+    source that fits; it crops, mirrors and scales them and takes off the mean itself.
     """
 
     bottoms = slots()
@@ -52,7 +54,8 @@ class Data(Layer):
     )
     also_reads = ("transform_param",)
     differentiable = False
-    _batches: Prefetcher[Batch] | None = None
+    replayable = True
+    _batches: Batches | None = None
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Open the source and check the settings against it."""
@@ -71,9 +74,15 @@ class Data(Layer):
         if not context.plan_only:
             sampler, noise = make_sampler(self, self.source), make_noise(self, self.source)
             reader = BatchReader(self.source, sampler, self.transformer, batch_size_of(settings), noise=noise)
-            self._batches = Prefetcher(reader.read, settings.prefetch)
+            self._batches = self._make_batches(reader)
             if len(top) > 1:
                 top[1].data_storage.limit = cache(self._labels_below)
+
+    def _make_batches(self, reader: BatchReader) -> Batches:
+        transfers, ahead = self.device.transfers(), self.settings.prefetch
+        if transfers is None:
+            return HostBatches(reader, self._label, ahead)
+        return DeviceBatches(self.device, transfers, reader, self._label, ahead)
 
     def _labels_below(self) -> int | None:
         """One more than the largest label there can be; None where some may be negative, or a long search is needed."""
@@ -98,21 +107,22 @@ class Data(Layer):
             top[2].reshape((size, images) if images > 1 else (size,))
 
     def feed(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Take the next batch."""
+        """Bring the next batch."""
         if self._batches is None:
             raise self.fail("this net was built for its shapes only and has no data", error=DataError)
-        for blob in top:
-            _ = blob.data  # memory first: a batch that does not fit is refused before it is read
-        batch = self._batches.get(self.random.position)
+        arrays = [blob.data for blob in top]  # memory first: a batch that does not fit is refused before it is read
+        self._batches.feed(self.random.position, arrays)
         self.random.position += 1
-        top[0].data[...] = self.xp.asarray(batch.data)
-        if len(top) > 1:
-            top[1].data[...] = self.xp.asarray(self._label(batch))
-        if len(top) > 2:
-            top[2].data[...] = self.xp.asarray(batch.indices.reshape(top[2].shape))
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """`feed` wrote the values."""
+        """Make input of it, where the device does that."""
+        assert self._batches is not None
+        self._batches.forward([blob.data for blob in top])
+
+    @property
+    def residence(self) -> str:
+        """Where the images lie, where that is not the host alone."""
+        return "" if self._batches is None else self._batches.residence
 
     def close(self) -> None:
         """End the background thread."""
@@ -130,9 +140,8 @@ class Data(Layer):
         transformer = transformer_for(definition, source, phase="RUN", seed=0, folder=folder, plan_only=True, fail=fail)
         return transformer.shape
 
-    def _label(self, batch: Batch) -> npt.NDArray[Any]:
+    def _label(self, labels: Indices) -> npt.NDArray[Any]:
         """The label top: (N,) labels, (N, 2) labels, or (N,) 1 for pairs of one class and 0 for others."""
-        labels = batch.labels
         if labels.shape[1] == 1:
             return labels[:, 0]
         if not self.settings.output_all_labels:
