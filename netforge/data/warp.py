@@ -26,6 +26,9 @@ REACH = 3
 # Uniform numbers that an affine change takes, one more than it uses: two come out of each 64-bit word.
 AFFINE = 6
 
+# Multiply-adds of a matrix product that is not worth a second thread; OpenBLAS begins to think so at four times as many.
+SMALL_PRODUCT = 1 << 16
+
 # Images are worked on so many bytes at a time that their coordinates and weights stay in the processor's cache.
 PIECE_BYTES = 1 << 16
 
@@ -88,8 +91,8 @@ class Warp:
         """
         y, x = self._affine(amounts[:, :AFFINE].astype(np.float64))
         if self._ranges.elastic_alpha:
-            lines = amounts[:, AFFINE:].reshape(-1, self._grid[1]) @ self._smooth_columns.T
-            moved = self._smooth_rows @ lines.reshape(len(amounts), 2, self._grid[0], -1)
+            lines = product(amounts[:, AFFINE:].reshape(-1, self._grid[1]), self._smooth_columns.T)
+            moved = product(self._smooth_rows, lines.reshape(len(amounts), 2, self._grid[0], -1))
             y += moved[:, 0]
             x += moved[:, 1]
         return y, x
@@ -109,6 +112,16 @@ class Warp:
 def grid_sum(rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> Floats:
     """rows (n, H) plus columns (n, W) in every pixel, (n, H, W)."""
     return np.add(rows.astype(np.float32)[:, :, None], columns.astype(np.float32)[:, None, :])
+
+
+def product(left: Floats, right: Floats) -> Floats:
+    """The matrix product, made of blocks of rows so small that BLAS libraries give each to one thread.
+
+    So the bits do not depend on the number of threads, which other parts of netforge change while this thread works.
+    """
+    rows = max(1, SMALL_PRODUCT // (left.shape[-1] * right.shape[-1]))
+    blocks = [left[start : start + rows] @ right for start in range(0, len(left), rows)]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-2)
 
 
 def uniform(words: Words) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from netforge.data import warp as module
 from netforge.data.sampling import random_words
@@ -169,6 +170,16 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Warp(5, 6, ALL, STREAM)(pixels, 4)
     monkeypatch.setattr(module, "PIECE_BYTES", 2 * 4 * 30)
     np.testing.assert_allclose(Warp(5, 6, ALL, STREAM)(pixels, 4), whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [28, 105, 224])
+def test_the_number_of_threads_changes_no_bit(side: int) -> None:
+    pixels, change = images(6, 1, side, side), Warp(side, side, WarpRanges(elastic_alpha=30), STREAM)
+    found = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads):
+            found.append(change(pixels, 1).tobytes())
+    assert found[0] == found[1] == found[2]
 
 
 def test_warps_never_change() -> None:
