@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -71,6 +73,11 @@ class QuarterTurns(Source):
     def labels_are_cheap(self) -> bool:
         """As the other source has it."""
         return self._source.labels_are_cheap
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal where the images before they were turned are."""
+        return "quarter turns", self._source.identity
 
     @property
     def groups(self) -> Indices | None:

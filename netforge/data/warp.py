@@ -26,7 +26,7 @@ REACH = 3
 # Uniform numbers that an affine change takes, one more than it uses: two come out of each 64-bit word.
 AFFINE = 6
 
-# Multiply-adds of a matrix product that is not worth a second thread; OpenBLAS begins to think so at four times as many.
+# Multiply-adds of a matrix product that is not worth a second thread; OpenBLAS takes one from four times as many on.
 SMALL_PRODUCT = 1 << 16
 
 # Images are worked on so many bytes at a time that their coordinates and weights stay in the processor's cache.

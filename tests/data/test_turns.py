@@ -45,6 +45,12 @@ def test_names_and_groups() -> None:
     assert QuarterTurns(source([0, 1])).groups is None
 
 
+def test_turned_images_are_told_from_upright_ones() -> None:
+    upright = source([0, 1])
+    assert QuarterTurns(upright).identity == QuarterTurns(upright).identity != upright.identity
+    assert QuarterTurns(source([0, 1])).identity != QuarterTurns(upright).identity
+
+
 def test_images_must_be_square() -> None:
     with pytest.raises(DataError, match='quarter turns need square images, but those of "test" have 5 x 6 pixels'):
         QuarterTurns(array_source())
