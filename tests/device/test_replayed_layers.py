@@ -8,7 +8,7 @@ import pytest
 
 from netforge.device.cuda import CudaDevice
 from netforge.solver import Solver
-from tests.device.test_fewshot_nets import CENTROIDS
+from tests.device.test_cuda_nets import CENTROIDS
 from tests.device.training_nets import DATA, SOLVER
 from tests.solver.helpers import weights, write_solver
 
@@ -50,7 +50,7 @@ NETS = {
     "LSTM, exposed": recurrent("LSTM", "", 'bottom: "s0" bottom: "s1"', 'top: "h1" top: "c1"'),
     "RNN, exposed": recurrent("RNN", STILL, 'bottom: "s0"', 'top: "h1"'),
     "Crop": CROPPED,
-    "centroids": CENTROIDS.replace("centroid_output_iteration: 3", "centroid_output_iteration: 5"),
+    "centroids": CENTROIDS.replace("recent_items: 3", "recent_items: 1 centroid_output_iteration: 6"),
 }
 
 
