@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from netforge.data import datum as datum_module
-from netforge.data import open_source
+from netforge.data import lmdb_source, open_source
 from netforge.data.datum import decode_datum, decode_image
 from netforge.errors import DataError, NetforgeError, SchemaError, UnknownNameError
 from netforge.schema import messages
@@ -43,6 +43,16 @@ def test_floats_among_bytes_make_the_batch_floats(tmp_path: Path) -> None:
     pixels, _ = source.read(np.arange(3))
     np.testing.assert_array_equal(pixels, [RAW, floats, RAW])
     assert pixels.dtype == np.float32
+
+
+def test_labels_of_a_large_database_are_cheap_once_they_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source("LMDB", str(write_lmdb(tmp_path, {b"a": datum(RAW, 3), b"b": datum(RAW, 1)})))
+    assert source.labels_are_cheap
+    monkeypatch.setattr(lmdb_source, "CHEAP_PASS_BYTES", 2 * RAW.size - 1)
+    assert not source.labels_are_cheap
+    assert source.labels.tolist() == [3, 1] and source.labels_are_cheap
 
 
 def test_two_sources_of_one_process_share_an_environment(tmp_path: Path) -> None:

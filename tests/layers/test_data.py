@@ -531,3 +531,38 @@ def test_memory_data_refuses_what_does_not_fit() -> None:
             layer.set_input_arrays(data, labels)
     with pytest.raises(SettingsError, match="height is missing"):
         Net(parse_net(MEMORY.replace("height: 3", "") % ""), "TEST")
+
+
+PAIRS = "images_per_blob: 2 output_all_labels: true"
+
+
+@pytest.mark.parametrize(
+    ("param", "transform", "below"),
+    [
+        ("backend: IMAGEDB", "", 4),
+        ("backend: IMAGEDB images_per_blob: 2", "", 2),
+        (f"backend: IMAGEDB {PAIRS}", "", 4),
+        (f"backend: IMAGEDB {PAIRS} balance_matches: false forced_primary_label: 7", "", 8),
+        (
+            f"backend: IMAGEDB {PAIRS} enable_noise_for_nonmatch: true data_noise_param {{ noise_data_label: 5 }}",
+            "",
+            6,
+        ),
+        ("backend: IMAGEDB", 'label_mapping { mapping: "3->11" }', 12),
+        ("backend: IMAGEDB", 'label_mapping { mapping: "3->-1" }', None),
+    ],
+)
+def test_the_largest_label_is_known(param: str, transform: str, below: int | None) -> None:
+    with Net(parse_net(data_layer(param, transform)), "TRAIN", seed=5) as net:
+        assert net.blobs["label"].data_storage.below == below
+        assert net.blobs["data"].data_storage.below is None
+    with Net(parse_net(data_layer(param, transform)), "TRAIN", plan_only=True) as net:
+        assert net.blobs["label"].data_storage.below is None  # the header does not say
+
+
+def test_a_long_pass_for_labels_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = str(write_lmdb(tmp_path, {f"{i}".encode(): datum(np.zeros((1, 5, 6), np.uint8), i) for i in range(6)}))
+    for limit, below in ((1 << 20, 6), (0, None)):
+        monkeypatch.setattr("netforge.data.lmdb_source.CHEAP_PASS_BYTES", limit)
+        with Net(parse_net(data_layer("backend: LMDB", source=source)), "TRAIN", seed=5) as net:
+            assert net.blobs["label"].data_storage.below == below
