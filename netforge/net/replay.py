@@ -84,7 +84,7 @@ class Replay:
                     raise DeviceError("a layer took memory, or changed a shape, in a pass like those before")
             except NetforgeError as error:
                 self.refuse(str(error))
-                logger.warning("iterations run eagerly: %s", error)
+                logger.warning("iterations run launch by launch: %s", error)
                 return None
             self._graphs[steps] = graph
         return self._graphs[steps]
