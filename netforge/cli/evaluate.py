@@ -11,6 +11,7 @@ import click
 
 from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.recognition import (
+    check_target,
     image_bar,
     images_line,
     images_options,
@@ -81,7 +82,7 @@ class Result:
     "--pairs",
     type=click.IntRange(2),
     metavar="N",
-    default=4_000_000,
+    default=2_000_000,
     show_default=True,
     help="verification: at most so many pairs, by chance where there are more.",
 )
@@ -121,6 +122,7 @@ def evaluate(
     """
     from netforge.recognition import choose_images
 
+    check_target(json_file)
     with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
         images = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         asked = Protocol(protocol, ways, shots, queries, episodes, groups or "", pairs, threshold, seed)

@@ -85,7 +85,7 @@ def note_sizes(images: tuple[str, ...], form: StoredForm) -> None:
 def show_answers(recognizer: Recognizer, images: tuple[str, ...], answers: Answers) -> None:
     """One row an image."""
     measure = "probability" if recognizer.probabilities else "distance"
-    headings = ("image", "class", measure, "margin", "second")
+    headings = ("image", "class", measure, "margin", "next")
     rows = [answer_row(recognizer, image, answers, i) for i, image in enumerate(images)]
     if not on_terminal():
         print_columns([headings, *rows], right=(2, 3))
@@ -99,7 +99,7 @@ def show_answers(recognizer: Recognizer, images: tuple[str, ...], answers: Answe
 
 
 def answer_row(recognizer: Recognizer, image: str, answers: Answers, i: int) -> tuple[str, ...]:
-    """Image, class or "unknown", distance, margin, and the class of the second place; of unknown ones the nearest."""
+    """Image, class or "unknown", distance, margin, and the class that comes next; of unknown ones the nearest two."""
     names = [known.name for known in recognizer.classes]
     nearest = names[answers.first[i]]
     second = names[answers.second[i]] if answers.second[i] >= 0 else "-"

@@ -11,6 +11,7 @@ import click
 from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.recognition import (
     centroids_option,
+    check_target,
     distance_text,
     image_bar,
     images_line,
@@ -83,6 +84,8 @@ def test_many(
     """
     from netforge.recognition import choose_images, recognize_labelled
 
+    for file in (csv_file, png_file):
+        check_target(file)
     with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
         images = choose_images(
             open_sources(sources), labels=labels, count=count, seed=seed, exclude=open_sources(excluded)

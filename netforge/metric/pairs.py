@@ -14,7 +14,7 @@ from netforge.metric.arrays import Flags, Floats, Integers, as_labels, as_points
 from netforge.metric.curves import Roc, as_flags, roc
 from netforge.metric.distances import BLOCK_BYTES
 
-MOST_PAIRS = 4_000_000
+MOST_PAIRS = 2_000_000
 
 
 @dataclass(frozen=True)

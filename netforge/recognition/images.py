@@ -61,11 +61,12 @@ class StoredForm:
 
     def _as_array(self, images: Any) -> npt.NDArray[Any]:
         array = np.asarray(images)
-        for given in (array, array[None] if array.shape == self.shape else array[..., None, :, :]):
-            if given.ndim == 3:
-                given = given[None]
-            if given.ndim == 4 and given.shape[1:] == self.shape and given.dtype.kind in "fiub":
-                return given
+        plane = self.shape[1:]
+        with_channel = (*array.shape[:-2], 1, *array.shape[-2:])
+        for shape in (array.shape, (1, *array.shape), with_channel, (1, *with_channel)):
+            fits = len(shape) == 4 and shape[1:] == self.shape and array.shape[-2:] == plane
+            if fits and array.dtype.kind in "fiub":
+                return array.reshape(shape)
         raise ShapeError(
             f"images have shape {array.shape} and type {array.dtype}, expected numbers of shape (n, *{self.shape})"
         )
@@ -99,14 +100,9 @@ def is_paths(images: Images) -> TypeGuard[Sequence[ImagePath]]:
 
 
 def file_size(path: ImagePath) -> tuple[int, int]:
-    """Width and height of the image in a file, in pixels, by its header; raises DataError as `read_file` does."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError("this is no image file", where=str(path), mend="give a PNG or JPEG file") from error
+    """Width and height of the image in a file, in pixels; raises DataError as `read_file` does."""
+    _, height, width = _decode(Path(path)).shape
+    return width, height
 
 
 def _decode(path: Path) -> npt.NDArray[np.uint8]:

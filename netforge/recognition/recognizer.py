@@ -158,7 +158,7 @@ class Recognizer:
             raise SnapshotError(
                 f"the threshold was calibrated for distances to {found.rule}, these are distances to {self.rule}",
                 where=str(self.embedder.weights),
-                mend="calibrate again",
+                mend="calibrate again, or go without a threshold",
             )
         return found
 

@@ -1,0 +1,83 @@
+"""Image files: grey and colour, transparent, of other sizes, damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netforge.data.source import ArraySource
+from netforge.errors import DataError, ShapeError
+from netforge.recognition import StoredForm
+from netforge.recognition.images import file_size
+
+
+def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
+    image = Image.fromarray(pixels)
+    (image if mode is None else image.convert(mode)).save(path)
+    return path
+
+
+def test_colour_becomes_grey_and_grey_becomes_colour(tmp_path: Path, rng: np.random.Generator) -> None:
+    colour = rng.integers(0, 256, (5, 4, 3), np.uint8)
+    file = save(tmp_path / "colour.png", colour)
+    rgb, bgr, grey = (StoredForm(s, o) for s, o in (((3, 5, 4), "RGB"), ((3, 5, 4), "BGR"), ((1, 5, 4), "RGB")))
+    np.testing.assert_array_equal(rgb.read_file(file), colour.transpose(2, 0, 1))
+    np.testing.assert_array_equal(bgr.read_file(file), colour[..., ::-1].transpose(2, 0, 1))
+    luma = colour @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(grey.read_file(file)[0] - luma).max() <= 0.51
+    one = save(tmp_path / "grey.png", colour[..., 0])
+    np.testing.assert_array_equal(grey.read_file(one)[0], colour[..., 0])
+    np.testing.assert_array_equal(rgb.read_file(one), np.repeat(colour[None, ..., 0], 3, axis=0))
+
+
+def test_transparent_parts_are_white(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 2, 4), np.uint8)
+    pixels[0, 0, 3], pixels[0, 1, 3] = 255, 51
+    file = save(tmp_path / "alpha.png", pixels)
+    assert StoredForm((1, 2, 2)).read_file(file)[0].tolist() == [[0, 204], [255, 255]]
+
+
+def test_files_of_another_size_are_resized(tmp_path: Path) -> None:
+    pixels = np.repeat(np.array([[0, 255]], np.uint8).repeat(10, axis=1), 30, axis=0)
+    file = save(tmp_path / "large.png", pixels)
+    assert file_size(file) == (20, 30)
+    made = StoredForm((1, 3, 4)).read_file(file)
+    assert made.shape == (1, 3, 4) and made[0, 0, 0] == 0 and made[0, 0, 3] == 255
+
+
+def test_a_source_keeps_its_shape_and_gets_the_order_of_the_net(rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, 256, (7, 3, 2, 2), np.uint8)
+    source = ArraySource("some", pixels, np.zeros(7), color_order="BGR")
+    batches = list(StoredForm((3, 2, 2), "RGB").batches(source, 3))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate(batches), pixels[:, ::-1])
+    with pytest.raises(ShapeError, match="some: its images have shape"):
+        list(StoredForm((3, 2, 3)).batches(source, 3))
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    form = StoredForm((1, 8, 8))
+    (tmp_path / "text.png").write_text("no image")
+    whole = save(tmp_path / "whole.png", np.zeros((64, 64), np.uint8)).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    for name, words in (
+        ("none.png", "cannot be read: No such file"),
+        (".", "cannot be read: Is a directory"),
+        ("text.png", "no known image format"),
+        ("half.png", "cannot be decoded"),
+    ):
+        with pytest.raises(DataError) as caught:
+            form.read_file(tmp_path / name)
+        assert words in str(caught.value) and str(tmp_path) in str(caught.value)
+    with pytest.raises(ShapeError, match="2 channels"):
+        StoredForm((2, 8, 8)).read_file(tmp_path / "whole.png")
+
+
+def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = save(tmp_path / "large.png", np.zeros((40, 40), np.uint8))
+    monkeypatch.setattr("netforge.data.datum.MOST_PIXELS", 1000)
+    with pytest.raises(DataError, match="40 x 40 pixels"):
+        StoredForm((1, 8, 8)).read_file(file)
