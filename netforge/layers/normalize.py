@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netforge.blob import Blob
+from netforge.layers.axes import rows
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.pooling import check_image
 
@@ -179,3 +180,42 @@ class LRN(Layer):
         x, scale, y = (a.reshape(self.view) for a in (bottom[0].data, self.scale.data, top[0].data))
         dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
         gradient(x, scale, y, dy, dx, s.local_size, s.alpha, s.beta)
+
+
+@register_layer("Normalization1", settings="normalization_param")
+class Normalization1(Layer):
+    """y = x / norm of its item: the root of the sum of squares (L2), or the sum of magnitudes (norm: L1).
+
+    A norm below eps counts as eps. Embeddings of length 1 differ in direction only: their squared distance is twice
+    their cosine distance.
+    """
+
+    bottoms = slots("x (N, ...)")
+    in_place = True
+    per_item = True
+    backward_reads_top = True
+    replayable = True
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Make room for the norms."""
+        self.l1 = self.settings.norm == self.settings.L1
+        self.norm = self.buffer("norm")
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """The top has the bottom's shape."""
+        if not bottom[0].shape:
+            raise self.fail(f'"{bottom[0].name}" is a scalar', mend="give a blob with a batch axis")
+        if top[0] is not bottom[0]:
+            top[0].reshape(bottom[0].shape)
+        self.norm.reshape(bottom[0].shape[0])
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Divide each item by its norm."""
+        x, y = rows(bottom[0].data), rows(top[0].data)
+        self.ops.unit_forward(x, self.norm.data, y, self.settings.eps, self.l1)
+
+    def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
+        """What turns an item, without what lengthens it, over its norm."""
+        if propagate_down[0]:
+            y, dy, dx = rows(top[0].data), rows(top[0].diff), rows(bottom[0].diff)
+            self.ops.unit_backward(y, self.norm.data, dy, dx, self.settings.eps, self.l1)

@@ -39,7 +39,8 @@ def near(got: Any, expected: Any, what: str = "") -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"), [*(("lenet", rule) for rule in RULES), ("siamese", "SGD"), ("siamese", "Adam")]
+    ("name", "rule"),
+    [*(("lenet", rule) for rule in RULES), ("siamese", "SGD"), ("siamese", "Adam"), ("triplet", "SGD")],
 )
 def test_training_is_that_of_the_cpu(name: str, rule: str, cuda: CudaDevice) -> None:
     heard = [Recorder(), Recorder()]

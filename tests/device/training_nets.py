@@ -30,7 +30,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top:
 
 
 def tower(end: str) -> str:
-    """One of the two towers of the Siamese net; `end` tells their layers apart."""
+    """One of the towers of the Siamese and the triplet net; `end` tells their layers apart."""
     return f"""
 layer {{ name: "conv{end}" type: "Convolution" bottom: "x{end}" top: "conv{end}"
   param {{ name: "conv_w" }} param {{ name: "conv_b" }}
@@ -55,7 +55,24 @@ layer {{ name: "accuracy" type: "AccuracyDecode" bottom: "decode" bottom: "label
 layer {{ name: "loss" type: "ContrastiveLoss" bottom: "feat" bottom: "feat_p" bottom: "labels" top: "loss"
   contrastive_loss_param {{ margin: 1 }} }}
 """
-NETS = {"lenet": LENET, "siamese": SIAMESE}
+TRIPLET = f"""
+name: "triplet"
+layer {{ name: "single" type: "Data" top: "single" top: "label" transform_param {{ scale: 0.00390625 }}
+  data_param {{ source: "shapes" backend: IMAGEDB batch_classes: 10 batch_images: 2 }} }}
+layer {{ name: "sequence" type: "DataSequence" bottom: "single" bottom: "label"
+  top: "x" top: "x_p" top: "x_n" top: "labels" data_sequence_param {{ k: 1 cache_size: 5 }} }}
+{tower("")} {tower("_p")} {tower("_n")}
+layer {{ name: "decode" type: "Decode" bottom: "feat" bottom: "labels" top: "decode"
+  decode_param {{ recent_items: 3 }} }}
+layer {{ name: "accuracy" type: "AccuracyDecode" bottom: "decode" bottom: "labels" top: "accuracy" }}
+layer {{ name: "unit" type: "Normalization1" bottom: "feat" top: "unit" }}
+layer {{ name: "hard" type: "TripletLoss" bottom: "unit" bottom: "labels" top: "hard" top: "active"
+  loss_weight: 0.1 loss_weight: 0
+  triplet_loss_param {{ mining: HARD soft_margin: true distance: EUCLIDEAN }} }}
+layer {{ name: "loss" type: "TripletLoss" bottom: "feat" bottom: "feat_p" bottom: "feat_n" bottom: "labels" top: "loss"
+  triplet_loss_param {{ alpha: 1 }} }}
+"""
+NETS = {"lenet": LENET, "siamese": SIAMESE, "triplet": TRIPLET}
 SOLVER = """
 net: "net.prototxt" base_lr: 0.05 lr_policy: "inv" gamma: 0.01 power: 0.75 momentum: 0.9 weight_decay: 0.001
 max_iter: 6 display: 1 test_iter: 2 test_interval: 3 random_seed: 7

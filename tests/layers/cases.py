@@ -333,6 +333,20 @@ FOLDS = [
     ),
     LayerCase("mvn", row("MVN", "x", "y"), [(3, 2, 4)], [(3, 2, 4)], loose=5),
     LayerCase("mvn_items", row("MVN", "x", "y", "mvn_param { across_channels: true }"), [(3, 2, 4)], [(3, 2, 4)]),
+    LayerCase("normalization", row("Normalization1", "x", "y"), [(3, 2, 4)], [(3, 2, 4)]),
+    LayerCase(
+        "normalization_magnitudes",
+        row("Normalization1", "x", "y", "normalization_param { norm: L1 }"),
+        [(3, 4)],
+        [(3, 4)],
+        [away_from(0)],
+    ),
+    LayerCase(
+        "normalization_short",
+        row("Normalization1", "x", "y", "normalization_param { eps: 50 }"),
+        [(3, 4)],
+        [(3, 4)],
+    ),
     LayerCase("mvn_mean", row("MVN", "x", "y", "mvn_param { normalize_variance: false }"), [(3, 2, 4)], [(3, 2, 4)]),
 ]
 
