@@ -290,7 +290,6 @@ class AccuracyEncoding(CentroidLayer):
     """
 
     also_reads = ("decode_param",)
-    also_reads = ("decode_param",)
     bottoms = slots("embedding (N, D...)", "labels (N, 1 or more), of which the first counts")
     tops = slots("accuracy scalar")
 
