@@ -360,6 +360,19 @@ def test_every_layer_says_whether_it_is_replayable() -> None:
     assert all(NOT_REPLAYABLE.values())
 
 
+def test_memory_that_is_taken_while_recording_stays_with_the_graph(cuda: CudaDevice) -> None:
+    x = cuda.zeros((4,), np.float32)
+
+    def work() -> None:
+        x[...] = x + 1
+
+    graph = cuda.capture(work)
+    assert cuda.to_host(x).tolist() == [0] * 4
+    for _ in range(3):
+        graph.launch()
+    assert cuda.to_host(x).tolist() == [3] * 4
+
+
 def test_a_graph_repeats_the_pass_of_a_net(cuda: CudaDevice) -> None:
     net = Net(parse_net(INPUTS), "TEST", device=cuda, seed=1)
     outputs = []
