@@ -34,7 +34,7 @@ from tests.benchmarks import nets
 from tests.benchmarks.operations import Bench, all_work
 
 NAME = "cuda:0"
-ITERATIONS = {"siamese": 100, "alexnet": 10, "resnet50": 10}  # of one turn
+ITERATIONS = {"siamese": 100, "triplet": 100, "alexnet": 10, "resnet50": 10}  # of one turn
 WARM_TURNS = 1
 LARGE = (128, 64, 56, 56)  # 98 MiB of float32: more than any cache holds
 MATRIX = 8192  # rows and columns
@@ -123,7 +123,7 @@ def time_nets(device: Device, rounds: int) -> list[NetTimes]:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     times = []
-    for make in (nets.siamese, nets.alexnet, nets.resnet50):
+    for make in (nets.siamese, nets.triplet, nets.alexnet, nets.resnet50):
         times.append(time_net(make(), device, rounds))
         torch.cuda.empty_cache()
     return times

@@ -34,7 +34,7 @@ layer {{ name: "ip2{s}" type: "InnerProduct" bottom: "ip1{s}" top: "ip2{s}"
   inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "feat{s}" type: "InnerProduct" bottom: "ip2{s}" top: "feat{s}"
   param {{ name: "fw" }} param {{ name: "fb" }}
-  inner_product_param {{ num_output: 2 weight_filler {{ type: "xavier" }} }} }}
+  inner_product_param {{ num_output: {feat} weight_filler {{ type: "xavier" }} }} }}
 """
 
 SIAMESE = (
@@ -44,11 +44,28 @@ layer { name: "pairs" type: "Input" top: "pair_data" top: "sim"
   input_param { shape { dim: PAIRS dim: 2 dim: 28 dim: 28 } shape { dim: PAIRS } } }
 layer { name: "slice" type: "Slice" bottom: "pair_data" top: "data" top: "data_p" slice_param { axis: 1 } }
 """
-    + TOWER.format(s="")
-    + TOWER.format(s="_p")
+    + TOWER.format(s="", feat=2)
+    + TOWER.format(s="_p", feat=2)
     + """
 layer { name: "loss" type: "ContrastiveLoss" bottom: "feat" bottom: "feat_p" bottom: "sim" top: "loss"
   contrastive_loss_param { margin: 1 } }
+"""
+)
+
+
+TRIPLET = (
+    """
+name: "triplet_in_memory"
+layer { name: "images" type: "Input" top: "images" top: "label"
+  input_param { shape { dim: ITEMS dim: 1 dim: 28 dim: 28 } shape { dim: ITEMS } } }
+layer { name: "sequence" type: "DataSequence" bottom: "images" bottom: "label"
+  top: "data" top: "data_p" top: "data_n" top: "labels"
+  data_sequence_param { k: 1 cache_size: 64 label_count: 10 } }
+"""
+    + "".join(TOWER.format(s=end, feat=4) for end in ("", "_p", "_n"))
+    + """
+layer { name: "loss" type: "TripletLoss" bottom: "feat" bottom: "feat_p" bottom: "feat_n" bottom: "labels" top: "loss"
+  triplet_loss_param { alpha: 5 } }
 """
 )
 
@@ -71,6 +88,16 @@ def siamese(pairs: int = 64) -> BenchmarkNet:
         "sim": (rng.random(pairs) > 0.5).astype(np.float32),
     }
     return BenchmarkNet("siamese", pairs, parse_net(SIAMESE.replace("PAIRS", str(pairs))), inputs)
+
+
+def triplet(items: int = 128) -> BenchmarkNet:
+    """Triplet LeNet: DataSequence, three towers with shared weights, triplet loss; 28 x 28 images of ten classes."""
+    rng = np.random.default_rng(1)
+    inputs = {
+        "images": rng.random((items, 1, 28, 28), np.float32),
+        "label": (np.arange(items) % 10).astype(np.float32),
+    }
+    return BenchmarkNet("triplet", items, parse_net(TRIPLET.replace("ITEMS", str(items))), inputs)
 
 
 def alexnet(batch: int = 128, size: int = 227) -> BenchmarkNet:

@@ -7,7 +7,7 @@ gradient comes after its sums), what it changes in place as read and written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,11 @@ from netforge.device.base import Device
 from netforge.device.operations.contrastive import ContrastiveRule
 from netforge.device.operations.convolution import ConvGeometry
 from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
-from netforge.device.operations.transform import ImageTransform
 from netforge.device.operations.prototypical import PrototypeRule
 from netforge.device.operations.sup_con import TALLY
+from netforge.device.operations.transform import ImageTransform
+from netforge.device.operations.triplet import TALLY as TRIPLET_TALLY
+from netforge.device.operations.triplet import TripletRule
 from netforge.device.operations.update import CONTROL_SIZE, Segment
 from netforge.device.random import RandomStream
 
@@ -96,7 +98,18 @@ def all_work(b: Bench) -> Iterator[Work]:
     """Every operation in turn; arrays of those before are let go."""
     for family in (activations, recurrent, pooling, normalisation, axes, products, scores, losses):
         yield from family(b)
-    for family in (contrastive, centroids, episodes, newest, moves, images, updates, random_numbers):
+    for family in (
+        contrastive,
+        triplets,
+        sequences,
+        centroids,
+        episodes,
+        newest,
+        moves,
+        images,
+        updates,
+        random_numbers,
+    ):
         yield from family(b)
 
 
@@ -237,6 +250,42 @@ def contrastive(b: Bench) -> Iterator[Work]:
     yield b.work(
         "contrastive_backward", *kept, left, active, 1, rule, read=[difference, distance, similar], write=[left]
     )
+
+
+def triplets(b: Bench) -> Iterator[Work]:
+    """Given triplets in any number; mined ones in a batch of ten classes, no larger than such batches are."""
+    a, p, n = (b.normal(b.rows, EMBEDDING) for _ in range(3))
+    da, dp, dn = (b.empty(b.rows, EMBEDDING) for _ in range(3))
+    two, slope, tally = b.empty(b.rows, 2), b.empty(b.rows), b.empty(b.rows, TRIPLET_TALLY)
+    loss, one, rule = b.empty(1), b.positive(1), TripletRule(1.0)
+    yield b.work("triplet_forward", a, p, n, two, slope, tally, rule, read=[a, p, n], write=[two, slope, tally])
+    given = (a, p, n, two, slope, one, one, da, dp, dn)
+    yield b.work("triplet_backward", *given, rule, read=[a, p, n, two, slope], write=[da, dp, dn])
+    yield b.work("triplet_summary", tally, loss, one, None, b.empty(2), "TWICE", read=[tally])
+    items = min(256, b.rows)
+    x, dx, labels = b.normal(items, EMBEDDING), b.empty(items, EMBEDDING), b.labels(items, 1, below=10)
+    pairs, slope, tally = b.empty(items, items), b.empty(items, items), b.empty(items, TRIPLET_TALLY)
+    yield b.work("pair_distances", x, pairs, rule, read=[x], write=[pairs])
+    batch = (pairs, labels, slope, tally)
+    yield b.work("triplet_mine", *batch, "HARD", rule, read=[pairs], write=[slope])
+    for mining in ("ALL", "SEMIHARD"):
+        work = b.work("triplet_mine", *batch, mining, rule, read=[pairs], write=[slope])
+        yield replace(work, name=f"triplet_mine {mining}")
+    found = (x, pairs, slope, one, one, dx)
+    yield b.work("mined_triplet_backward", *found, rule, read=[x, pairs, slope], write=[dx])
+
+
+def sequences(b: Bench) -> Iterator[Work]:
+    """A batch of images, and two partners for each."""
+    items, classes, slots = max(2, b.shape[0]), 10, 64
+    size = b.count // b.shape[0]
+    x, labels, places = b.normal(items, size), b.labels(items, below=classes), b.empty(items)
+    cache, counts = b.empty(classes, slots, size), b.empty(classes)
+    yield b.work("sequence_store", x, labels, cache, counts, places, read=[x], write=[x])
+    chosen, of_item, position = b.empty(2, items), b.empty(items, 3), b.empty(1, dtype=np.uint64)
+    arrays = (labels, places, counts, slots, chosen, of_item, 0, "SAME")
+    drawing = (RandomStream(1, "benchmark"), position, b.empty(2))
+    yield b.work("sequence_choose", *arrays, *drawing, read=[labels, places], write=[chosen, of_item])
 
 
 def centroids(b: Bench) -> Iterator[Work]:

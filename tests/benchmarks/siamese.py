@@ -1,9 +1,10 @@
-"""Time of one Siamese LeNet training iteration (64 pairs of 28 x 28 images), netforge beside PyTorch.
+"""Time of one training iteration of the Siamese LeNet (64 pairs of 28 x 28 images), netforge beside PyTorch.
 
-    python -m tests.benchmarks.siamese [--rounds 20] [--threads N] [--layers]
+    python -m tests.benchmarks.siamese [--net triplet] [--rounds 20] [--threads N] [--layers]
 
-Both train the same net with the same recipe on the same images, held in memory: two towers with shared weights that run
-one after the other, contrastive loss, SGD with momentum and decay. They take turns within one process, each with all
+Both train the same net with the same recipe on the same images, held in memory: towers with shared weights that run
+one after the other, contrastive loss, SGD with momentum and decay. --net triplet: three towers on 128 images with
+partners that each iteration draws anew, triplet loss. They take turns within one process, each with all
 processors; the first iterations of a turn are not counted, for the other's threads may still be running out. Both sides
 suffer where other programs keep the processors busy: then the minimum says more than the median.
 Needs PyTorch beside netforge (a benchmark's dependency only: pip install torch). Writes nothing.
@@ -20,13 +21,13 @@ from collections.abc import Callable
 import netforge
 from tests.benchmarks import nets
 
-PAIRS = 64
+NETS = {"siamese": nets.siamese, "triplet": nets.triplet}
 WARM, COUNTED = 2, 5  # iterations of a turn
 
 
-def make_netforge() -> tuple[Callable[[], float], netforge.Solver]:
+def make_netforge(name: str) -> tuple[Callable[[], float], netforge.Solver]:
     """A function that does one iteration and returns the loss, and the solver behind it."""
-    solver = nets.make_solver(nets.siamese(PAIRS))
+    solver = nets.make_solver(NETS[name]())
 
     def step() -> float:
         solver.step(1)
@@ -35,11 +36,11 @@ def make_netforge() -> tuple[Callable[[], float], netforge.Solver]:
     return step, solver
 
 
-def make_torch() -> Callable[[], float]:
+def make_torch(name: str) -> Callable[[], float]:
     """The same in PyTorch."""
     from tests.benchmarks.torch_nets import make_step
 
-    step = make_step(nets.siamese(PAIRS))
+    step = make_step(NETS[name]())
     return lambda: step().item()
 
 
@@ -73,6 +74,7 @@ def time_layers(solver: netforge.Solver, rounds: int) -> None:
 def main() -> int:
     """Measure and print; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--net", choices=NETS, default="siamese", help="which net to train (default siamese)")
     parser.add_argument("--rounds", type=int, default=20, help="turns of each side (default 20)")
     parser.add_argument("--threads", type=int, help="threads of each side (default: all processors)")
     parser.add_argument("--layers", action="store_true", help="also print netforge's time in each layer")
@@ -84,18 +86,18 @@ def main() -> int:
             "PyTorch is not installed beside this Python; the comparison needs it: pip install torch", file=sys.stderr
         )
         return 1
-    ours, solver = make_netforge()
+    ours, solver = make_netforge(options.net)
     workers = solver.device.workers  # type: ignore[attr-defined]
     workers.size = options.threads or workers.size
     torch.set_num_threads(workers.size)
-    sides = {"netforge": ours, f"PyTorch {torch.__version__}": make_torch()}
+    sides = {"netforge": ours, f"PyTorch {torch.__version__}": make_torch(options.net)}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, step in sides.items():
             seconds[name] += turn(step)
     for line in solver.device.describe():
         print(line)
-    print(f"one training iteration of {PAIRS} pairs, ms; {options.rounds} turns of {COUNTED} iterations each")
+    print(f"one training iteration of the {options.net} net, ms; {options.rounds} turns of {COUNTED} iterations each")
     for name, values in seconds.items():
         print(f"{name:22} median {statistics.median(values) * 1e3:7.2f}   minimum {min(values) * 1e3:7.2f}")
     medians, minima = ([f(v) for v in seconds.values()] for f in (statistics.median, min))

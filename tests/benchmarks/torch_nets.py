@@ -14,12 +14,13 @@ WARM_UP = 3  # iterations before a capture, in which PyTorch chooses algorithms 
 
 
 def make_module(name: str) -> nn.Module:
-    """The net that learns: of "siamese" one tower, of "alexnet" and "resnet50" all that gives scores."""
-    return {"siamese": siamese_tower, "alexnet": alexnet, "resnet50": resnet50}[name]()
+    """The net that learns: of "siamese" and "triplet" one tower, of the others all that gives scores."""
+    makers = {"siamese": lambda: tower(2), "triplet": lambda: tower(4), "alexnet": alexnet, "resnet50": resnet50}
+    return makers[name]()
 
 
-def siamese_tower() -> nn.Sequential:
-    """LeNet with an embedding of 2 numbers."""
+def tower(embedding: int) -> nn.Sequential:
+    """LeNet with an embedding of that many numbers."""
     return nn.Sequential(
         nn.Conv2d(1, 20, 5),
         nn.MaxPool2d(2, 2),
@@ -29,7 +30,7 @@ def siamese_tower() -> nn.Sequential:
         nn.Linear(800, 500),
         nn.ReLU(inplace=True),
         nn.Linear(500, 10),
-        nn.Linear(10, 2),
+        nn.Linear(10, embedding),
     )
 
 
@@ -91,7 +92,9 @@ def make_step(net: BenchmarkNet, device: str = "cpu") -> Step:
     torch.manual_seed(1)
     module = make_module(net.name).to(device)
     rule = torch.optim.SGD(module.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
-    loss_of = _loss_of(module, [torch.from_numpy(array).to(device) for array in net.inputs.values()])
+    data, labels = (torch.from_numpy(array).to(device) for array in net.inputs.values())
+    losses = {"siamese": _contrastive, "triplet": _triplet}
+    loss_of = losses.get(net.name, _cross_entropy)(module, data, labels)
 
     def step() -> Tensor:
         rule.zero_grad()
@@ -103,11 +106,27 @@ def make_step(net: BenchmarkNet, device: str = "cpu") -> Step:
     return step
 
 
-def _loss_of(module: nn.Module, inputs: list[Tensor]) -> Step:
-    data, labels = inputs
-    if data.shape[1] != 2:
-        criterion, classes = nn.CrossEntropyLoss(), labels.long()
-        return lambda: criterion(module(data), classes)
+def _cross_entropy(module: nn.Module, data: Tensor, labels: Tensor) -> Step:
+    criterion, classes = nn.CrossEntropyLoss(), labels.long()
+    return lambda: criterion(module(data), classes)
+
+
+def _triplet(module: nn.Module, data: Tensor, labels: Tensor) -> Step:
+    """Partners are drawn in each iteration among the images of the batch."""
+    items = len(data)
+    same = labels[:, None] == labels[None]
+    positives, negatives = (same & ~torch.eye(items, dtype=torch.bool, device=data.device)).float(), (~same).float()
+
+    def triplet() -> Tensor:
+        p, n = torch.multinomial(positives, 1)[:, 0], torch.multinomial(negatives, 1)[:, 0]
+        anchor, near, far = module(data), module(data[p]), module(data[n])
+        violation = 5 + ((anchor - near) ** 2).sum(1) - ((anchor - far) ** 2).sum(1)
+        return torch.clamp(violation, min=0).mean() / 2
+
+    return triplet
+
+
+def _contrastive(module: nn.Module, data: Tensor, labels: Tensor) -> Step:
     first, second = data[:, :1].contiguous(), data[:, 1:].contiguous()
 
     def contrastive() -> Tensor:
