@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ Fact = tuple[str, str]
 
 
 def opening_facts(solver: Solver) -> list[Fact]:
-    """Net, data, update rule, device, how a GPU runs iterations, and seed, as pairs of a word and a text."""
+    """Net, data and where a GPU finds it, update rule, device, how a GPU iterates, seed: pairs of a word and a text."""
     net, settings = solver.net, solver.settings
     weights = sum(row.weight_count for row in net.describe())
     rate = f"base_lr {settings.base_lr:g} {settings.lr_policy}"
@@ -25,6 +26,7 @@ def opening_facts(solver: Solver) -> list[Fact]:
         ("net", f"{net.name or 'without a name'}, {len(net.layers)} layers, {weights:,} weights"),
         ("data", data_text(net)),
         ("test data", "; ".join(dict.fromkeys(filter(None, map(data_text, solver.test_nets))))),
+        ("images", images_text([net, *solver.test_nets])),
         ("solver", f"{settings.type}, {rate}, {settings.max_iter:,} iterations"),
         ("device", " ".join(solver.device.describe()[:1])),
         ("iterations", solver.execution if solver.device.can_capture else ""),
@@ -39,6 +41,12 @@ def data_text(net: Net) -> str:
     """The data sources of a net: "digits.training, 64 pairs a batch"."""
     sources = [text for layer in net.layers for text in sources_of(layer.definition.message)]
     return "; ".join(dict.fromkeys(sources))
+
+
+def images_text(nets: Sequence[Net]) -> str:
+    """Where the images of data layers lie, where layers have something to say about it."""
+    places = (getattr(layer, "residence", "") for net in nets for layer in net.layers)
+    return "; ".join(dict.fromkeys(filter(None, places)))
 
 
 def sources_of(message: Any) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netforge.cli.run_facts import images_text
 from netforge.data import open_source, resident
 from netforge.device.cuda import CudaDevice
 from netforge.errors import DataError
@@ -121,6 +122,14 @@ def test_the_free_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
         net = net_of("images", CudaDevice())
         assert layer_of(net).residence.startswith(expected)
         net.close()
+
+
+def test_the_facts_of_a_run_tell_each_place_once(cuda: CudaDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = [net_of(name, device) for name, device in (("images", cuda), ("mask", "cpu"), ("numbers", cuda))]
+    assert images_text(nets) == f"grey, 0.0 MiB on {cuda.name}"
+    monkeypatch.setattr(resident, "SHARE", 0.0)
+    assert "; colour is streamed from the host: 0.0 MiB are more than" in images_text([*nets, net_of("mask", cuda)])
+    assert images_text(nets[1:2]) == ""
 
 
 def test_nets_share_the_images_of_a_source_until_the_last_is_gone(cuda: CudaDevice) -> None:
