@@ -53,6 +53,7 @@ def calibrate(
     model: str,
     weights: str,
     layer: str | None,
+    normalize: bool | None,
     device: str | None,
     gpu: str | None,
     plugins: tuple[str, ...],
@@ -78,7 +79,15 @@ def calibrate(
 
     if unknown_sources and unknown_labels:
         raise click.UsageError("Give --unknown-source or --unknown-labels, not both.")
-    with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
+    with open_embedder(
+        model=model,
+        weights=weights,
+        layer=layer,
+        normalize=normalize,
+        device=device,
+        gpu=gpu,
+        plugins=plugins,
+    ) as embedder:
         known = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         unknown = choose_images(open_sources(unknown_sources)) if unknown_sources else None
         if unknown_labels is not None:

@@ -22,6 +22,7 @@ def enroll(
     model: str,
     weights: str,
     layer: str | None,
+    normalize: bool | None,
     device: str | None,
     gpu: str | None,
     plugins: tuple[str, ...],
@@ -39,7 +40,15 @@ def enroll(
         raise click.UsageError("Give the images of the class." if not images else "--remove takes no images.")
     if not name.strip():
         raise click.BadParameter("a class needs a name.", param_hint="--name")
-    with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
+    with open_embedder(
+        model=model,
+        weights=weights,
+        layer=layer,
+        normalize=normalize,
+        device=device,
+        gpu=gpu,
+        plugins=plugins,
+    ) as embedder:
         recognizer = Recognizer(embedder)
         if remove:
             recognizer.forget(name)

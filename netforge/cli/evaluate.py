@@ -97,6 +97,7 @@ def evaluate(
     model: str,
     weights: str,
     layer: str | None,
+    normalize: bool | None,
     device: str | None,
     gpu: str | None,
     plugins: tuple[str, ...],
@@ -123,7 +124,15 @@ def evaluate(
     from netforge.recognition import choose_images
 
     check_target(json_file)
-    with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
+    with open_embedder(
+        model=model,
+        weights=weights,
+        layer=layer,
+        normalize=normalize,
+        device=device,
+        gpu=gpu,
+        plugins=plugins,
+    ) as embedder:
         images = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         asked = Protocol(protocol, ways, shots, queries, episodes, groups or "", pairs, threshold, seed)
         with image_bar(images.count) as progress:
@@ -134,6 +143,7 @@ def evaluate(
             "model": model,
             "weights": weights,
             "embedding": embedder.embedding,
+            "normalized": embedder.normalizes,
             "dimensions": embeddings.shape[1],
             "source": images.name,
             "labels": labels,
@@ -141,7 +151,8 @@ def evaluate(
             "classes": len(set(images.labels.tolist())),
             "seed": seed,
         }
-        size = f'"{embedder.embedding}", {counted(embeddings.shape[1], "number")} an image'
+        scaled = ", scaled to length 1" if embedder.normalizes else ""
+        size = f'"{embedder.embedding}", {counted(embeddings.shape[1], "number")} an image{scaled}'
         about_rows = [("images", images_line(images)), ("embedding", size)]
         print_pairs(result.rows if is_quiet() else [*about_rows, *result.rows])
         if json_file is not None:

@@ -39,6 +39,7 @@ def predict(
     model: str,
     weights: str,
     layer: str | None,
+    normalize: bool | None,
     device: str | None,
     gpu: str | None,
     plugins: tuple[str, ...],
@@ -50,7 +51,15 @@ def predict(
     Printed are the class, its (squared) distance or probability, the second class, and how much further that one is.
     Images are made grey, or colour, and resized as the net needs them.
     """
-    with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
+    with open_embedder(
+        model=model,
+        weights=weights,
+        layer=layer,
+        normalize=normalize,
+        device=device,
+        gpu=gpu,
+        plugins=plugins,
+    ) as embedder:
         recognizer = open_recognizer(embedder, centroids)
         if threshold is None:
             threshold = "none" if recognizer.threshold is None else "auto"

@@ -23,11 +23,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def trained_net_options(command: F) -> F:
-    """--model, --weights, --layer, --device, --gpu and --plugin; give them to `open_embedder`."""
+    """--model, --weights, --layer, --normalize, --device, --gpu and --plugin; give them to `open_embedder`."""
     command = plugin_option(command)
     command = device_options(command)
     command = click.option(
         "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
+    )(command)
+    command = click.option(
+        "--normalize/--no-normalize",
+        default=None,
+        help="Scale embeddings to length 1, to measure their cosine; by default as the loss does.",
     )(command)
     command = click.option("--weights", required=True, metavar="FILE", help="The .caffemodel.")(command)
     return click.option(
@@ -77,6 +82,7 @@ class NetOptions:
     model: str
     weights: str
     layer: str | None
+    normalize: bool | None
     device: str | None
     gpu: str | None
     plugins: tuple[str, ...]
@@ -89,7 +95,11 @@ def open_embedder(**options: Any) -> Embedder:
     given = NetOptions(**options)
     load_plugins(given.plugins)
     embedder = Embedder(
-        net_of(given.model, "RUN"), given.weights, layer=given.layer, device=device_name(given.device, given.gpu)
+        net_of(given.model, "RUN"),
+        given.weights,
+        layer=given.layer,
+        normalize=given.normalize,
+        device=device_name(given.device, given.gpu),
     )
     if not embedder.transforms:
         note("The net has no Data layer: pixels are taken as they are, not scaled, without a mean.")

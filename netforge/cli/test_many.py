@@ -63,6 +63,7 @@ def test_many(
     model: str,
     weights: str,
     layer: str | None,
+    normalize: bool | None,
     device: str | None,
     gpu: str | None,
     plugins: tuple[str, ...],
@@ -86,7 +87,15 @@ def test_many(
 
     for file in (csv_file, png_file):
         check_target(file)
-    with open_embedder(model=model, weights=weights, layer=layer, device=device, gpu=gpu, plugins=plugins) as embedder:
+    with open_embedder(
+        model=model,
+        weights=weights,
+        layer=layer,
+        normalize=normalize,
+        device=device,
+        gpu=gpu,
+        plugins=plugins,
+    ) as embedder:
         images = choose_images(
             open_sources(sources), labels=labels, count=count, seed=seed, exclude=open_sources(excluded)
         )

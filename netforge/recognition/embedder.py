@@ -22,6 +22,7 @@ from netforge.schema import LayerDefinition, NetDefinition, merge_state, message
 from netforge.snapshot import LoadStatus
 
 EMBEDDING_LOSSES = ("ContrastiveLoss", "TripletLoss", "PrototypicalLoss", "SupConLoss")
+SHORTEST = 1e-6  # embeddings that are shorter count as this long where they are normalized
 BATCH_SIZE = 256
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int], None]
@@ -32,7 +33,9 @@ class Embedder:
 
     model: a prototxt's path or a NetDefinition. weights: a .caffemodel. layer: the layer or blob that gives the
     embedding; by default what Decode reads, else what the first contrastive, triplet, prototypical or SupCon loss
-    reads. level, stages, device, plugins: as for `Net`. batch_size: images that are run at a time.
+    reads. normalize: whether embeddings are scaled to length 1, so that squared distances are 2 (1 - cosine); None: as
+    the loss that reads them measures. level, stages, device, plugins: as for `Net`. batch_size: images that are run at
+    a time.
 
     Images are transformed as in TEST (the transform_param of the file's data layer there), but never mirrored. A file
     without a data layer takes images as they are.
@@ -51,6 +54,7 @@ class Embedder:
         weights: str | Path,
         *,
         layer: str | None = None,
+        normalize: bool | None = None,
         level: int | None = None,
         stages: Sequence[str] = (),
         device: str = "cpu",
@@ -67,12 +71,15 @@ class Embedder:
             self._load()
             self._input = self._only_input()
             self._prepare(definition)
+            losses = self._losses(definition, level, stages)
             self.named = layer is not None
             self._embedding: str | None = None
             if layer is not None:
                 self.use(layer)
             else:
-                self._embedding = self._find_embedding(definition, level, stages)
+                self._embedding = self._find_embedding(losses)
+            self._cosine = {str(loss.message.bottom[0]) for loss in losses if measures_cosine(loss)}
+            self.asked_to_normalize = normalize
         except BaseException:
             self.close()
             raise
@@ -115,9 +122,16 @@ class Embedder:
             )
         self._embedding = name if name in self.net.blobs else str(tops[name])
 
+    @property
+    def normalizes(self) -> bool:
+        """Whether embeddings are scaled to length 1."""
+        asked = self.asked_to_normalize
+        return self._embedding in self._cosine if asked is None else asked
+
     def embed(self, images: Images, *, progress: Progress | None = None) -> Floats:
         """The embedding of each image, (n, D) float32; see `run`."""
-        return self.run(images, [self.embedding], progress=progress)[self.embedding]
+        rows = self.run(images, [self.embedding], progress=progress)[self.embedding]
+        return normalized(rows) if self.normalizes else rows
 
     def run(
         self, images: Images, blobs: Sequence[str], *, progress: Progress | None = None
@@ -216,15 +230,36 @@ class Embedder:
         self.form = StoredForm(source.shape, source.color_order)
         self.class_names = dict(source.class_names)
 
-    def _find_embedding(self, definition: NetDefinition, level: int | None, stages: Sequence[str]) -> str | None:
-        for layer in self.net.definition.layers:
-            if find_class(layer).type == "Decode":
-                return str(layer.message.bottom[0])
-        for phase in ("TRAIN", "TEST"):
-            for layer in definition.select(merge_state(definition, phase, level, tuple(stages))).layers:
-                if find_class(layer).type in EMBEDDING_LOSSES and layer.message.bottom[0] in self.net.blobs:
-                    return str(layer.message.bottom[0])
-        return None
+    def _losses(self, definition: NetDefinition, level: int | None, stages: Sequence[str]) -> list[LayerDefinition]:
+        """The losses of TRAIN and TEST on embeddings that phase RUN has too."""
+        layers = [
+            layer
+            for phase in ("TRAIN", "TEST")
+            for layer in definition.select(merge_state(definition, phase, level, tuple(stages))).layers
+        ]
+        return [x for x in layers if find_class(x).type in EMBEDDING_LOSSES and x.message.bottom[0] in self.net.blobs]
+
+    def _find_embedding(self, losses: Sequence[LayerDefinition]) -> str | None:
+        decodes = [layer for layer in self.net.definition.layers if find_class(layer).type == "Decode"]
+        return next((str(layer.message.bottom[0]) for layer in (*decodes, *losses)), None)
+
+
+def normalized(rows: Floats) -> Floats:
+    """Rows (n, D) scaled to length 1."""
+    scaled: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), SHORTEST)
+    return scaled
+
+
+def measures_cosine(loss: LayerDefinition) -> bool:
+    """Whether a loss on embeddings compares their directions alone."""
+    kind = find_class(loss).type
+    if kind == "TripletLoss":
+        settings = loss.settings("triplet_loss_param")
+    elif kind == "PrototypicalLoss":
+        settings = loss.settings("prototypical_loss_param")
+    else:
+        return kind == "SupConLoss"
+    return bool(settings.distance == settings.COSINE)
 
 
 def _unmirrored(layer: LayerDefinition) -> LayerDefinition:

@@ -12,13 +12,13 @@ from netforge.errors import DataError, NetError, SettingsError, SnapshotError, d
 from netforge.metric import UNKNOWN, centroids, squared_distances
 from netforge.metric.arrays import Floats, Integers
 from netforge.net.wiring import find_class
-from netforge.recognition.embedder import Embedder, Progress
+from netforge.recognition.embedder import Embedder, Progress, normalized
+from netforge.recognition.embedder import Floats as Rows
 from netforge.recognition.images import Images
 from netforge.recognition.record import (
     Record,
     StoredClass,
     Threshold,
-    add_class,
     read_record,
     record_path,
     write_record,
@@ -76,6 +76,7 @@ class Recognizer:
         self._columns: npt.NDArray[np.int64] | None = None
         self.probabilities = False
         self.base = self._base_classes(source, stored)
+        self._check_normalization()
         enrolled = [] if self.probabilities else [c for c in self.record.classes if c.enrolled]
         self._stored = [*self.base, *enrolled] if self._decode is None else enrolled
         self.classes = (*self._decoded_classes(), *(KnownClass(c.name, c.label) for c in self._stored))
@@ -92,6 +93,25 @@ class Recognizer:
                 f'its classes are stored by blob "{known}", not "{self.embedder.embedding}"',
                 where=str(record_path(self.embedder.weights)),
                 mend=f"use --layer {known}, or remove the record",
+            )
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether embeddings are scaled to length 1; Decode takes them as they are."""
+        return self.embedder.normalizes and self._decode is None
+
+    def _check_normalization(self) -> None:
+        if self._decode is not None and not self.probabilities and self.embedder.asked_to_normalize:
+            raise NetError(
+                "Decode keeps centroids of embeddings as they are, not scaled to length 1",
+                mend="go without --normalize, or give a labelled source with --centroids",
+            )
+        if self.record.embedding is not None and self.record.normalized != self.normalizes:
+            kept, asked = ("scaled to length 1", "as they are")[:: 1 if self.record.normalized else -1]
+            raise SnapshotError(
+                f"its classes are kept of embeddings {kept}, and now they are taken {asked}",
+                where=str(record_path(self.embedder.weights)),
+                mend="use the same options as before, or remove the record",
             )
 
     def _base_classes(self, source: Source | None, stored: bool) -> list[StoredClass]:
@@ -178,7 +198,8 @@ class Recognizer:
             parts.append(1 - decoded if self.probabilities else decoded)
         if self._stored:
             points = np.array([stored.centroid for stored in self._stored])
-            parts.append(squared_distances(values[self.embedder.embedding], points))
+            rows: Rows = values[self.embedder.embedding]
+            parts.append(squared_distances(normalized(rows) if self.normalizes else rows, points))
         return np.concatenate(parts, axis=1)
 
     def recognize(self, images: Images, *, threshold: float | None = None, progress: Progress | None = None) -> Answers:
@@ -228,12 +249,13 @@ class Recognizer:
             )
         if known is None and any(c.name == name for c in self.classes):
             raise SettingsError(f'class "{name}" is known from training', mend="choose another name")
-        points = self.embedder.embed(images).astype(np.float64)
+        rows: Rows = self.embedder.run(images, [self.embedder.embedding])[self.embedder.embedding]
+        points = (normalized(rows) if self.normalizes else rows).astype(np.float64)
         total, count = points.sum(axis=0), len(points)
         if known is not None and not replace_it:
             total, count = total + np.array(known.centroid) * known.count, count + known.count
         added = StoredClass(name, None, None, count, tuple((total / count).tolist()))
-        self._keep(add_class(self.record, self.embedder.embedding, added))
+        self._keep(self._with((*(c for c in self.record.classes if c.name != name), added)))
         return added
 
     def forget(self, name: str) -> None:
@@ -242,14 +264,18 @@ class Recognizer:
         if name not in enrolled:
             raise SettingsError(f'no class "{name}" is enrolled', mend=did_you_mean(name, enrolled) or "none is")
         classes = tuple(c for c in self.record.classes if not (c.enrolled and c.name == name))
-        self._keep(replace(self.record, classes=classes, embedding=self.record.embedding if classes else None))
+        self._keep(self._with(classes))
 
     def keep_calibration(self, threshold: Threshold) -> None:
         """Keep a threshold beside the weights, with the centroids of the source that it is for, if there is one."""
         enrolled = tuple(c for c in self.record.classes if c.enrolled)
-        classes = (*self.base, *enrolled)
-        embedding = self.embedder.embedding if classes else None
-        self._keep(replace(self.record, threshold=threshold, embedding=embedding, classes=classes))
+        self._keep(replace(self._with((*self.base, *enrolled)), threshold=threshold))
+
+    def _with(self, classes: tuple[StoredClass, ...]) -> Record:
+        """The record with these classes in place of those it has."""
+        if not classes:
+            return replace(self.record, embedding=None, normalized=False, classes=())
+        return replace(self.record, embedding=self.embedder.embedding, normalized=self.normalizes, classes=classes)
 
     def _keep(self, record: Record) -> None:
         write_record(self.embedder.weights, record)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,10 +58,15 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Record:
-    """weights: digest of the file of weights. embedding: the blob that centroids are of; None where there are none."""
+    """What is kept.
+
+    weights: digest of the file of weights. embedding: the blob that centroids are of; None where there are none.
+    normalized: whether embeddings were scaled to length 1.
+    """
 
     weights: str
     embedding: str | None = None
+    normalized: bool = False
     threshold: Threshold | None = None
     classes: tuple[StoredClass, ...] = field(default=())
 
@@ -113,12 +118,6 @@ def write_record(weights: Path, record: Record) -> Path:
     return path
 
 
-def add_class(record: Record, embedding: str, added: StoredClass) -> Record:
-    """The record with one more class; one of that name is replaced. The others must be of the same embedding."""
-    kept = tuple(stored for stored in record.classes if stored.name != added.name)
-    return replace(record, embedding=embedding, classes=(*kept, added))
-
-
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -145,6 +144,7 @@ def _parse(found: Any, path: Path) -> Record:
         return Record(
             _typed(found["weights"], str),
             _optional(found["embedding"], str),
+            _flag(found["normalized"]),
             None if threshold is None else _threshold(threshold),
             _classes(found["classes"]),
         )
@@ -193,6 +193,12 @@ def _optional(value: Any, kind: type[T]) -> T | None:
 def _numbers(found: Any) -> tuple[float, ...]:
     values: list[Any] = _typed(found, list)
     return tuple(map(_number, values))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r:.40} is neither true nor false")
+    return value
 
 
 def _number(value: Any) -> float:

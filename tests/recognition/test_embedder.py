@@ -120,3 +120,21 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, trained: Files)
     missing.write_text(DATA.format(phase="TEST", source="nothing", transform="") + TOWER)
     with pytest.raises(NetforgeError, match=r'no source "digits\.nothing"'):
         Embedder(missing, trained[1])
+
+
+@pytest.mark.parametrize(
+    ("loss", "normalizes"),
+    [
+        (MINING, False),
+        (MINING.replace("mining: HARD", "mining: HARD distance: COSINE"), True),
+        ('layer { name: "l" type: "SupConLoss" bottom: "feat" bottom: "label" top: "l" }', True),
+    ],
+    ids=["squared", "cosine", "supcon"],
+)
+def test_embeddings_are_scaled_as_the_loss_measures_them(tmp_path: Path, loss: str, normalizes: bool) -> None:
+    files = make_net(tmp_path, loss)
+    images = open_source(None, "digits.testing").images[:9]
+    with Embedder(*files) as embedder, Embedder(*files, normalize=not normalizes) as other:
+        assert embedder.normalizes is normalizes
+        raw, unit = (embedder.embed(images), other.embed(images))[:: -1 if normalizes else 1]
+    np.testing.assert_allclose(unit, raw / np.linalg.norm(raw, axis=1, keepdims=True), rtol=1e-5)

@@ -110,8 +110,8 @@ def test_a_class_is_enrolled_from_few_images_and_kept(trained: Files) -> None:
     cross[:, :, range(8), range(8)] = cross[:, :, range(8), range(7, -1, -1)] = [[[255]], [[250]], [[240]]]
     with Embedder(*trained) as embedder:
         recognizer = Recognizer(embedder)
-        assert recognizer.enroll("cross", cross[:1]).count == 1
-        added = recognizer.enroll("cross", cross[1:])
+        assert recognizer.enroll("cross", cross[:2]).count == 2
+        added = recognizer.enroll("cross", cross[2:])
         assert added.count == 3
         np.testing.assert_allclose(added.centroid, embedder.embed(cross).mean(axis=0), rtol=1e-5, atol=1e-6)
         again = Recognizer(embedder)
@@ -186,6 +186,7 @@ def test_the_record_belongs_to_its_weights(trained: Files) -> None:
         (lambda found: "[1]", 'expected "format"'),
         (lambda found: json.dumps({**found, "version": 9}), "version 9"),
         (lambda found: json.dumps({**found, "weights": 5}), "5 is no str"),
+        (lambda found: json.dumps({**found, "normalized": 1}), "neither true nor false"),
         (lambda found: json.dumps({k: v for k, v in found.items() if k != "classes"}), "KeyError"),
         (lambda found: json.dumps(found).replace("1.5", "NaN"), "NaN is no number"),
         (lambda found: json.dumps(found).replace("1.5", "1e999"), "no number"),
@@ -232,3 +233,18 @@ def test_unknown_classes_are_right_when_refused(trained: Files) -> None:
     with Embedder(*trained) as embedder:
         whole = recognize_labelled(Recognizer(embedder), images)
     assert whole.auc is None and whole.accuracy == whole.closed_accuracy
+
+
+def test_directions_are_compared_where_the_loss_does(tmp_path: Path, trained: Files) -> None:
+    cosine = MINING.replace("mining: HARD", "mining: HARD distance: COSINE")
+    files = make_net(tmp_path, cosine, name="cosine")
+    images = open_source(None, "digits.testing").images[:6]
+    with Embedder(*files) as embedder:
+        Recognizer(embedder).enroll("one", images[:2])
+        recognizer = Recognizer(embedder)
+        x = embedder.embed(images)
+        np.testing.assert_allclose(recognizer.distances(images), squared_distances(x, [x[:2].mean(axis=0)]), atol=1e-6)
+    with Embedder(*files, normalize=False) as embedder, pytest.raises(SnapshotError, match="scaled to length 1"):
+        Recognizer(embedder)
+    with Embedder(*trained, normalize=True) as embedder, pytest.raises(NetError, match="Decode keeps centroids"):
+        Recognizer(embedder)
