@@ -138,10 +138,10 @@ class PrototypicalLoss(Layer):
         dx, dprototypes, slopes = rows(bottom[0].diff), self.dprototypes.data, self.distances.data
         judged = (self.probabilities.data, self.targets.data, self.queries.data)
         self.ops.prototypical_backward(*judged, scalar(top[0].diff), slopes, self.rule)
-        values = [unit.data for unit, _ in self.units]
+        x, prototypes = (unit.data for unit, _ in self.units)
         if not self.normalizes:
-            values = [rows(bottom[0].data), self.prototypes.data]
-        self.ops.squared_distances_backward(*values, slopes, dx, dprototypes)
+            x, prototypes = rows(bottom[0].data), self.prototypes.data
+        self.ops.squared_distances_backward(x, prototypes, slopes, dx, dprototypes)
         if self.normalizes:
             for diff, (unit, norm) in zip((dx, dprototypes), self.units, strict=True):
                 self.ops.unit_backward(unit.data, norm.data, diff, diff, SHORTEST)
