@@ -27,11 +27,11 @@ def set_weights(net: Net, arrays: Any) -> None:
 def feed(net: Net, inputs: Any, first: int = 0) -> list[float]:
     """Let forward pass k read entry k of `inputs`, counted from `first`; returns a list that each loss is added to."""
     losses: list[float] = []
-    run, read_loss = net.forward_pass, net.loss
+    run, read_loss = net.feed_pass, net.loss
     arrays = {name: inputs[name] for name in inputs.files}
     passes = iter(range(first, len(next(iter(arrays.values())))))
 
-    def forward_pass() -> None:
+    def feed_pass() -> None:
         k = next(passes)
         for name, array in arrays.items():
             net.blobs[name].data[...] = array[k]
@@ -41,5 +41,5 @@ def feed(net: Net, inputs: Any, first: int = 0) -> list[float]:
         losses.append(read_loss())
         return losses[-1]
 
-    net.forward_pass, net.loss = forward_pass, loss  # type: ignore[method-assign]
+    net.feed_pass, net.loss = feed_pass, loss  # type: ignore[method-assign]
     return losses
