@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-NEAR = 0.1
-"""Distances below this share of a loss's own scale count as none."""
+NEAR, NOTHING = 0.1, 0.01
+"""Distances between classes below these shares of a loss's own scale are short, and as good as none."""
 APART = 1.1
-"""Classes are told apart where the distance between them is this many times that within them."""
-GROWTH = 1.5
-"""A distance that has grown by this factor since the last look is on its way out of the collapse."""
+"""Short distances still tell classes apart where they are this many times those within them."""
+GROWTH = 2.0
+"""A distance that has grown by this factor is on its way out of the collapse."""
 LOOKS = 3
 """How many looks in a row must agree: the first batches of a healthy net can look collapsed."""
 
@@ -23,14 +23,15 @@ class CollapseWatch:
     def __init__(self, scale: float, resting: float, mend: str = "") -> None:
         self._scale, self._resting, self._mend = scale, resting, mend
         self._looks = 0
-        self._last = 0.0
+        self._longest = 0.0  # mean distance between classes in the looks that count
 
     def look(self, within: float, between: float) -> str | None:
         """Take in a batch's mean distances within and between classes; returns the words once it is clear."""
         alike = between < NEAR * self._scale and between <= APART * within
-        growing = 0 < self._last * GROWTH < between
+        alike = alike or between < NOTHING * self._scale
+        growing = self._looks > 0 and between > GROWTH * self._longest > 0
         self._looks = self._looks + 1 if alike and not growing else 0
-        self._last = between
+        self._longest = max(self._longest, between) if self._looks > 1 else between
         if self._looks < LOOKS:
             return None
         more = f", {self._mend}" if self._mend else ""

@@ -104,7 +104,10 @@ class Listener:
         """Every `display` iterations, and at the end."""
 
     def on_notice(self, solver: Solver, text: str) -> None:
-        """After a display, once a run for each layer: what goes wrong with the training, and what to try."""
+        """After a display, once a run for each layer: what goes wrong with the training, and what to try.
+
+        Layers are asked at displays, at most every 20 iterations.
+        """
 
     def on_debug(self, solver: Solver, lines: Sequence[str]) -> None:
         """With debug_info, on iterations that are displayed: mean magnitudes of blobs, weights and gradients."""

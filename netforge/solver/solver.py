@@ -22,6 +22,7 @@ from netforge.solver.evaluation import kept_positions, run_tests
 from netforge.solver.events import Listener, SnapshotPaths, StopReason, outputs_of
 from netforge.solver.iteration import Iteration
 from netforge.solver.nets import build_nets
+from netforge.solver.notices import Notices
 from netforge.solver.policies import make_policy
 from netforge.solver.progress import Meter
 from netforge.solver.rules import Buffers, make_rule
@@ -70,7 +71,7 @@ class Solver:
         self._stop_saves = True
         self._snapshot_requested = False
         self._meter = Meter()
-        self._noticed: set[str] = set()  # layers whose diagnosis was told
+        self._notices = Notices()
         state = snapshot.load_state(restore) if restore is not None else None
         self._build_nets(settings.choose_seed(self.settings) if state is None or state.seed is None else state.seed)
         try:
@@ -237,10 +238,7 @@ class Solver:
     def _display(self) -> None:
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         self.tell("on_display", self._meter.take(self.iteration, loss, self.rate, outputs_of(self.net)))
-        for layer, text in self.net.diagnose():
-            if layer.name not in self._noticed:
-                self._noticed.add(layer.name)
-                self.tell("on_notice", f"{layer.label}: {text}")
+        self._notices.ask(self)
 
     def _stop(self) -> StopReason:
         if self._stop_requests > 1:

@@ -12,10 +12,12 @@ def words(watch: CollapseWatch, *distances: tuple[float, float]) -> list[bool]:
 def test_embeddings_that_stay_alike_are_told_at_the_third_look() -> None:
     assert words(CollapseWatch(1.0, 0.7), (0.01, 0.01), (0.01, 0.0101), (0.009, 0.009)) == [False, False, True]
     assert words(CollapseWatch(1.0, 0.7), *[(0.0, 0.0)] * 3) == [False, False, True]
+    noise = [(1.0e-7, 1.4e-7), (0.7e-7, 1.1e-7), (1.3e-7, 1.2e-7)]
+    assert words(CollapseWatch(5.0, 5.0), *noise) == [False, False, True]  # such a ratio means nothing
 
 
 def test_a_healthy_net_is_left_alone() -> None:
-    growing = [(0.001 * 2**i, 0.001 * 2**i) for i in range(6)]
+    growing = [(0.001 * 2.1**i, 0.001 * 2.1**i) for i in range(6)]
     assert not any(words(CollapseWatch(1.0, 0.7), *growing))  # small at the start, on its way
     assert not any(words(CollapseWatch(1.0, 0.7), *[(0.01, 0.05)] * 5))  # small but apart
     assert not any(words(CollapseWatch(1.0, 0.7), *[(5.0, 5.0)] * 5))  # far from alike, only not learned

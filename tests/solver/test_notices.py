@@ -39,16 +39,16 @@ class Notices(Listener):
 def test_a_notice_comes_once_and_only_displays_ask(asked: list[bool]) -> None:
     notices = Notices()
     solver = Solver(write_solver(Path("here")), listeners=[notices])
-    solver.step(18)
-    assert asked == [True] * 4  # at 0, 5, 10, 15; never of test nets
-    assert notices.heard == [(5, '"loss" (EuclideanLoss): too bad; try less')]
+    solver.step(58)
+    assert asked == [True] * 3  # at 0, 20, 40, though it displays every 5; never of test nets
+    assert notices.heard == [(20, '"loss" (EuclideanLoss): too bad; try less')]
 
 
 def test_the_log_and_the_lines_hold_the_notice(asked: list[bool], capsys: pytest.CaptureFixture[str]) -> None:
     log = RunLog()
-    Solver(write_solver(Path("here")), listeners=[log, TrainLog()], max_iter=12).solve()
+    Solver(write_solver(Path("here")), listeners=[log, TrainLog()], max_iter=45).solve()
     assert log.path is not None
     records = [json.loads(line) for line in log.path.read_text(encoding="utf-8").splitlines()]
     notices = [(r["iteration"], r["text"]) for r in records if r["event"] == "notice"]
-    assert notices == [(5, '"loss" (EuclideanLoss): too bad; try less')]
+    assert notices == [(20, '"loss" (EuclideanLoss): too bad; try less')]
     assert capsys.readouterr().out.count('Warning: "loss" (EuclideanLoss): too bad; try less\n') == 1
