@@ -32,6 +32,7 @@ BY_SEVERAL = {
     "nearest_scores": ("nearest_means", "nearness"),
     "channel_statistics": ("channel_moments", "finish_moments"),
     "transform_images": ("transform_bytes", "transform_pixels"),
+    "triplet_mine": ("triplet_mine_all", "triplet_mine_hard", "triplet_mine_semihard"),
 }
 """Operations whose kernels have other names."""
 
