@@ -18,9 +18,9 @@ KERNEL(split_episode)(const Real* __restrict__ labels, int* firsts, Real* target
     int found = 0;
     FOR_EACH_IN_BLOCK(i, items) {
         const Real label = labels[i * columns];
-        int first = i, rank = 0, members = 0;
+        int first = i, rank = 0, members = 0;  // NaN, which differs from itself, is a class of no members
         for (int j = 0; j < items; ++j) {
-            const bool member = labels[j * columns] == label || j == (int)i;  // NaN differs from itself
+            const bool member = labels[j * columns] == label;
             members += member;
             rank += member && j < (int)i;
             if (member && j < first) first = j;

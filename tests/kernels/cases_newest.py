@@ -24,7 +24,7 @@ def rings(b: Bench, shape: tuple[int, int, int]) -> None:
 def nearest_scores(b: Bench, shape: tuple[int, int, int, int]) -> None:
     items, size, classes, slots = shape
     x, ring, labels = b.normal(items, size), b.normal(slots, size), b.whole(classes, slots, 1)
-    ring[1:2] = ring[:1]  # a tie
+    ring[1:2], labels[1:2], x[:1] = ring[:1], labels[:1], ring[:1] + b.dtype.type(0.1)  # a tie of the nearest two
     for k in (1, 3, slots):
         for filled in (0, 1, slots // 2, slots):
             cursor = np.array([0, filled], b.dtype)

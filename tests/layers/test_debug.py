@@ -134,6 +134,7 @@ def test_phase_run_leaves_it_out(top: str) -> None:
         f'layer {{ name: "out" type: "Reduction" bottom: "{top}" top: "out" reduction_param {{ axis: 1 }} }}'
     )
     assert [layer.name for layer in net.layers] == ["data", "ip", "relu", "out"]
+    assert [list(layer.definition.message.bottom) for layer in net.layers[2:]] == [["feat"], [top]]
     assert not any(isinstance(layer, Debug) for layer in net.layers)
     assert net.forward(data=np.ones((1, 1, 2, 2)))["out"].shape == (1,)
 
