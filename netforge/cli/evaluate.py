@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from netforge.metric import Roc
     from netforge.recognition import ImageSet
 
 RECALL_AT = (1, 5, 10)
 RATES = (0.1, 0.01, 0.001)
+ROC_POINTS = 400
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,21 @@ def verify(embeddings: npt.NDArray[np.float32], images: ImageSet, asked: Protoco
         "accuracy": found.accuracy,
         "threshold": found.threshold,
         "true_accepts_at_far": {f"{rate:g}": share for rate, share in at.items()},
+        "roc": curve_points(found.roc),
     }
     return Result(rows, values)
+
+
+def curve_points(curve: Roc) -> dict[str, list[float]]:
+    """Some hundred points of a curve from end to end, for --json."""
+    import numpy as np
+
+    chosen = np.unique(np.linspace(1, len(curve.thresholds) - 1, ROC_POINTS).round().astype(int))
+    return {
+        "threshold": curve.thresholds[chosen].tolist(),
+        "true_accepts": curve.true_accepts[chosen].tolist(),
+        "false_accepts": curve.false_accepts[chosen].tolist(),
+    }
 
 
 def retrieve(embeddings: npt.NDArray[np.float32], images: ImageSet, asked: Protocol) -> Result:

@@ -206,6 +206,7 @@ def parse_threshold(text: str | None, recognizer: Recognizer) -> float | None:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not 0 <= value < float("inf"):
-        raise click.BadParameter(f'"{text}" is neither "auto" nor a distance from 0 on.', param_hint="--threshold")
+    if not 0 <= value <= (1 if recognizer.probabilities else 1e300):
+        wanted = "a probability from 0 to 1" if recognizer.probabilities else "a distance from 0 on"
+        raise click.BadParameter(f'"{text}" is neither "auto" nor {wanted}.', param_hint="--threshold")
     return 1 - value if recognizer.probabilities else value

@@ -136,12 +136,14 @@ def test_a_softmax_gives_probabilities(trained: Path) -> None:
     shown = good("predict", "3.png", name="softmax").stdout
     assert "probability" in shown and " %" in shown
     good("test-many", "--source", "digits.testing", "--threshold", "0.9", name="softmax")
+    wrong = run("test-many", "--source", "digits.testing", "--threshold", "90", name="softmax")
+    assert wrong.exit_code == 2 and "a probability from 0 to 1" in wrong.stderr
 
 
 @pytest.mark.parametrize(
     ("protocol", "keys", "words"),
     [
-        ("verification", {"auc", "eer", "accuracy", "threshold"}, "of one class"),
+        ("verification", {"auc", "eer", "accuracy", "threshold", "roc"}, "of one class"),
         ("retrieval", {"recall", "r_precision", "map_at_r"}, "recall@10"),
         ("nway", {"accuracy", "interval_95", "groups"}, "400 of 5 ways, 1 shot, 5 queries a class, seed 3"),
     ],
@@ -153,6 +155,11 @@ def test_evaluate_prints_and_writes_its_result(trained: Path, protocol: str, key
     found = json.loads((trained / "found.json").read_text())
     assert keys < found.keys() and found["classes"] == 7 and found["seed"] == 3
     assert good("evaluate", "--protocol", protocol, *arguments).stdout == result.stdout
+    if protocol == "verification":
+        curve = found["roc"]
+        assert len(curve["threshold"]) == 400 and curve["true_accepts"][-1] == curve["false_accepts"][-1] == 1
+        area = np.trapezoid([0, *curve["true_accepts"]], [0, *curve["false_accepts"]])
+        assert area == pytest.approx(found["auc"], abs=0.005)
 
 
 def test_groups_of_a_source_are_kept_apart(trained: Path) -> None:

@@ -75,6 +75,24 @@ def test_untrained_decode_layers_are_refused_or_passed_over(tmp_path: Path) -> N
         assert len(Recognizer(embedder, source=source).classes) == 10
 
 
+@pytest.mark.parametrize("target", ["PREGEN pregen_label_count: 10 pregen_alpha: 2", "KNN k: 3"])
+def test_other_targets_of_decode_give_their_distances(tmp_path: Path, target: str) -> None:
+    model, weights = make_net(tmp_path, DECODE.replace("500", f"500 target: {target}"))
+    images = open_source(None, "digits.testing").images[:40]
+    with Embedder(model, weights) as embedder:
+        found = Recognizer(embedder).distances(images)
+    with Net(model, "RUN", weights=weights) as net:
+        expected = net.forward(data=images / 256)["distances"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert (expected > 0).all()
+
+
+def test_knn_that_lacks_items_of_a_class_is_refused(tmp_path: Path) -> None:
+    model, weights = make_net(tmp_path, DECODE.replace("500", "500 target: KNN k: 400"))
+    with Embedder(model, weights) as embedder, pytest.raises(SnapshotError, match="not seen enough images"):
+        Recognizer(embedder)
+
+
 def test_centroids_of_a_source_take_the_place_of_decode(trained: Files) -> None:
     training, testing = (open_source(None, f"digits.{part}") for part in ("training", "testing"))
     with Embedder(*trained) as embedder:
