@@ -142,7 +142,7 @@ class Net:
         """
         self._set_inputs(inputs)
         if start is None and end is None:
-            self._runner.forward_pass()
+            self.forward_pass()
             return self.output_values()
         first, last = self._range(start, end)
         for number in range(first, last + 1):
@@ -182,8 +182,12 @@ class Net:
 
     @on_device
     def forward_pass(self) -> None:
-        """Feed every layer, then run it once, towers as one; nothing is read back from the device."""
-        self._runner.forward_pass()
+        """Feed every layer, then run it once, towers as one; nothing is read back from the device.
+
+        From the third time on a device that can repeats what it recorded, see `replay`.
+        """
+        self.feed_pass()
+        self.replay.run(self.compute_pass)
 
     @on_device
     def feed_pass(self) -> None:

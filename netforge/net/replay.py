@@ -7,6 +7,7 @@ A net can be recorded where its device can capture and each of its layers is `re
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,14 @@ Step = Callable[[], None]
 logger = logging.getLogger("netforge")
 
 WARM_UP = 2
-"""Rounds that run as ever before anything is recorded: they take the memory, and let libraries choose algorithms."""
+"""How often a step runs as ever before it is recorded: it takes its memory, and lets libraries choose algorithms."""
 
 
 class Replay:
-    """Runs steps of a net, from the third round on as recorded graphs.
+    """Runs steps of a net, from the third time on as recorded graphs.
 
     A step is a function without arguments that does the same work on the same memory each time; the steps of one `run`
-    are one graph. Where a blob has got another shape or other memory since, graphs are dropped, and the rounds count
+    are one graph. Where a blob has got another shape or other memory since, graphs are dropped, and steps are counted
     anew.
 
     obstacle: why nothing is recorded, with the layer at fault; None where all is.
@@ -39,8 +40,8 @@ class Replay:
     def __init__(self, runner: Runner, device: Device) -> None:
         self.obstacle = find_obstacle(runner.layers, device)
         self._runner, self._device = runner, device
-        self._layout = Layout(())
-        self._rounds = 0
+        self._layout: Layout | None = None
+        self._runs: Counter[Step] = Counter()
         self._graphs: dict[tuple[Step, ...], Graph] = {}
 
     def refuse(self, reason: str) -> None:
@@ -50,37 +51,30 @@ class Replay:
 
     def run(self, *steps: Step) -> None:
         """Do the steps, one after another."""
-        graph = self._graph(steps) if self._ready() else None
-        if graph is None:
-            _do(steps)
-        else:
+        graph = self._graph(steps) if self._ready(steps) else None
+        if graph is not None:
             graph.launch()
             self._runner.note_replay()
+        else:
+            _do(steps)
+            self._runs.update(steps)
 
-    def end_round(self) -> None:
-        """Say that all steps have been run, so that the next round does the same."""
-        if self.obstacle is None and self._rounds < WARM_UP:
-            self._rounds += 1
-            if self._rounds == WARM_UP:
-                self._layout = Layout(self._runner.blobs())
-
-    def _ready(self) -> bool:
-        if self.obstacle is not None or self._rounds < WARM_UP:
+    def _ready(self, steps: tuple[Step, ...]) -> bool:
+        if self.obstacle is not None:
             return False
-        if not self._layout.holds():
-            self._forget()
-        return self._rounds == WARM_UP
-
-    def _forget(self) -> None:
-        self._graphs.clear()
-        self._layout, self._rounds = Layout(()), 0
+        if self._layout is not None and not self._layout.holds():
+            self._layout = None
+            self._graphs.clear()
+            self._runs.clear()
+        return all(self._runs[step] >= WARM_UP for step in steps)
 
     def _graph(self, steps: tuple[Step, ...]) -> Graph | None:
         """The graph of these steps, captured when first asked for; None where that fails, which is said once."""
         if steps not in self._graphs:
+            self._layout = layout = self._layout or Layout(self._runner.blobs())
             try:
                 graph = self._device.capture(lambda: _do(steps))
-                if not self._layout.holds():
+                if not layout.holds():
                     raise DeviceError("a layer took memory, or changed a shape, in a pass like those before")
             except NetforgeError as error:
                 self.refuse(str(error))

@@ -40,11 +40,6 @@ class Runner:
         self._tower_of = {member: tower for tower in self.towers.values() for member in tower.members}
         self._shapes: list[Shapes] = [self._signature(number, memory.bottoms[number]) for number in range(len(layers))]
 
-    def forward_pass(self) -> None:
-        """Feed every layer, then run it once; nothing is read back from the device."""
-        self.feed_pass()
-        self.compute_pass()
-
     def feed_pass(self) -> None:
         """Let every layer bring what the next pass needs from the host; a tower's first layer does it for all."""
         for number in range(len(self.layers)):

@@ -70,9 +70,7 @@ def evaluate(
     for _ in range(batches):
         if interrupted():
             return None
-        net.feed_pass()
-        net.replay.run(net.compute_pass)
-        net.replay.end_round()
+        net.forward_pass()
         _add(sums, net.output_values())
         loss += net.loss() if with_loss else 0.0
     means = {name: total / batches for name, total in sums.items()}

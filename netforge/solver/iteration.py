@@ -82,11 +82,9 @@ class Iteration:
         run(backward)
         return loss
 
-    def update(self, *, reads: bool) -> None:
-        """Update the weights, where the last pass has not done it, and end the iteration."""
-        if reads:
-            self.net.replay.run(self._apply)
-        self.net.replay.end_round()
+    def update(self) -> None:
+        """Update the weights, where the loss was read and the last pass has left it to this."""
+        self.net.replay.run(self._apply)
 
     def _traced_pass(self, first: tuple[Callable[[], None], ...], lines: list[str]) -> float:
         for step in first:

@@ -230,7 +230,8 @@ class Solver:
 
     def _update(self) -> None:
         start = time.perf_counter()
-        self._work.update(reads=self._reads_loss)
+        if self._reads_loss:
+            self._work.update()
         self._meter.seconds += time.perf_counter() - start
         if self._work.debugs and self._is_due(self.settings.display):
             self.tell("on_debug", debug.describe_update(self.net))

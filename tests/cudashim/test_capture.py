@@ -90,11 +90,10 @@ def test_a_graph_does_not_keep_memory_but_a_pool_does(cupy: Any) -> None:
 
 @pytest.mark.parametrize("waits", ["stream", "event"])
 def test_whoever_waits_loses_the_capture(waits: str, cupy: Any) -> None:
-    event = cupy.cuda.Event()
-
     def work(stream: Any) -> None:
+        cupy.cuda.Stream().synchronize()  # another one is no matter
         with pytest.raises(CUDARuntimeError, match="StreamCaptureUnsupported"):
-            (stream if waits == "stream" else event).synchronize()
+            (stream if waits == "stream" else stream.record()).synchronize()
 
     with pytest.raises(CUDARuntimeError, match="StreamCaptureInvalidated"):
         captured(cupy, work)

@@ -373,13 +373,12 @@ def test_memory_that_is_taken_while_recording_stays_with_the_graph(cuda: CudaDev
     assert cuda.to_host(x).tolist() == [3] * 4
 
 
-def test_a_graph_repeats_the_pass_of_a_net(cuda: CudaDevice) -> None:
-    net = Net(parse_net(INPUTS), "TEST", device=cuda, seed=1)
+def test_a_net_alone_is_replayed_too(counted: tuple[CudaDevice, Any]) -> None:
+    device, counts = counted
+    net = Net(parse_net(INPUTS), "TEST", device=device, seed=1)
     outputs = []
+    counts.reset()
     for value in range(5):
-        net.blobs["x"].data[...] = value
-        net.feed_pass()
-        net.replay.run(net.compute_pass)
-        net.replay.end_round()
-        outputs.append(net.output_values()["loss"].tolist())
+        outputs.append(net.forward(x=np.full((4, 6), value))["loss"].tolist())
     assert len(set(outputs)) == 5
+    assert counts.graphs == 3

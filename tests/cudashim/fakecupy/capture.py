@@ -104,12 +104,17 @@ def submit(name: str, work: Work, *args: Any, **options: Any) -> None:
         graph.add(work, args, options)
 
 
-def refuse_in_capture(what: str, *, breaks: bool = False) -> None:
-    """Raise while the current stream is captured. breaks: the capture is lost too, as CUDA does where it is to wait."""
-    graph = recording()
-    if graph is not None:
-        graph.invalid = graph.invalid or breaks
+def refuse_in_capture(what: str) -> None:
+    """Raise while the current stream is captured, as CuPy does before CUDA could."""
+    if recording() is not None:
         raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a stream is captured")
+
+
+def refuse_to_wait(graph: Graph | None) -> None:
+    """Raise where somebody waits for work that goes into a graph; the capture is lost."""
+    if graph is not None:
+        graph.invalid = True
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: waiting for a stream that is captured")
 
 
 class MemoryPool:

@@ -22,6 +22,7 @@ from fakecupy.capture import (
     counts,
     recording,
     refuse_in_capture,
+    refuse_to_wait,
     submit,
     taken,
     thread,
@@ -51,22 +52,22 @@ class OutOfMemoryError(MemoryError):
 
 
 class Event:
-    """A point in a stream. captured: it is one of a graph that is being recorded."""
+    """A point in a stream. graph: the one that took it, where the stream was captured then."""
 
     def __init__(self, block: bool = True, disable_timing: bool = False) -> None:
         self.time_s: float | None = None
-        self.timed, self.captured = not disable_timing, False
+        self.timed = not disable_timing
+        self.graph: Graph | None = None
         self.copies: list[Copy] = []
 
     def record(self, stream: Stream | None = None) -> None:
         """Note that the stream, or the current one, got here."""
-        graph = stream.graph if stream is not None else recording()
-        self.time_s, self.captured = time.perf_counter(), graph is not None
+        self.time_s, self.graph = time.perf_counter(), stream.graph if stream is not None else recording()
         self.copies = list(stream.copies) if stream is not None else []
 
     def synchronize(self) -> None:
         """Everything is done at once here, but copies from page-locked memory."""
-        refuse_in_capture("waiting for an event", breaks=True)
+        refuse_to_wait(self.graph)
         for copy in self.copies:
             copy.finish()
 
@@ -105,7 +106,7 @@ class Stream:
 
     def synchronize(self) -> None:
         """Everything is done at once here, but copies from page-locked memory."""
-        refuse_in_capture("waiting for a stream", breaks=True)
+        refuse_to_wait(self.graph)
         for copy in self.copies:
             copy.finish()
         self.copies.clear()
@@ -119,7 +120,7 @@ class Stream:
     def wait_event(self, event: Event) -> None:
         """Everything is done at once here, but copies from page-locked memory."""
         assert isinstance(event, Event)
-        if event.captured != (self.graph is not None):
+        if event.graph is not self.graph:
             raise CUDARuntimeError("cudaErrorStreamCaptureIsolation: an event from outside a capture, or from inside")
         for copy in event.copies:
             copy.arrive()
