@@ -92,11 +92,11 @@ def _upload(transfers: Transfers, source: Source) -> Array:
         pixels = same_type(source.images[start : start + part], dtype, source)
         turn = number % 2
         if copied[turn] is not None:
-            copied[turn].synchronize()
+            transfers.wait(copied[turn])
         buffer = buffers[turn][: len(pixels)]
         buffer[...] = pixels
         transfers.copy(buffer, images[start : start + len(pixels)])
         copied[turn] = transfers.record()
     for event in filter(None, copied):
-        event.synchronize()
+        transfers.wait(event)
     return images

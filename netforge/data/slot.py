@@ -27,6 +27,7 @@ class Slot:
 
     def __init__(self, transfers: Transfers, parts: Sequence[Part], pixels: Part | None, number: int) -> None:
         self.number = number
+        self._transfers = transfers
         self.memory = transfers.page_locked((size_of(parts),), np.uint8)
         self.choices, *self.values = carve(self.memory, parts)
         self.pixels = transfers.page_locked(*pixels) if pixels else None
@@ -36,7 +37,7 @@ class Slot:
     def wait(self) -> None:
         """Wait until the memory may be written."""
         if self.busy is not None:
-            self.busy.synchronize()
+            self._transfers.wait(self.busy)
         self.copied = self.busy = None
 
 

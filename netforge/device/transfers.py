@@ -56,8 +56,13 @@ class Transfers:
             return self._copies.record(self._event())
 
     def record(self) -> Event:
-        """An event behind everything that the current stream was given; a host that waits for it sleeps."""
+        """An event behind everything that the current stream was given."""
         return self._xp.cuda.get_current_stream().record(self._event())
+
+    def wait(self, event: Event) -> None:
+        """Wait on the host for `event`, asleep. May be called from any thread."""
+        with self._xp.cuda.Device(self._index):
+            event.synchronize()
 
     def after(self, event: Event) -> None:
         """Let the current stream go on only behind `event`."""
