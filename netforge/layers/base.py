@@ -143,7 +143,7 @@ class Layer:
     replayable: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A layer from elsewhere has to say itself that it is replayable: it may do other things than what it extends."""
+        """A layer from elsewhere has to say itself that it is replayable: it may do more than what it extends."""
         super().__init_subclass__(**options)
         if "replayable" not in vars(cls) and cls.__module__.partition(".")[0] != "netforge":
             cls.replayable = False
