@@ -46,6 +46,6 @@ class Ops(
 ):
     """All operations, with NumPy bodies. Outputs are arrays that the caller made.
 
-    Only what the host has to know is returned: by `check_labels`, `accuracy_forward`,
-    `split_episode` and `selected_rows`.
+    Only what the host has to know is returned: by `check_labels`, `accuracy_forward`, `split_episode` and
+    `selected_rows`.
     """
