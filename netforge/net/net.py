@@ -16,9 +16,9 @@ import netforge.layers  # noqa: F401  registers the built-in layers
 from netforge.blob import Blob
 from netforge.device import get_device
 from netforge.device.base import Device
-from netforge.errors import NetError, ShapeError, did_you_mean
+from netforge.errors import NetError, did_you_mean
 from netforge.layers.base import Layer, LayerContext
-from netforge.net import build, weights
+from netforge.net import build, values, weights
 from netforge.net.gradients import route
 from netforge.net.memory import lay_out
 from netforge.net.replay import Replay
@@ -167,7 +167,8 @@ class Net:
                 raise NetError(f'"{name}" is not an output of the net', mend=did_you_mean(name, self.outputs))
         for value in self._wiring.outputs if diffs else ():
             blob = self._memory.of[value]
-            self._fill(value.name, blob, blob.diff, _as_array(value.name, diffs.get(value.name, np.zeros(blob.shape))))
+            given = values.as_array(value.name, diffs.get(value.name, np.zeros(blob.shape)))
+            values.write(value.name, blob, blob.diff, given)
         self._runner.seeded = frozenset(diffs)
         try:
             if start is None and end is None:
@@ -236,19 +237,12 @@ class Net:
         for name, given in inputs.items():
             if name not in self.inputs:
                 raise NetError(f'"{name}" is not an input of the net', mend=did_you_mean(name, self.inputs))
-            array = _as_array(name, given)
+            array = values.as_array(name, given)
             blob = self.blobs[name]
             if array.shape != blob.shape:
                 blob.reshape(array.shape)
                 build.spread_shapes([value for value, own in self._memory.of.items() if own is blob], self._memory)
-            self._fill(name, blob, blob.data, array)
-
-    def _fill(self, name: str, blob: Blob, target: Any, array: npt.NDArray[Any]) -> None:
-        if array.shape != blob.shape:
-            raise ShapeError(f'"{name}" has shape {blob.shape}, an array of shape {array.shape} was given')
-        if array.dtype.kind not in "fiub":
-            raise ShapeError(f'"{name}" takes numbers, an array of {array.dtype} was given')
-        target[...] = self.device.from_host(array.astype(self.dtype, copy=False))
+            values.write(name, blob, blob.data, array)
 
     # --- what came out ---------------------------------------------------------------------------------------------
 
@@ -283,21 +277,12 @@ class Net:
         self.settle()
         return self._values(self._wiring.outputs)
 
-    def _values(self, values: Sequence[Value]) -> dict[str, npt.NDArray[Any]]:
-        return {value.name: self.device.to_host(self._memory.of[value].data).copy() for value in values}
+    def _values(self, wanted: Sequence[Value]) -> dict[str, npt.NDArray[Any]]:
+        return {value.name: self.device.to_host(self._memory.of[value].data).copy() for value in wanted}
 
     def find_nonfinite(self) -> tuple[str, str] | None:
         """The first layer, and the blob or weight in it, that holds NaN or infinity; None where all is finite."""
-        for number, layer in enumerate(self.layers):
-            for kind, blobs in (("weight", layer.weights), ("blob", self._memory.tops[number])):
-                for blob in blobs:
-                    if not np.isfinite(self.device.to_host(blob.data)).all():
-                        return layer.label, f'{kind} "{blob.name}"'
-        for layer in reversed(self.layers):
-            for blob in layer.weights:
-                if not np.isfinite(self.device.to_host(blob.diff)).all():
-                    return layer.label, f'gradient of weight "{blob.name}"'
-        return None
+        return values.find_nonfinite(self.layers, self._memory.tops, self.device)
 
     def describe(self) -> list[LayerSummary]:
         """One row a layer: shapes, weights, memory, multiply-adds; no arrays are needed."""
@@ -353,10 +338,3 @@ class Net:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(given)
-    except ValueError:
-        raise ShapeError(f'"{name}" was given a list whose rows differ in length') from None
