@@ -21,6 +21,7 @@ USUAL_SETTINGS = {
         "images_per_blob: 2",
         "output_all_labels: true",
     ),
+    "DataSequence": ("k: 1", "cache_size: 64"),
     "Deconvolution": ("num_output: 20", "kernel_size: 4", "stride: 2", "pad: 1", 'weight_filler { type: "bilinear" }'),
     "Dropout": ("dropout_ratio: 0.3",),
     "DummyData": ("shape { dim: 64 dim: 1 dim: 28 dim: 28 }", 'data_filler { type: "gaussian" }'),
@@ -45,8 +46,9 @@ USUAL_SETTINGS = {
     "SPP": ("pyramid_height: 3",),
     "Threshold": ("threshold: 0.5",),
     "Tile": ("axis: 1", "tiles: 4"),
+    "TripletLoss": ("mining: HARD", "soft_margin: true"),
 }
-TOPS = {"Slice": ("y0", "y1"), "Data": ("data", "label")}
+TOPS = {"Slice": ("y0", "y1"), "Data": ("data", "label"), "DataSequence": ("anchor", "positive", "negative", "labels")}
 
 
 def example(cls: type[Layer]) -> str:
