@@ -120,7 +120,9 @@ def evaluate(
     """Measure embeddings: of pairs, of neighbours, or in few-shot episodes.
 
     verification: are two images of one class? Area under the ROC curve, equal error rate, accuracy at the threshold.
+
     retrieval: are the nearest images of the same class? Recall@1, 5 and 10, R-precision, MAP@R (Musgrave et al. 2020).
+
     nway: which of N classes is it, given K examples of each? Accuracy with its 95 % confidence interval.
     """
     from netforge.recognition import choose_images

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netforge.cli.files import net_of
-from netforge.cli.options import device_name, device_options, is_quiet, load_plugins, plugin_option, split_commas
+from netforge.cli.options import (
+    device_name,
+    device_options,
+    is_quiet,
+    is_verbose,
+    load_plugins,
+    plugin_option,
+    split_commas,
+)
 from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.cli.weights import show_report
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
@@ -27,12 +36,12 @@ def trained_net_options(command: F) -> F:
     command = plugin_option(command)
     command = device_options(command)
     command = click.option(
-        "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
-    )(command)
-    command = click.option(
         "--normalize/--no-normalize",
         default=None,
         help="Scale embeddings to length 1, to measure their cosine; by default as the loss does.",
+    )(command)
+    command = click.option(
+        "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
     )(command)
     command = click.option("--weights", required=True, metavar="FILE", help="The .caffemodel.")(command)
     return click.option(
@@ -101,6 +110,8 @@ def open_embedder(**options: Any) -> Embedder:
         normalize=given.normalize,
         device=device_name(given.device, given.gpu),
     )
+    if is_verbose():
+        show_report(embedder.report)
     if not embedder.transforms:
         note("The net has no Data layer: pixels are taken as they are, not scaled, without a mean.")
     return embedder

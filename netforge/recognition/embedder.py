@@ -40,9 +40,9 @@ class Embedder:
     Images are transformed as in TEST (the transform_param of the file's data layer there), but never mirrored. A file
     without a data layer takes images as they are.
 
-    net: the net. form: how images must be given. transforms: whether there is a data layer that says how.
-    embedding: name of the blob; named: whether the caller named it. class_names: label to name, as the data layer's
-    source has them.
+    net: the net. report: what the file of weights did to it. form: how images must be given. transforms: whether there
+    is a data layer that says how. embedding: name of the blob; named: whether the caller named it. class_names: label to
+    name, as the data layer's source has them.
 
     Raises a NetforgeError where the net cannot be built, SnapshotError where the weights are another net's or are not
     finite, NetError where nothing can be taken for the embedding.
@@ -177,7 +177,7 @@ class Embedder:
 
     def _load(self) -> None:
         """Load the weights: all but Decode's, which may have to be computed, must be in the file and be finite."""
-        report = self.net.copy_from(self.weights)
+        self.report = report = self.net.copy_from(self.weights)
         types = {layer.name: layer.type for layer in self.net.layers}
         missing = [row.layer for row in report.of(LoadStatus.MISSING) if types[row.layer] != "Decode"]
         if missing:

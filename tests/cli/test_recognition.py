@@ -122,6 +122,10 @@ def test_calibrate_with_unknown_labels_and_centroids(trained: Path) -> None:
     assert rate == pytest.approx(100 * (1 - kept["threshold"]["measured_rate"]), abs=0.01)
 
 
+def test_verbose_lists_the_weights(trained: Path) -> None:
+    assert "Weights from small.caffemodel: 2 loaded" in good("predict", "3.png", "--verbose").stdout
+
+
 def test_an_enrolled_class_is_known_from_then_on(trained: Path) -> None:
     added = good("enroll", "--name", "blank", "white.png")
     assert 'class "blank": 1 image, kept in small.caffemodel.recognition.json' in added.stdout
