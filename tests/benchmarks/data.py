@@ -1,20 +1,23 @@
 """How fast images come in and go out: `python -m tests.benchmarks.data`.
 
 Imports MNIST (or as many generated images where ../shared/data is not there) into a database of its own, opens it with
-and without the cache, and reads batches of 64 as a Data layer does.
+and without the cache, and reads batches of 64 as a Data layer does; with `--device cuda:0` on a GPU, with the images in
+its memory and streamed from the host.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from netforge.data import ImageDatabase, import_mnist, open_source
+from netforge.data import ImageDatabase, import_mnist, open_source, resident
 from netforge.net import Net
 from netforge.schema import parse_net
 
@@ -60,21 +63,36 @@ def import_images() -> None:
             writer.set_mean("MNIST.training", writer.add("MNIST.training", [images], rng.integers(0, 10, 70_000)))
 
 
-def time_reading(param: str, transform: str, prefetch: int, batches: int) -> float:
+def time_reading(param: str, transform: str, prefetch: int, batches: int, device: str) -> float:
     """Seconds per batch of a Data layer in phase TRAIN."""
-    net = Net(parse_net(LAYER.format(param=param, transform=transform, prefetch=prefetch)), "TRAIN", seed=1)
+    text = LAYER.format(param=param, transform=transform, prefetch=prefetch)
+    net = Net(parse_net(text), "TRAIN", seed=1, device=device)
     (layer,) = net.layers
     tops = [net.blobs["data"], net.blobs["label"]]
-    layer.feed([], tops)
-    taken = seconds(lambda: [layer.feed([], tops) for _ in range(batches)])
+
+    def read(count: int) -> None:
+        for _ in range(count):
+            layer.feed([], tops)
+            layer.forward([], tops)
+        net.device.synchronize()
+
+    with net.device.running():
+        read(1)
+        taken = seconds(read, batches)
     net.close()
     return taken / batches
+
+
+def shares(device: str) -> dict[str, float]:
+    """What part of a GPU's free memory images may take, for each way of bringing them there."""
+    return {"": resident.SHARE} if device == "cpu" else {", resident": resident.SHARE, ", streamed": 0.0}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=2000, help="batches of 64 to read for each line")
-    batches = parser.parse_args().batches
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda:N")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NETFORGE_HOME"] = folder
         print(f"import 70,000 images              {seconds(import_images):8.2f} s")
@@ -82,10 +100,12 @@ def main() -> None:
         print(f"open, from the cache              {seconds(open_source, 'IMAGEDB', 'MNIST.training'):8.4f} s")
         for name, (param, transform) in READERS.items():
             per_item = 2 if param == PAIRS else 1
-            for prefetch in (0, 4):
-                taken = time_reading(param, transform, prefetch, batches)
+            for (way, share), prefetch in product(shares(options.device).items(), (0, 4)):
+                resident.SHARE = share
+                gc.collect()  # images of the net before
+                taken = time_reading(param, transform, prefetch, options.batches, options.device)
                 rate = 64 * per_item / taken
-                print(f"{name:38} prefetch {prefetch}: {taken * 1e6:6.0f} us a batch, {rate:9,.0f} images/s")
+                print(f"{name:38} prefetch {prefetch}{way}: {taken * 1e6:6.0f} us a batch, {rate:9,.0f} images/s")
 
 
 if __name__ == "__main__":
