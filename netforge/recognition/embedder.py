@@ -41,8 +41,8 @@ class Embedder:
     without a data layer takes images as they are.
 
     net: the net. report: what the file of weights did to it. form: how images must be given. transforms: whether there
-    is a data layer that says how. embedding: name of the blob; named: whether the caller named it. class_names: label to
-    name, as the data layer's source has them.
+    is a data layer that says how. embedding: name of the blob; named: whether the caller named it. class_names: label
+    to name, as the data layer's source has them.
 
     Raises a NetforgeError where the net cannot be built, SnapshotError where the weights are another net's or are not
     finite, NetError where nothing can be taken for the embedding.
