@@ -16,8 +16,10 @@ from netforge.errors import DataError
 from netforge.layers.base import Layer
 from netforge.net import Net
 from netforge.schema import parse_net
+from netforge.solver import Solver
 from tests.data.helpers import array_source, datum, fill_database, write_lmdb
 from tests.device.cuda_bench import real_device, standin, standin_device
+from tests.solver.helpers import weights, write_solver
 
 ALL_TOPS = 'top: "data" top: "label" top: "index"'
 PAIRS = "images_per_blob: 2 output_image_index: true"
@@ -122,6 +124,38 @@ def test_the_free_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
         net = net_of("images", CudaDevice())
         assert layer_of(net).residence.startswith(expected)
         net.close()
+
+
+NET = """
+layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.00390625 mirror: true }
+  data_param { source: "grey" backend: IMAGEDB batch_size: 6 prefetch: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 9 random_seed: 7 snapshot_prefix: "run"'
+
+
+def test_recorded_iterations_train_alike_on_resident_and_streamed_images(
+    cuda: CudaDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for share in (0.5, 0.0):
+        monkeypatch.setattr(resident, "SHARE", share)
+        gc.collect()
+        solver = Solver(write_solver(tmp_path / str(share), SOLVER, NET), device=cuda, display=0)
+        solver.step(7)
+        rest = Solver(write_solver(tmp_path / str(share), SOLVER, NET), device=cuda, restore=solver.snapshot().state)
+        solver.step(2)
+        rest.step(2)
+        assert solver.execution.startswith("one CUDA graph")
+        assert ("streamed" in layer_of(solver.net).residence) == (share == 0)
+        found += [weights(solver), weights(rest)]
+        for one in (solver, rest):
+            one.net.close()
+        del solver, rest, one
+    assert len(set(found)) == 1
 
 
 def test_the_facts_of_a_run_tell_each_place_once(cuda: CudaDevice, monkeypatch: pytest.MonkeyPatch) -> None:
