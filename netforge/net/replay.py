@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from types import MethodType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from netforge.device.base import Device, Graph
 from netforge.errors import DeviceError, NetforgeError
@@ -41,8 +43,8 @@ class Replay:
         self.obstacle = find_obstacle(runner.layers, device)
         self._runner, self._device = runner, device
         self._layout: Layout | None = None
-        self._runs: Counter[Step] = Counter()
-        self._graphs: dict[tuple[Step, ...], Graph] = {}
+        self._runs: Counter[Hashable] = Counter()
+        self._graphs: dict[tuple[Hashable, ...], Graph] = {}
 
     def refuse(self, reason: str) -> None:
         """Run everything as ever from now on, for this reason, unless there is another one already."""
@@ -51,26 +53,28 @@ class Replay:
 
     def run(self, *steps: Step) -> None:
         """Do the steps, one after another."""
-        graph = self._graph(steps) if self._ready(steps) else None
+        if self.obstacle is not None:
+            _do(steps)
+            return
+        keys = tuple(map(_key, steps))
+        graph = self._graph(keys, steps) if self._ready(keys) else None
         if graph is not None:
             graph.launch()
             self._runner.note_replay()
         else:
             _do(steps)
-            self._runs.update(steps)
+            self._runs.update(keys)
 
-    def _ready(self, steps: tuple[Step, ...]) -> bool:
-        if self.obstacle is not None:
-            return False
+    def _ready(self, keys: tuple[Hashable, ...]) -> bool:
         if self._layout is not None and not self._layout.holds():
             self._layout = None
             self._graphs.clear()
             self._runs.clear()
-        return all(self._runs[step] >= WARM_UP for step in steps)
+        return all(self._runs[key] >= WARM_UP for key in keys)
 
-    def _graph(self, steps: tuple[Step, ...]) -> Graph | None:
+    def _graph(self, keys: tuple[Hashable, ...], steps: tuple[Step, ...]) -> Graph | None:
         """The graph of these steps, captured when first asked for; None where that fails, which is said once."""
-        if steps not in self._graphs:
+        if keys not in self._graphs:
             self._layout = layout = self._layout or Layout(self._runner.blobs())
             try:
                 graph = self._device.capture(lambda: _do(steps))
@@ -80,8 +84,13 @@ class Replay:
                 self.refuse(str(error))
                 logger.warning("iterations run launch by launch: %s", error)
                 return None
-            self._graphs[steps] = graph
-        return self._graphs[steps]
+            self._graphs[keys] = graph
+        return self._graphs[keys]
+
+
+def _key(step: Step) -> Hashable:
+    """Stands for a step; a method does not keep its object, which may be the net that owns this."""
+    return WeakMethod(step) if isinstance(step, MethodType) else step
 
 
 def _do(steps: Sequence[Step]) -> None:

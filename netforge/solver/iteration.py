@@ -17,16 +17,14 @@ from netforge.solver.rules import Buffers, UpdateRule
 class Iteration:
     """The steps of one training iteration: iter_size times `run_pass`, then `update`.
 
-    net: to train. rule: turns gradients into updates. settings: a SolverParameter. read_loss: called after a forward
-    pass where the loss is wanted; returns it, or raises where it is not finite.
+    net: to train. rule: turns gradients into updates. settings: a SolverParameter.
 
     On a device that records graphs (`netforge.net.replay`) an iteration is one launch for each pass: the update belongs
     to the last one. Only where the loss is read, the host comes in between.
     """
 
-    def __init__(self, net: Net, rule: UpdateRule, settings: Any, read_loss: Callable[[], float]) -> None:
+    def __init__(self, net: Net, rule: UpdateRule, settings: Any) -> None:
         self.net, self.rule, self.settings = net, rule, settings
-        self._read_loss = read_loss
         self._written: dict[int, float] = {}
         if self.debugs and settings.display > 0:
             net.replay.refuse("debug_info reads every blob")
@@ -62,23 +60,25 @@ class Iteration:
             if number != self._written.get(place):  # each write is a launch
                 self.buffers.control[place] = self._written[place] = number
 
-    def run_pass(self, number: int, *, reads: bool, lines: list[str] | None = None) -> float:
+    def run_pass(
+        self, number: int, read_loss: Callable[[], float] | None = None, lines: list[str] | None = None
+    ) -> float:
         """Add the gradients of pass `number` (from 0); returns its loss, or 0 where it is not read.
 
-        reads: whether the loss is read; the update is left to `update` then, so that the gradients can be looked at
-        before. lines: what debug_info prints is added to them.
+        read_loss: reads the loss behind the forward pass, and raises where it is not finite; the update is left to
+        `update` then, so that the gradients can be looked at before. lines: what debug_info prints is added to them.
         """
         first = (self.net.clear_weight_diffs,) if number == 0 else ()
-        if lines is not None:
-            return self._traced_pass(first, lines)
+        if read_loss is not None and lines is not None:
+            return self._traced_pass(first, read_loss, lines)
         self.net.feed_pass()
         compute, backward, run = self.net.compute_pass, self.net.backward_pass, self.net.replay.run
-        if not reads:
+        if read_loss is None:
             last = (self._apply,) if number == self.settings.iter_size - 1 else ()
             run(*first, compute, backward, *last)
             return 0.0
         run(*first, compute)
-        loss = self._read_loss()
+        loss = read_loss()
         run(backward)
         return loss
 
@@ -86,11 +86,13 @@ class Iteration:
         """Update the weights, where the loss was read and the last pass has left it to this."""
         self.net.replay.run(self._apply)
 
-    def _traced_pass(self, first: tuple[Callable[[], None], ...], lines: list[str]) -> float:
+    def _traced_pass(
+        self, first: tuple[Callable[[], None], ...], read_loss: Callable[[], float], lines: list[str]
+    ) -> float:
         for step in first:
             step()
         lines += debug.traced_forward(self.net)
-        loss = self._read_loss()
+        loss = read_loss()
         lines += debug.traced_backward(self.net)
         return loss
 

@@ -91,7 +91,7 @@ class Solver:
     def _build_nets(self, seed: int) -> None:
         self.seed = seed
         self.net, self.test_nets = build_nets(self.definition, self.device, seed, self._plugins)
-        self._work = Iteration(self.net, self._rule, self.settings, self._read_loss)
+        self._work = Iteration(self.net, self._rule, self.settings)
 
     @property
     def buffers(self) -> Buffers:
@@ -200,7 +200,7 @@ class Solver:
         for number in range(self.settings.iter_size):
             if self._stop_requests > 1:
                 return False
-            loss += self._work.run_pass(number, reads=reads, lines=lines)
+            loss += self._work.run_pass(number, self._read_loss if reads else None, lines)
         if reads:
             # float32, as a state keeps them, so that a resumed run shows the same mean
             self.losses.append(float(np.float32(loss / self.settings.iter_size)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -371,6 +373,19 @@ def test_memory_that_is_taken_while_recording_stays_with_the_graph(cuda: CudaDev
     for _ in range(3):
         graph.launch()
     assert cuda.to_host(x).tolist() == [3] * 4
+
+
+def test_a_net_that_is_dropped_goes_at_once_with_its_graphs(cuda: CudaDevice) -> None:
+    solver = make(cuda, "inputs", **ALONE)
+    train_on(solver, 4, 4)
+    gone = weakref.ref(solver.net)
+    gc.collect()
+    gc.disable()
+    try:
+        del solver
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_net_alone_is_replayed_too(counted: tuple[CudaDevice, Any]) -> None:
