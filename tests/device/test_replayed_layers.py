@@ -9,7 +9,7 @@ import pytest
 from netforge.device.cuda import CudaDevice
 from netforge.solver import Solver
 from tests.device.test_cuda_nets import CENTROIDS
-from tests.device.training_nets import DATA, SOLVER
+from tests.device.training_nets import DATA, SOLVER, TRIPLET
 from tests.solver.helpers import weights, write_solver
 
 pytestmark = pytest.mark.usefixtures("shapes")
@@ -51,6 +51,7 @@ NETS = {
     "RNN, exposed": recurrent("RNN", STILL, 'bottom: "s0"', 'top: "h1"'),
     "Crop": CROPPED,
     "centroids": CENTROIDS.replace("recent_items: 3", "recent_items: 1 centroid_output_iteration: 6"),
+    "triplet": TRIPLET,
 }
 
 

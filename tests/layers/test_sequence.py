@@ -128,9 +128,9 @@ def states(run: LayerRun) -> dict[str, Any]:
 def test_a_state_goes_on_exactly() -> None:
     rng = np.random.default_rng(0)
     batches = [np.concatenate([np.repeat(np.arange(2, 5), 2), rng.integers(2, 5, 6)]) for _ in range(6)]
-    for settings in ("k: 1 cache_size: 5", "cache_size: 5 label_start: 2 label_count: 4"):
-        tops = 4 if "k: 1" in settings else 3
-        whole, first, rest = (sequence(settings, batch(0, batches[0]), batches[0], tops) for _ in range(3))
+    for text in ("k: 1 cache_size: 5", "cache_size: 5 label_start: 2 label_count: 4"):
+        tops = 4 if "k: 1" in text else 3
+        whole, first, rest = (sequence(text, batch(0, batches[0]), batches[0], tops) for _ in range(3))
         expected = [step(whole, batch(i, labels), labels) for i, labels in enumerate(batches)]
         for i, labels in enumerate(batches[:3]):
             step(first, batch(i, labels), labels)
