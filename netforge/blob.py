@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,11 @@ class Storage:
     below: where the layer that writes the values knows that they are whole numbers from 0 to below - 1, as labels are,
     so that nobody has to read them back from a device to find the largest; None where that is unknown. limit: finds it
     out when somebody asks, which may take a pass over a data source.
+    changes: how often any storage has got other memory, or any blob another shape or storage; while it stays the same,
+    all arrays are where they were.
     """
+
+    changes: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Storage:
             self.size = size
             self._array = None
             self.parent = None
+            Storage.changes += 1
 
     def move_into(self, parent: Storage, offset: int) -> None:
         """Become the window `parent[offset : offset + size]`; raises ShapeError where memory is in use already."""
@@ -79,6 +84,7 @@ class Storage:
         self.reserve(size)
         for storage, offset, count in moves:
             storage.parent, storage.offset, storage.size, storage._array = self, offset, count, None
+        Storage.changes += 1
         if any(array is not None for array in held):
             copies = [array.copy() if array is not None else None for array in held]
             for (storage, _, count), content in zip(moves, copies, strict=True):
@@ -99,6 +105,7 @@ class Storage:
     def array(self) -> Array:
         """The flat array of `size` elements."""
         if self._array is None:
+            Storage.changes += 1
             if self.parent is None:
                 self._array = self.device.zeros((self.size,), self.dtype)
             else:
@@ -154,6 +161,8 @@ class Blob:
                 f'blob "{self.name}" of shape {dims} would have {count}, more than any device holds',
                 mend="look for a size, a pad or a number of outputs with too many digits",
             )
+        if dims != self.shape:
+            Storage.changes += 1
         self.shape = dims
         self._views.clear()
         self.data_storage.reserve(self.count)
@@ -197,4 +206,5 @@ class Blob:
             raise ShapeError(
                 f'blob "{self.name}" {self.shape} does not fit into the memory of "{other.name}" {other.shape}'
             )
+        Storage.changes += 1
         self._views.clear()

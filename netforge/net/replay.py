@@ -13,11 +13,11 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
+from netforge.blob import Blob, Storage
 from netforge.device.base import Device, Graph
 from netforge.errors import DeviceError, NetforgeError
 
 if TYPE_CHECKING:
-    from netforge.blob import Blob
     from netforge.layers.base import Layer
     from netforge.net.runner import Runner
 
@@ -102,20 +102,25 @@ class Layout:
     """The shapes of blobs, and the memory that each of them lies in, at one moment."""
 
     def __init__(self, blobs: Sequence[Blob]) -> None:
+        self._changes = Storage.changes
         self._places = [(blob, *_place(blob)) for blob in blobs]
 
     def holds(self) -> bool:
         """Whether all of that is as it was."""
-        for blob, *place in self._places:
-            shape, data, diff = _place(blob)
-            if shape != place[0] or data is not place[1] or diff is not place[2]:
+        changes = Storage.changes
+        if changes == self._changes:
+            return True
+        for blob, shape, data, diff in self._places:
+            place = _place(blob)
+            if place[0] != shape or place[1] is not data or place[2] is not diff:
                 return False
+        self._changes = changes
         return True
 
 
-def _place(blob: Blob) -> tuple[Any, ...]:
-    arrays = (storage.array if storage.allocated else None for storage in (blob.data_storage, blob.diff_storage))
-    return blob.shape, *arrays
+def _place(blob: Blob) -> tuple[tuple[int, ...], Any, Any]:
+    data, diff = (storage.array if storage.allocated else None for storage in (blob.data_storage, blob.diff_storage))
+    return blob.shape, data, diff
 
 
 def find_obstacle(layers: Sequence[Layer], device: Device) -> str | None:
