@@ -12,7 +12,8 @@ import numpy as np
 
 Array = Any
 
-CHUNK_ELEMENTS = 1 << 20
+CHUNK_ELEMENTS = 1 << 22
+"""Distances that are held at a time."""
 
 
 class NewestOps:
@@ -37,16 +38,19 @@ class NewestOps:
         have items it is scaled to [0, 1] for each x, and taken from 1. Classes without items score 0.
         """
         filled = int(cursor[1])
-        stored, index = ring[:filled], labels[:filled, 0]
+        stored, index = ring[:filled].astype(np.float64), labels[:filled, 0]
+        squares = np.einsum("sd,sd->s", stored, stored)
+        members = [np.flatnonzero(index == label) for label in range(scores.shape[1])]
         means = np.full(scores.shape, np.inf)
-        step = max(1, CHUNK_ELEMENTS // max(1, stored.size))
+        step = max(1, CHUNK_ELEMENTS // max(1, filled))
         for start in range(0, len(x), step):
-            difference = x[start : start + step, None] - stored[None]
-            distances = np.einsum("nsd,nsd->ns", difference, difference)
-            for label in range(scores.shape[1]):
-                own = distances[:, index == label]
-                if own.shape[1]:
-                    nearest = np.partition(own, k - 1, axis=1)[:, :k] if own.shape[1] > k else own
+            wide = x[start : start + step].astype(np.float64)
+            distances = squares - 2 * (wide @ stored.T) + np.einsum("nd,nd->n", wide, wide)[:, None]
+            np.maximum(distances, 0, out=distances)  # double precision leaves a trace of its rounding
+            for label, own in enumerate(members):
+                if len(own):
+                    near = distances[:, own]
+                    nearest = np.partition(near, k - 1, axis=1)[:, :k] if len(own) > k else near
                     means[start : start + step, label] = nearest.mean(axis=1)
         there = np.isfinite(means)
         least = means.min(axis=1, keepdims=True, where=there, initial=np.inf)
