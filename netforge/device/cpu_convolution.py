@@ -135,6 +135,24 @@ def plan_convolution(
     return Plan(x_shape[0], chunk, spatial, padded, kernel, positions, shifts, g)
 
 
+def mirrored_geometry(w_shape: tuple[int, ...], g: ConvGeometry) -> ConvGeometry | None:
+    """The geometry in which the gradient of x is itself a convolution, of dy with the mirrored weights.
+
+    Writing each pixel once is faster than adding windows up. None where there is no such geometry (a stride, or more
+    padding than the kernel reaches), or where its columns, of dy, are larger than those of x.
+    """
+    reach = tuple(d * (k - 1) for d, k in zip(g.dilation, w_shape[2:], strict=True))
+    if w_shape[0] > w_shape[1] * g.group or any(s != 1 for s in g.stride) or any(map(int.__lt__, reach, g.pad)):
+        return None
+    return ConvGeometry(g.stride, tuple(r - p for r, p in zip(reach, g.pad, strict=True)), g.dilation, g.group)
+
+
+def mirrored_weights(w: Array, group: int) -> Array:
+    """Weights (O, C / group, kernel...) as (C, O / group, kernel...), each kernel turned round."""
+    parts = w.reshape(group, w.shape[0] // group, *w.shape[1:]).swapaxes(1, 2)
+    return np.flip(parts, tuple(range(3, parts.ndim))).reshape(group * w.shape[1], -1, *w.shape[2:])
+
+
 class CpuConvolution(ConvolutionOps):
     """Convolution in pieces of a few images, on all processors."""
 
@@ -162,6 +180,9 @@ class CpuConvolution(ConvolutionOps):
 
     def conv_backward_data(self, dy: Array, w: Array, dx: Array, g: ConvGeometry) -> None:
         """See `ConvolutionOps`."""
+        if (mirrored := mirrored_geometry(w.shape, g)) is not None:
+            self.conv_forward(dy, mirrored_weights(w, g.group), dx, mirrored)
+            return
         plan = plan_convolution(dx.shape, w.shape, dy.shape, g)
         kernels = plan.kernels(w).swapaxes(2, 3)
 
