@@ -133,9 +133,8 @@ class CudaDevice(Device):
                 work()
                 return CudaGraph(self.stream.end_capture(), self.stream, pool)
             except BaseException as error:
-                if self.stream.is_capturing():
-                    with suppress(Exception):  # what is wrong with the capture is known already
-                        self.stream.end_capture()
+                with suppress(Exception):  # what is wrong with the capture is known already; it may have ended, too
+                    self.stream.end_capture()
                 if not isinstance(error, Exception):
                     raise
                 raise DeviceError(f"{self.name} cannot record this as a graph: {error}") from error

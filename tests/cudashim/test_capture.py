@@ -94,6 +94,8 @@ def test_whoever_waits_loses_the_capture(waits: str, cupy: Any) -> None:
         cupy.cuda.Stream().synchronize()  # another one is no matter
         with pytest.raises(CUDARuntimeError, match="StreamCaptureUnsupported"):
             (stream if waits == "stream" else stream.record()).synchronize()
+        with pytest.raises(RuntimeError, match="invalidated the capture"):
+            stream.is_capturing()
 
     with pytest.raises(CUDARuntimeError, match="StreamCaptureInvalidated"):
         captured(cupy, work)

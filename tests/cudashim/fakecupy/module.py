@@ -147,7 +147,9 @@ class Stream:
         return graph
 
     def is_capturing(self) -> bool:
-        """Whether work is kept now."""
+        """Whether work is kept now; like CuPy's, it raises where the capture is lost."""
+        if self.graph is not None and self.graph.invalid:
+            raise RuntimeError("the stream was capturing, but an error has invalidated the capture sequence")
         return self.graph is not None
 
 
