@@ -59,7 +59,8 @@ class Loader:
 class DeviceBatches:
     """The batches of a Data layer on a GPU, as `HostBatches` elsewhere.
 
-    label_of: labels (N, images_per_item) to those of the top. depth: batches that a background thread makes ahead.
+    label_of: labels (N, images_per_item) to those of the top; it must not lead back to this object, or the thread that
+    calls it keeps both. depth: batches that a background thread makes ahead.
     """
 
     def __init__(
@@ -101,10 +102,9 @@ class DeviceBatches:
     def close(self) -> None:
         """End the background thread, and wait for copies; `feed` begins anew."""
         if self._ahead is not None:
-            self._ahead.close()
             with self._device.running():
                 self._let_go()
-            self._transfers.finish()
+            _end(self._ahead, self._transfers)
 
     def _let_go(self) -> None:
         """Give the slot in use back for when all work that was queued so far is done."""
@@ -124,5 +124,11 @@ class DeviceBatches:
         slots = [Slot(transfers, parts, store.pixels, number) for number in range(self._depth + 1)]
         self._loader = Loader(reader, store, slots, self._label_of)
         self._ahead = Prefetcher(self._loader.make, self._depth, discard=self._loader.give_back)
-        weakref.finalize(self, transfers.finish).atexit = False
+        weakref.finalize(self, _end, self._ahead, transfers).atexit = False
         return self._ahead
+
+
+def _end(ahead: Prefetcher[Slot], transfers: Transfers) -> None:
+    """What comes before the memory of slots may be freed: nothing starts to copy any more, and no copy is under way."""
+    ahead.close()
+    transfers.finish()

@@ -36,8 +36,10 @@ class Transfers:
         return taken.view(dtype).reshape(shape)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-        """Memory of the GPU; contents are undefined."""
-        return self._xp.empty(shape, dtype)
+        """Memory of the GPU, which copies beside its work may write at once; contents are undefined."""
+        array = self._xp.empty(shape, dtype)
+        self._copies.wait_event(self.record())  # work that is under way may still use memory that was freed behind it
+        return array
 
     def free_bytes(self) -> int:
         """Memory of the GPU that new arrays could have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,10 @@ class Data(Layer):
 
     def _make_batches(self, reader: BatchReader) -> Batches:
         transfers, ahead = self.device.transfers(), self.settings.prefetch
+        label_of = partial(_label, self.settings)  # not a method: a thread must not keep the layer, nor its net
         if transfers is None:
-            return HostBatches(reader, self._label, ahead)
-        return DeviceBatches(self.device, transfers, reader, self._label, ahead)
+            return HostBatches(reader, label_of, ahead)
+        return DeviceBatches(self.device, transfers, reader, label_of, ahead)
 
     def _labels_below(self) -> int | None:
         """One more than the largest label there can be; None where some may be negative, or a long search is needed."""
@@ -140,13 +141,14 @@ class Data(Layer):
         transformer = transformer_for(definition, source, phase="RUN", seed=0, folder=folder, plan_only=True, fail=fail)
         return transformer.shape
 
-    def _label(self, labels: Indices) -> npt.NDArray[Any]:
-        """The label top: (N,) labels, (N, 2) labels, or (N,) 1 for pairs of one class and 0 for others."""
-        if labels.shape[1] == 1:
-            return labels[:, 0]
-        if not self.settings.output_all_labels:
-            return np.equal(labels[:, 0], labels[:, 1])
-        forced = self.settings.forced_primary_label
-        if forced < 0:
-            return labels
-        return np.stack([np.full(len(labels), forced), labels[:, 1]], axis=1)
+
+def _label(settings: Any, labels: Indices) -> npt.NDArray[Any]:
+    """The label top: (N,) labels, (N, 2) labels, or (N,) 1 for pairs of one class and 0 for others."""
+    if labels.shape[1] == 1:
+        return labels[:, 0]
+    if not settings.output_all_labels:
+        return np.equal(labels[:, 0], labels[:, 1])
+    forced = settings.forced_primary_label
+    if forced < 0:
+        return labels
+    return np.stack([np.full(len(labels), forced), labels[:, 1]], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +183,33 @@ def test_nets_share_the_images_of_a_source_until_the_last_is_gone(cuda: CudaDevi
     del second
     gc.collect()
     assert identity not in resident._on(cuda)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["resident", "streamed"])
+def test_a_net_that_is_dropped_leaves_nothing_behind(
+    share: float, cuda: CudaDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "SHARE", share)
+    net = net_of("noise", cuda)
+    batches(net, [0, 1])
+    ends = weakref.ref(layer_of(net)), weakref.ref(layer_of(net)._batches._ahead._queue)
+    calls, finish = [], cuda.transfers().finish
+    monkeypatch.setattr(cuda.transfers(), "finish", lambda: (calls.append(ends[1]()), finish()))
+    del net
+    gc.collect()
+    assert calls == [None]  # the thread that makes copies has ended before they are waited for
+    assert [end() for end in ends] == [None, None]
+
+
+def test_copies_beside_come_behind_the_work_that_had_their_memory_before(
+    cuda: CudaDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfers, behind = cuda.transfers(), []
+    monkeypatch.setattr(transfers, "record", lambda: "all work so far")
+    monkeypatch.setattr(transfers._copies, "wait_event", behind.append)
+    with cuda.running():
+        transfers.empty((3,), np.uint8)
+    assert behind == ["all work so far"]
 
 
 def test_a_source_goes_over_in_parts(cuda: CudaDevice, monkeypatch: pytest.MonkeyPatch) -> None:
