@@ -33,8 +33,8 @@ class Replay:
     """Runs steps of a net, from the third time on as recorded graphs.
 
     A step is a function without arguments that does the same work on the same memory each time; the steps of one `run`
-    are one graph. Where a blob has got another shape or other memory since, graphs are dropped, and steps are counted
-    anew.
+    are one graph. Where a blob has got another shape or other memory since, graphs are dropped. Only runs with the
+    shapes of now count: batches of changing sizes run as ever.
 
     obstacle: why nothing is recorded, with the layer at fault; None where all is.
     """
@@ -43,6 +43,7 @@ class Replay:
         self.obstacle = find_obstacle(runner.layers, device)
         self._runner, self._device = runner, device
         self._layout: Layout | None = None
+        self._shapes: list[tuple[int, ...]] = []
         self._runs: Counter[Hashable] = Counter()
         self._graphs: dict[tuple[Hashable, ...], Graph] = {}
 
@@ -63,14 +64,26 @@ class Replay:
             self._runner.note_replay()
         else:
             _do(steps)
-            self._runs.update(keys)
+            self._count(keys)
+
+    def _count(self, keys: tuple[Hashable, ...]) -> None:
+        shapes = self._shapes_now()
+        if shapes != self._shapes:
+            self._shapes = shapes
+            self._runs.clear()
+        self._runs.update(keys)
+
+    def _shapes_now(self) -> list[tuple[int, ...]]:
+        return [blob.shape for blob in self._runner.blobs()]
 
     def _ready(self, keys: tuple[Hashable, ...]) -> bool:
+        """Whether graphs that there are fit what the net is now, and these steps ran often enough."""
         if self._layout is not None and not self._layout.holds():
             self._layout = None
             self._graphs.clear()
             self._runs.clear()
-        return all(self._runs[key] >= WARM_UP for key in keys)
+        known = all(self._runs[key] >= WARM_UP for key in keys)
+        return known and (self._layout is not None or self._shapes == self._shapes_now())
 
     def _graph(self, keys: tuple[Hashable, ...], steps: tuple[Step, ...]) -> Graph | None:
         """The graph of these steps, captured when first asked for; None where that fails, which is said once."""

@@ -15,7 +15,7 @@ import pytest
 from netforge.blob import Blob
 from netforge.cli.run_facts import opening_facts
 from netforge.device.cuda import CudaDevice
-from netforge.errors import NonFiniteError
+from netforge.errors import DeviceError, NonFiniteError
 from netforge.layers import LAYERS, Layer, register_layer
 from netforge.layers.neuron import TanH
 from netforge.net import Net
@@ -180,6 +180,20 @@ def test_another_batch_size_makes_other_graphs(counted: tuple[CudaDevice, Any]) 
         assert graphs == ([0] * 5 if eager else [2, 2, 4, 2, 2])
         results.append(weights(solver))
     assert results[0] == results[1]
+
+
+def test_batches_of_changing_sizes_are_no_obstacle(counted: tuple[CudaDevice, Any]) -> None:
+    device, counts = counted
+    net, sizes = Net(parse_net(INPUTS), "TEST", device=device, seed=1), (4, 3, 4, 3, 3, 3, 3, 4, 4, 4)
+    graphs = []
+    for items in sizes:
+        counts.reset()
+        loss = net.forward(x=np.full((items, 6), items), y=np.zeros((items, 2)))["loss"]
+        graphs.append(counts.graphs)
+        again = Net(parse_net(INPUTS), "TEST", device=device, seed=1)
+        assert again.forward(x=np.full((items, 6), items), y=np.zeros((items, 2)))["loss"] == loss
+    assert net.replay.obstacle is None
+    assert graphs == [0, 0, 0, 0, 0, 1, 1, 0, 0, 1]
 
 
 def test_a_graph_is_left_when_a_net_gets_other_memory(cuda: CudaDevice) -> None:
@@ -372,6 +386,14 @@ def test_memory_that_is_taken_while_recording_stays_with_the_graph(cuda: CudaDev
     assert cuda.to_host(x).tolist() == [0] * 4
     for _ in range(3):
         graph.launch()
+    assert cuda.to_host(x).tolist() == [3] * 4
+
+
+def test_a_capture_that_cuda_gave_up_leaves_the_stream_whole(cuda: CudaDevice) -> None:
+    with pytest.raises(DeviceError, match="cuda:0 cannot record this as a graph"):
+        cuda.capture(cuda.synchronize)
+    x = cuda.zeros((4,), np.float32)
+    cuda.capture(lambda: x.fill(3)).launch()
     assert cuda.to_host(x).tolist() == [3] * 4
 
 
