@@ -32,35 +32,42 @@ class Debug(Layer):
     them: `save` writes them to a file. In phase RUN a net leaves the layer out, and its readers read its bottom.
     """
 
-    bottoms = slots("x (N, ...)", "labels (N, ...)")
+    bottoms = slots("x (N, ...)", "labels (N, ...)", optional=("labels to ignore, which are not used",))
     tops = slots("x, as it is")
     in_place = True
-    blocked_bottoms = (1,)
+    blocked_bottoms = (1, 2)
     replayable = True
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Find how many items to keep."""
-        s = self.settings
-        same_batch(self, bottom)
-        which, count = "max_stored_items", int(s.max_stored_items)
-        if not count:
-            which, count = "max_stored_batches", int(s.max_stored_batches) * max(1, bottom[0].shape[0])
-        self.size = (math.prod(bottom[0].shape[1:]), self._labels_of_one(bottom[1]))
-        needed = count * sum(self.size) * self.dtype.itemsize
-        if needed > MOST_BYTES or count > MOST_SLOTS:
-            fit = min(MOST_SLOTS, MOST_BYTES // max(1, sum(self.size) * self.dtype.itemsize))
-            raise self.fail(
-                f"{count} items of {self.size[0]} values and {self.size[1]} labels take {needed / 2**30:.1f} GiB",
-                setting=f"debug_param.{which}" if s.HasField(which) else "debug_param",
-                mend=f"give max_stored_items: {fit} or less",
-            )
-        self.slots = count
+        same_batch(self, bottom[:2])
+        self.slots = int(self.settings.max_stored_items)
+        if not self.slots:
+            self.slots = int(self.settings.max_stored_batches) * max(1, bottom[0].shape[0])
         self.column = self.buffer("column")
         self.rings = [self.buffer("items"), self.buffer("labels")]
         self.cursor = self.buffer("cursor")  # the next slot and the number of filled ones, on the device
-        for ring, size in zip(self.rings, self.size, strict=True):
-            ring.reshape(count, size)
         self.cursor.reshape(2)
+        self._make_rings(self._size_of_one(bottom))
+
+    def _size_of_one(self, bottom: list[Blob]) -> tuple[int, int]:
+        """How many values and labels of each item are kept."""
+        return math.prod(bottom[0].shape[1:]), self._labels_of_one(bottom[1])
+
+    def _make_rings(self, size: tuple[int, int]) -> None:
+        """Rings for items of this size; raises where they would take too much memory."""
+        bytes_of_one = max(1, sum(size) * self.dtype.itemsize)
+        if self.slots * bytes_of_one > MOST_BYTES or self.slots > MOST_SLOTS:
+            which = "max_stored_items" if self.settings.max_stored_items else "max_stored_batches"
+            raise self.fail(
+                f"{self.slots} items of {size[0]} values and {size[1]} labels take "
+                f"{self.slots * bytes_of_one / 2**30:.1f} GiB",
+                setting=f"debug_param.{which}" if self.settings.HasField(which) else "debug_param",
+                mend=f"give max_stored_items: {min(MOST_SLOTS, MOST_BYTES // bytes_of_one)} or less",
+            )
+        self.size = size
+        for ring, values in zip(self.rings, size, strict=True):
+            ring.reshape(self.slots, values)
 
     def _labels_of_one(self, labels: Blob) -> int:
         """How many labels of each item are kept; raises where item_index is beyond them."""
@@ -76,10 +83,16 @@ class Debug(Layer):
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The top is like the bottom; items keep their size."""
-        same_batch(self, bottom)
-        size = (math.prod(bottom[0].shape[1:]), self._labels_of_one(bottom[1]))
+        same_batch(self, bottom[:2])
+        size = self._size_of_one(bottom)
         if size != self.size:
-            raise self.fail(f"items of {size} values and labels follow such of {self.size}, which are stored")
+            if any(ring.data_storage.allocated for ring in self.rings):
+                raise self.fail(
+                    f"items of {size[0]} values and {size[1]} labels follow such of {self.size[0]} and "
+                    f"{self.size[1]}, which are stored",
+                    mend="give a blob whose items keep their shape",
+                )
+            self._make_rings(size)  # nothing is stored yet: tables of classes grow between building and training
         self.label_shape = bottom[1].shape[1:] if self.settings.item_index < 0 else ()
         self.column.reshape(bottom[1].shape[0], size[1])
         if top[0] is not bottom[0]:

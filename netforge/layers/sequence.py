@@ -56,7 +56,7 @@ class DataSequence(Layer):
                 mend=f"name {needed} tops",
             )
         if s.output_labels:
-            top[-1].data_storage.limit = bottom[1].data_storage.limit
+            top[-1].data_storage.limit = partial(self._labels_below, bottom[1])
         names = ("cache", "counts", "places", "chosen", "classes", "shifted")
         self.cache, self.counts, self.places, self.chosen, self.classes, self.shifted = map(self.buffer, names)
         self.position = self.buffer("position", np.uint64)  # of the next draw: on the device, which moves it on
@@ -65,6 +65,13 @@ class DataSequence(Layer):
         self.item_shape = bottom[0].shape[1:]
         if s.label_count:
             self._make_caches(s.label_count)
+
+    def _labels_below(self, labels: Blob) -> int | None:
+        """What is known about the largest label: all others than label_start and label_count allow are errors."""
+        known, first, count = labels.data_storage.below, int(self.settings.label_start), int(self.settings.label_count)
+        if not count or first < 0:
+            return known
+        return first + count if known is None else min(known, first + count)
 
     def _make_caches(self, labels: int) -> None:
         """Give each of `labels` labels an empty cache."""
@@ -157,6 +164,13 @@ class DataSequence(Layer):
     def _explain_missing(self, index: int, value: float) -> Exception:
         item, column = divmod(index, 1 + self.partners)
         same = column == 1 and (self.partner == "SAME" or (self.partner == "ALTERNATING" and item % 2 == 0))
+        if same and self.settings.cache_size < 2:
+            return self.fail(
+                f"label {value:g} of item {item} has no second image to be its positive: the cache keeps 1 of each",
+                error=DataError,
+                setting="data_sequence_param.cache_size",
+                mend="use about 4 times as many as a batch has of a label, 2 or more",
+            )
         if same:
             found = f"label {value:g} of item {item} has no second image to be its positive, in this batch or before"
         else:

@@ -92,8 +92,26 @@ def test_memory_that_would_be_too_much_is_refused_before_it_is_taken() -> None:
 
 def test_items_keep_their_size() -> None:
     run = debug()
-    with pytest.raises(NetforgeError, match="which are stored"):
+    passes(run, numbered(0, 2))
+    with pytest.raises(NetforgeError, match="3 values and 1 labels follow such of 2 and 1, which are stored"):
         passes(run, (np.zeros((2, 3)), np.zeros(2)))
+
+
+def test_items_may_change_their_size_before_the_first_pass() -> None:
+    """Decode's distances grow with the number of classes, which a net for tests learns from the one that trains."""
+    run = debug("max_stored_items: 3")
+    passes(run, (np.arange(6.0).reshape(2, 3), np.zeros(2)))
+    np.testing.assert_array_equal(run.layer.stored()[0], [[0, 1, 2], [3, 4, 5]])
+    big = debug("max_stored_batches: 1000", dtype=np.float32)
+    with pytest.raises(NetforgeError, match="GiB"):
+        passes(big, (np.zeros((2, 1_000_000)), np.zeros(2)))
+
+
+def test_a_third_bottom_is_not_used() -> None:
+    text = row("Debug", "x label ignore", "y", "debug_param { max_stored_items: 3 }")
+    run = LayerRun(text, [*numbered(0, 2), np.zeros(7)])
+    passes(run, (*numbered(4, 2), np.zeros(7)))
+    np.testing.assert_array_equal(run.layer.stored()[0], numbered(4, 2)[0])
 
 
 def test_a_file_of_what_is_stored(tmp_path: Path) -> None:

@@ -204,6 +204,8 @@ TWO = np.array([0.0, 0, 1, 1])
         ("k: 1", TWO, 3, r"there are 3 tops, k: 1 gives 3 and the labels"),
         ("output_labels: false", TWO, 3, r"there are 3 tops, k: 0 gives 2"),
         ("", TWO[:3], 3, "one label for each"),
+        ("k: 1 cache_size: 1", TWO, 4, "label 0 of item 1 has no second .*keeps 1 of each.*2 or more"),
+        ("balance_matches: false cache_size: 1", TWO, 3, None),
         ("label_count: 1000000 cache_size: 1000", TWO, 3, r"make 1,000,000,000 images.*Use 16 or less"),
     ],
 )
@@ -213,6 +215,15 @@ def test_refusals(settings: str, labels: np.ndarray, tops: int, message: str | N
         return
     with pytest.raises(NetforgeError, match=f"(?s){message}"):
         sequence(settings, X, labels, tops).forward()
+
+
+@pytest.mark.parametrize(("settings", "below"), [("", None), ("label_count: 2", 2), ("label_start: 3", None)])
+def test_labels_that_are_checked_are_known_to_the_readers(settings: str, below: int | None) -> None:
+    """So that Decode has a row for every class from the beginning, though nothing is known about the source."""
+    assert sequence(settings, X, TWO, 3).top[2].data_storage.below == below
+    both = sequence("label_start: 5 label_count: 2", X, TWO + 5, 3)
+    both.bottom[1].data_storage.limit = lambda: 6
+    assert both.top[2].data_storage.below == 6
 
 
 def test_labels_beyond_those_of_the_first_batch_are_named() -> None:
