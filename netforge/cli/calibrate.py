@@ -9,6 +9,7 @@ import click
 
 from netforge.cli.options import CaffeCommand, output_options
 from netforge.cli.recognition import (
+    NetOptions,
     centroids_option,
     distance_text,
     image_bar,
@@ -50,13 +51,7 @@ ADMITTED = 10
 @centroids_option
 @output_options
 def calibrate(
-    model: str,
-    weights: str,
-    layer: str | None,
-    normalize: bool | None,
-    device: str | None,
-    gpu: str | None,
-    plugins: tuple[str, ...],
+    trained: NetOptions,
     sources: tuple[str, ...],
     labels: str | None,
     count: int | None,
@@ -79,15 +74,7 @@ def calibrate(
 
     if unknown_sources and unknown_labels:
         raise click.UsageError("Give --unknown-source or --unknown-labels, not both.")
-    with open_embedder(
-        model=model,
-        weights=weights,
-        layer=layer,
-        normalize=normalize,
-        device=device,
-        gpu=gpu,
-        plugins=plugins,
-    ) as embedder:
+    with open_embedder(trained) as embedder:
         known = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         unknown = choose_images(open_sources(unknown_sources)) if unknown_sources else None
         if unknown_labels is not None:

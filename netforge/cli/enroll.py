@@ -6,7 +6,7 @@ import click
 
 from netforge.cli.options import CaffeCommand, output_options
 from netforge.cli.predict import note_sizes
-from netforge.cli.recognition import note, open_embedder, trained_net_options
+from netforge.cli.recognition import NetOptions, note, open_embedder, trained_net_options
 from netforge.errors import counted
 
 
@@ -19,13 +19,7 @@ from netforge.errors import counted
 @output_options
 def enroll(
     images: tuple[str, ...],
-    model: str,
-    weights: str,
-    layer: str | None,
-    normalize: bool | None,
-    device: str | None,
-    gpu: str | None,
-    plugins: tuple[str, ...],
+    trained: NetOptions,
     name: str,
     replace: bool,
     remove: bool,
@@ -40,15 +34,7 @@ def enroll(
         raise click.UsageError("Give the images of the class." if not images else "--remove takes no images.")
     if not name.strip():
         raise click.BadParameter("a class needs a name.", param_hint="--name")
-    with open_embedder(
-        model=model,
-        weights=weights,
-        layer=layer,
-        normalize=normalize,
-        device=device,
-        gpu=gpu,
-        plugins=plugins,
-    ) as embedder:
+    with open_embedder(trained) as embedder:
         recognizer = Recognizer(embedder)
         if remove:
             recognizer.forget(name)

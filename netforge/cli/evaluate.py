@@ -11,6 +11,7 @@ import click
 
 from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.recognition import (
+    NetOptions,
     check_target,
     image_bar,
     images_line,
@@ -96,13 +97,7 @@ class Result:
 )
 @output_options
 def evaluate(
-    model: str,
-    weights: str,
-    layer: str | None,
-    normalize: bool | None,
-    device: str | None,
-    gpu: str | None,
-    plugins: tuple[str, ...],
+    trained: NetOptions,
     protocol: str,
     sources: tuple[str, ...],
     labels: str | None,
@@ -128,15 +123,7 @@ def evaluate(
     from netforge.recognition import choose_images
 
     check_target(json_file)
-    with open_embedder(
-        model=model,
-        weights=weights,
-        layer=layer,
-        normalize=normalize,
-        device=device,
-        gpu=gpu,
-        plugins=plugins,
-    ) as embedder:
+    with open_embedder(trained) as embedder:
         images = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         asked = Protocol(protocol, ways, shots, queries, episodes, groups or "", pairs, threshold, seed)
         with image_bar(images.count) as progress:
@@ -144,8 +131,8 @@ def evaluate(
         result = MEASURES[protocol](embeddings, images, asked)
         about = {
             "protocol": protocol,
-            "model": model,
-            "weights": weights,
+            "model": trained.model,
+            "weights": trained.weights,
             "embedding": embedder.embedding,
             "normalized": embedder.normalizes,
             "dimensions": embeddings.shape[1],

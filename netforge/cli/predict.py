@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ import numpy as np
 
 from netforge.cli.options import CaffeCommand, output_options
 from netforge.cli.recognition import (
+    NetOptions,
     centroids_option,
     distance_text,
     note,
@@ -18,7 +20,7 @@ from netforge.cli.recognition import (
     percent,
     trained_net_options,
 )
-from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.cli.screen import console, on_terminal, one_line, print_columns, styled, table
 
 if TYPE_CHECKING:
     from netforge.recognition import Answers, Recognizer, StoredForm
@@ -36,13 +38,7 @@ if TYPE_CHECKING:
 @output_options
 def predict(
     images: tuple[str, ...],
-    model: str,
-    weights: str,
-    layer: str | None,
-    normalize: bool | None,
-    device: str | None,
-    gpu: str | None,
-    plugins: tuple[str, ...],
+    trained: NetOptions,
     centroids: str | None,
     threshold: str | None,
 ) -> None:
@@ -51,15 +47,7 @@ def predict(
     Printed are the class, its (squared) distance or probability, the second class, and how much further that one is.
     Images are made grey, or colour, and resized as the net needs them.
     """
-    with open_embedder(
-        model=model,
-        weights=weights,
-        layer=layer,
-        normalize=normalize,
-        device=device,
-        gpu=gpu,
-        plugins=plugins,
-    ) as embedder:
+    with open_embedder(trained) as embedder:
         recognizer = open_recognizer(embedder, centroids)
         if threshold is None:
             threshold = "none" if recognizer.threshold is None else "auto"
@@ -82,13 +70,14 @@ def rate_text(recognizer: Recognizer, asked: str) -> str:
 
 def note_sizes(images: tuple[str, ...], form: StoredForm) -> None:
     """Say which images are resized."""
-    from netforge.recognition.images import file_size
+    from netforge.data.picture import picture_size, without_warnings
 
     _, height, width = form.shape
     for path in images:
-        size = file_size(path)
-        if size != (width, height):
-            note(f"{path}: {size[0]} x {size[1]} pixels, resized to {width} x {height}")
+        with without_warnings():
+            size = picture_size(Path(path))
+        if size != (height, width):
+            note(f"{one_line(path)}: {size[0]} x {size[1]} pixels, resized to {height} x {width}")
 
 
 def show_answers(recognizer: Recognizer, images: tuple[str, ...], answers: Answers) -> None:
@@ -118,4 +107,4 @@ def answer_row(recognizer: Recognizer, image: str, answers: Answers, i: int) -> 
         margin = percent(value) if recognizer.probabilities else f"{value:.4g}"
     found = nearest if answers.accepted[i] else "unknown"
     rest = second if answers.accepted[i] else f"{nearest}, {second}"
-    return image, found, distance_text(recognizer, float(answers.distance[i])), margin, rest
+    return one_line(image), found, distance_text(recognizer, float(answers.distance[i])), margin, rest

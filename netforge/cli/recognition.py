@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,11 +13,12 @@ import click
 
 from netforge.cli.files import net_of
 from netforge.cli.options import (
-    device_name,
+    arithmetic_options,
     device_options,
     is_quiet,
     is_verbose,
     load_plugins,
+    make_device,
     plugin_option,
     split_commas,
 )
@@ -31,25 +33,48 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def trained_net_options(command: F) -> F:
-    """--model, --weights, --layer, --normalize, --device, --gpu and --plugin; give them to `open_embedder`."""
-    command = plugin_option(command)
-    command = device_options(command)
-    command = click.option(
+@dataclass(frozen=True)
+class NetOptions:
+    """What `trained_net_options` give a command."""
+
+    model: str
+    weights: str
+    layer: str | None
+    normalize: bool | None
+    device: str | None
+    gpu: str | None
+    plugins: tuple[str, ...]
+
+
+def trained_net_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--model, --weights, --layer, --normalize, --plugin and those of the device.
+
+    The command gets them as `trained`, for `open_embedder`.
+    """
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        trained = NetOptions(**{field.name: options.pop(field.name) for field in fields(NetOptions)})
+        command(*arguments, trained=trained, **options)
+
+    run = plugin_option(run)
+    run = arithmetic_options(run)
+    run = device_options(run)
+    run = click.option(
         "--normalize/--no-normalize",
         default=None,
         help="Scale embeddings to length 1, to measure their cosine; by default as the loss does.",
-    )(command)
-    command = click.option(
+    )(run)
+    run = click.option(
         "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
-    )(command)
-    command = click.option("--weights", required=True, metavar="FILE", help="The .caffemodel.")(command)
+    )(run)
+    run = click.option("--weights", required=True, metavar="FILE", help="The .caffemodel.")(run)
     return click.option(
         "--model",
         required=True,
         metavar="NET",
         help="The net that was trained, a prototxt (or a solver that names one).",
-    )(command)
+    )(run)
 
 
 def images_options(command: F) -> F:
@@ -84,31 +109,17 @@ def centroids_option(command: F) -> F:
     )(command)
 
 
-@dataclass(frozen=True)
-class NetOptions:
-    """What `trained_net_options` gave."""
-
-    model: str
-    weights: str
-    layer: str | None
-    normalize: bool | None
-    device: str | None
-    gpu: str | None
-    plugins: tuple[str, ...]
-
-
-def open_embedder(**options: Any) -> Embedder:
+def open_embedder(given: NetOptions) -> Embedder:
     """The net with its weights, as `trained_net_options` ask for it."""
     from netforge.recognition import Embedder
 
-    given = NetOptions(**options)
     load_plugins(given.plugins)
     embedder = Embedder(
         net_of(given.model, "RUN"),
         given.weights,
         layer=given.layer,
         normalize=given.normalize,
-        device=device_name(given.device, given.gpu),
+        device=make_device(given.device, given.gpu),
     )
     if is_verbose():
         show_report(embedder.report)

@@ -42,6 +42,11 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts)
 
 
+def one_line(text: str) -> str:
+    """Text such as a file's name on one line: characters that cannot be printed are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_columns(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
     """Print rows of text in aligned columns, for output that is not a terminal; `right` are column numbers."""
     import click

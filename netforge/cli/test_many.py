@@ -10,6 +10,7 @@ import click
 
 from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.recognition import (
+    NetOptions,
     centroids_option,
     check_target,
     distance_text,
@@ -60,13 +61,7 @@ COLUMNS = ("class", "images", "right", "accuracy", "taken for")
 )
 @output_options
 def test_many(
-    model: str,
-    weights: str,
-    layer: str | None,
-    normalize: bool | None,
-    device: str | None,
-    gpu: str | None,
-    plugins: tuple[str, ...],
+    trained: NetOptions,
     sources: tuple[str, ...],
     labels: str | None,
     count: int | None,
@@ -87,15 +82,7 @@ def test_many(
 
     for file in (csv_file, png_file):
         check_target(file)
-    with open_embedder(
-        model=model,
-        weights=weights,
-        layer=layer,
-        normalize=normalize,
-        device=device,
-        gpu=gpu,
-        plugins=plugins,
-    ) as embedder:
+    with open_embedder(trained) as embedder:
         images = choose_images(
             open_sources(sources), labels=labels, count=count, seed=seed, exclude=open_sources(excluded)
         )

@@ -9,12 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from netforge.data.picture import opened
 from netforge.errors import DataError
 from netforge.schema import messages
-
-# Images with more pixels are refused: no net takes them, but a hostile file of a few kilobytes can claim them.
-MOST_PIXELS = 64_000_000
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")
 
 
 def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
@@ -62,34 +59,12 @@ def decode_image(data: bytes, where: str) -> npt.NDArray[np.uint8]:
 
     Raises DataError for a file that is damaged, too large, or not of 8 bits a channel.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise DataError(
-                    f"the image has {image.width} x {image.height} pixels, the limit is {MOST_PIXELS}",
-                    where=where,
-                    mend="store a smaller image",
-                )
-            mode = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}.get(image.mode, image.mode)
-            if mode not in ("L", "RGB", "RGBA"):
-                raise DataError(
-                    f"the image is of mode {image.mode}",
-                    where=where,
-                    mend="store grey or colour images of 8 bits a channel",
-                )
-            pixels = np.asarray(image.convert(mode))
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        kind = "is of no known image format" if isinstance(error, UnidentifiedImageError) else "cannot be decoded"
-        raise DataError(f"the encoded image {kind}", where=where, mend="make the record again") from error
+    mend = "make the record again"
+    with opened(io.BytesIO(data), where, mend) as image:
+        mode = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}.get(image.mode, image.mode)
+        if mode not in ("L", "RGB", "RGBA"):
+            raise DataError(f"the image is of mode {image.mode}, expected grey or colour", where=where, mend=mend)
+        pixels = np.asarray(image.convert(mode))
     if pixels.ndim == 2:
         return pixels[None]
     return np.ascontiguousarray(pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]].transpose(2, 0, 1))

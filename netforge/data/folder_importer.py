@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from netforge.data.copying import draw
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, store
-from netforge.data.picture import SUFFIXES, PictureForm, read_picture
+from netforge.data.picture import SUFFIXES, UNREADABLE, PictureForm, read_picture, without_warnings
 from netforge.data.writer import LONGEST_NAME, check_name
 from netforge.errors import DataError, counted
 
@@ -73,8 +72,7 @@ def import_folder(
         files = [(paths[i], int(labels[i])) for i in rows]
         blocks = _blocks(files, form, read_labels, unreadable, skip_unreadable=skip_unreadable)
         drafts.append(Draft(source, blocks, read_labels, class_names))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's: of metadata that nobody needs, of sizes that are checked anyway
+    with without_warnings():
         done = store(database, drafts, mean_of=mean_of, replace=replace, dry_run=dry_run, progress=progress)
     return FolderImport(done, unreadable)
 
@@ -126,7 +124,7 @@ def _blocks(
 
     def read(path: Path) -> npt.NDArray[np.uint8] | DataError:
         try:
-            return read_picture(path, form)
+            return read_picture(path, form, mend="replace it, or leave it out with --skip-unreadable")
         except DataError as error:
             return error
 
@@ -162,7 +160,7 @@ def _summed_up(unreadable: Sequence[DataError]) -> DataError:
     """One error for all pictures that cannot be read."""
     if len(unreadable) == 1:
         return unreadable[0]
-    named = "; ".join(f"{error.where}: {error.found}" for error in unreadable[:MOST_NAMED])
+    named = "; ".join(f"{error.where}: {error.found.removeprefix(UNREADABLE)}" for error in unreadable[:MOST_NAMED])
     more = f"; and {len(unreadable) - MOST_NAMED:,} more" if len(unreadable) > MOST_NAMED else ""
     return DataError(
         f"{counted(len(unreadable), 'picture')} cannot be read: {named}{more}",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from netforge.data.source import Source
 from netforge.data.transform import Transformer
 from netforge.data.transform_param import uses_database_mean
+from netforge.device.base import Device
 from netforge.errors import DataError, NetError, NetforgeError, SettingsError, SnapshotError, did_you_mean
 from netforge.layers.data_param import open_for, transformer_for
 from netforge.net import Net
@@ -57,7 +58,7 @@ class Embedder:
         normalize: bool | None = None,
         level: int | None = None,
         stages: Sequence[str] = (),
-        device: str = "cpu",
+        device: str | Device = "cpu",
         plugins: Sequence[str] = (),
         batch_size: int = BATCH_SIZE,
     ) -> None:

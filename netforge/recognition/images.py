@@ -11,11 +11,9 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.datum import MOST_PIXELS, decode_image
-from netforge.data.resize import resized
+from netforge.data.picture import PictureForm, read_picture, without_warnings
 from netforge.data.source import Pixels, Source
-from netforge.data.transform import LUMA
-from netforge.errors import DataError, ShapeError
+from netforge.errors import ShapeError
 
 ImagePath: TypeAlias = "str | os.PathLike[str]"
 Images: TypeAlias = "Source | ImagePath | Sequence[ImagePath] | npt.ArrayLike"
@@ -72,11 +70,12 @@ class StoredForm:
         )
 
     def read_file(self, path: ImagePath) -> npt.NDArray[np.uint8]:
-        """The image in a file (PNG, JPEG, BMP, PPM, TIFF, WEBP) in this form, (C, H, W).
+        """The image in a file (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP) in this form, (C, H, W).
 
-        Transparent parts are laid on white; colour becomes grey (ITU-R BT.601) or grey colour as the net asks; an image
-        of another size is resized, and stretched where its sides are in another proportion. Raises DataError for files
-        that are missing, damaged or too large, ShapeError where the net takes neither grey nor colour.
+        It is read as `netforge data import images` reads it: upright, on white where it is clear, colour made grey
+        (ITU-R BT.601) or grey colour as the net asks, and resized, stretched where its sides are in another
+        proportion. Raises DataError for files that are missing, damaged or too large, ShapeError where the net takes
+        neither grey nor colour.
         """
         channels, height, width = self.shape
         if channels not in (1, 3):
@@ -84,55 +83,11 @@ class StoredForm:
                 f"the net takes images of {channels} channels, which image files do not have",
                 mend="give a source or an array",
             )
-        pixels = _opaque(_decode(Path(path)))
-        if channels == 1:
-            pixels = _grey(pixels)
-        else:
-            pixels = np.repeat(pixels, 3, axis=0) if len(pixels) == 1 else pixels
-            pixels = pixels if self.color_order == "BGR" else pixels[::-1]
-        fitted: npt.NDArray[np.uint8] = resized(np.ascontiguousarray(pixels)[None], (height, width))[0]
-        return fitted
+        with without_warnings():
+            pixels = read_picture(Path(path), PictureForm(channels, (height, width)))
+        return pixels[::-1] if channels == 3 and self.color_order == "BGR" else pixels
 
 
 def is_paths(images: Images) -> TypeGuard[Sequence[ImagePath]]:
     """Whether images are given as paths of files."""
     return isinstance(images, Sequence) and bool(images) and all(isinstance(p, str | os.PathLike) for p in images)
-
-
-def file_size(path: ImagePath) -> tuple[int, int]:
-    """Width and height of the image in a file, in pixels; raises DataError as `read_file` does."""
-    _, height, width = _decode(Path(path)).shape
-    return width, height
-
-
-def _decode(path: Path) -> npt.NDArray[np.uint8]:
-    """The pixels of a file: 1 channel, or B, G, R, or B, G, R, alpha."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"the image cannot be read: {error.strerror}", where=str(path), mend="check its path and rights"
-        ) from error
-    try:
-        return decode_image(data, str(path))
-    except DataError as error:
-        error.mend = f"give a PNG or JPEG file of 8 bits a channel and at most {MOST_PIXELS:,} pixels"
-        raise
-
-
-def _opaque(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The image on white, where it has an alpha channel."""
-    if len(pixels) != 4:
-        return pixels
-    alpha = pixels[3].astype(np.float32) / 255
-    laid: npt.NDArray[np.uint8] = np.rint(pixels[:3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return laid
-
-
-def _grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """One channel of one, or of B, G, R."""
-    if len(pixels) == 1:
-        return pixels
-    weights = np.array([LUMA[c] for c in "BGR"], np.float32)
-    grey: npt.NDArray[np.uint8] = np.rint(np.einsum("chw,c->hw", pixels, weights)).astype(np.uint8)[None]
-    return grey

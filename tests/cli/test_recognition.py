@@ -98,7 +98,7 @@ def test_calibrate_predict_and_test_many_share_the_threshold(trained: Path) -> N
     lines = [line.split() for line in predicted.stdout.splitlines()]
     assert lines[0] == ["image", "class", "distance", "margin", "next"]
     assert lines[2][:2] == ["white.png", "unknown"]
-    assert "white.png: 20 x 30 pixels, resized to 8 x 8" in predicted.stderr
+    assert "white.png: 30 x 20 pixels, resized to 8 x 8" in predicted.stderr
     assert f"Threshold {kept['value']:.4g}, which" in predicted.stderr
     assert "unknown" not in good("predict", "white.png", "--threshold", "none").stdout
     assert "unknown" in good("predict", "3.png", "--threshold", "0").stdout
@@ -180,8 +180,8 @@ def test_groups_of_a_source_are_kept_apart(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("predict none.png", "none.png: the image cannot be read: No such file"),
-        ("predict small.prototxt", "small.prototxt: the encoded image is of no known image format"),
+        ("predict none.png", "none.png: the picture cannot be read: there is no such file"),
+        ("predict small.prototxt", "small.prototxt: the picture cannot be read: it is none of"),
         ("predict 3.png --layer nothing", 'no layer or blob "nothing"'),
         ("predict 3.png --threshold auto", "Run netforge calibrate first"),
         ("predict 3.png --threshold near", 'neither "auto" nor a distance'),
@@ -197,6 +197,7 @@ def test_groups_of_a_source_are_kept_apart(trained: Path) -> None:
         ("calibrate --source digits.testing --unknown-labels 1 --unknown-source x", "not both"),
         ("calibrate --source digits.testing --false-accept-rate 2", "2.0 is not in the range"),
         ("enroll --name 3 8.png", 'class "3" is known from training'),
+        ("predict 8.png --allow-tf32 --device cpu", "TF32 cannot be had"),
         ("enroll --name new", "Give the images"),
         ("enroll --name new --remove", 'no class "new" is enrolled'),
         ("enroll --name new --remove 8.png", "takes no images"),

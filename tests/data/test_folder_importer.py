@@ -142,7 +142,8 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         ("empty in it.png", huge_png(20, 20), "truncated"),
         ("large as it is.png", huge_png(3_000, 2_000), "too large for a net. Bring all to one size"),
         ("deep.png", None, "more than 8 bits"),
-        ("none.png", None, "No such file"),
+        ("none.png", None, "there is no such file. Correct its path"),
+        (".", None, "it is no file. Name a file"),
     ):
         path = tmp_path / name
         if content is not None:
@@ -183,7 +184,12 @@ def test_unreadable_pictures_are_named_and_left_out_on_request(tmp_path: Path) -
     with pytest.raises(DataError) as caught:
         imported(folder)
     text = str(caught.value)
-    assert "7 pictures cannot be read" in text and "and 2 more" in text and "--skip-unreadable" in text
+    assert (
+        "7 pictures cannot be read" in text
+        and text.count("cannot be read") == 1
+        and "and 2 more" in text
+        and "--skip-unreadable" in text
+    )
     assert all(str(path) in text for path in broken[:5]) and str(broken[5]) not in text
     with ImageDatabase() as database:
         assert database.sources() == []
