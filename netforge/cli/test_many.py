@@ -198,6 +198,6 @@ def write_csv(path: Path, recognizer: Recognizer, outcome: Outcome) -> None:
 
 def draw(path: Path, title: str, outcome: Outcome) -> None:
     """Write the picture of the confusion matrix."""
-    from netforge.recognition.picture import draw_confusion
+    from netforge.recognition.confusion_sheet import draw_confusion
 
     draw_confusion(outcome, title).save(path, format="PNG")

@@ -8,7 +8,7 @@ import pytest
 from netforge.data.source import ArraySource
 from netforge.errors import DataError
 from netforge.recognition import Answers, ImageSet, Outcome
-from netforge.recognition.picture import HEADER, LINE, RIGHT, WRONG, draw_confusion
+from netforge.recognition.confusion_sheet import HEADER, LINE, RIGHT, WRONG, draw_confusion
 
 
 def outcome(labels: list[int], predicted: list[int], known: list[int], names: dict[int, str] | None = None) -> Outcome:
@@ -43,7 +43,7 @@ def test_any_number_of_classes_fits(count: int) -> None:
 
 
 def test_too_many_classes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netforge.recognition.picture.MOST_PIXELS", 100_000)
+    monkeypatch.setattr("netforge.recognition.confusion_sheet.MOST_PIXELS", 100_000)
     labels = list(range(30))
     with pytest.raises(DataError, match="Test fewer classes"):
         draw_confusion(outcome(labels, labels, labels), "too many")
