@@ -112,13 +112,13 @@ def _cross_entropy(module: nn.Module, data: Tensor, labels: Tensor) -> Step:
 
 
 def _triplet(module: nn.Module, data: Tensor, labels: Tensor) -> Step:
-    """Partners are drawn in each iteration among the images of the batch."""
+    """Partners are drawn in each iteration among the images of the batch, without a look from the host."""
     items = len(data)
     same = labels[:, None] == labels[None]
     positives, negatives = (same & ~torch.eye(items, dtype=torch.bool, device=data.device)).float(), (~same).float()
 
     def triplet() -> Tensor:
-        p, n = torch.multinomial(positives, 1)[:, 0], torch.multinomial(negatives, 1)[:, 0]
+        p, n = (torch.rand_like(allowed).mul_(allowed).argmax(1) for allowed in (positives, negatives))
         anchor, near, far = module(data), module(data[p]), module(data[n])
         violation = 5 + ((anchor - near) ** 2).sum(1) - ((anchor - far) ** 2).sum(1)
         return torch.clamp(violation, min=0).mean() / 2
