@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
-from netforge.device.operations.triplet import Divisor, Mining, TripletRule
+from netforge.device.operations.triplet import Divisor
+from netforge.device.operations.triplet_miners import Mining
+from netforge.device.operations.triplet_rule import TripletRule
 
 Array = Any  # a CuPy array
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from netforge.blob import Blob
-from netforge.device.operations.triplet import COUNTED, TALLY, Divisor, Mining, TripletRule
+from netforge.device.operations.triplet import Divisor
+from netforge.device.operations.triplet_miners import Mining
+from netforge.device.operations.triplet_rule import COUNTED, TALLY, TripletRule
 from netforge.layers.axes import rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.collapse import CollapseWatch

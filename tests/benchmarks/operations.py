@@ -20,8 +20,8 @@ from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
 from netforge.device.operations.prototypical import PrototypeRule
 from netforge.device.operations.sup_con import TALLY
 from netforge.device.operations.transform import ImageTransform
-from netforge.device.operations.triplet import TALLY as TRIPLET_TALLY
-from netforge.device.operations.triplet import TripletRule
+from netforge.device.operations.triplet_rule import TALLY as TRIPLET_TALLY
+from netforge.device.operations.triplet_rule import TripletRule
 from netforge.device.operations.update import CONTROL_SIZE, Segment
 from netforge.device.random import RandomStream
 

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 from harness import Bench, case
 
-from netforge.device.operations.triplet import TALLY, Mining, TripletRule
+from netforge.device.operations.triplet_miners import Mining
+from netforge.device.operations.triplet_rule import TALLY, TripletRule
 
 RULES = (
     TripletRule(1.0),

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from netforge.device.operations.pairs import squared_distances
+
 Array = Any
 
 NEVER = float(np.finfo(np.float32).max)
 """The distance to a class that must never be the nearest one (Caffe's FLT_MAX)."""
-
-CHUNK_ELEMENTS = 1 << 20
 
 
 class DecodeOps:
@@ -70,10 +70,7 @@ class DecodeOps:
 
     def centroid_distances(self, x: Array, centroids: Array, distances: Array, ignored: Array | None) -> None:
         """distances (N, L) = squared Euclidean distance of each item to each centroid; FLT_MAX for ignored classes."""
-        step = max(1, CHUNK_ELEMENTS // max(1, x.size))
-        for start in range(0, len(centroids), step):
-            difference = x[:, None] - centroids[None, start : start + step]
-            np.einsum("nld,nld->nl", difference, difference, out=distances[:, start : start + step])
+        squared_distances(x, centroids, distances)
         if ignored is not None:
             np.copyto(distances, NEVER, where=ignored != 0)
 
@@ -130,7 +127,8 @@ class DecodeOps:
             stored = cache[label, : int(filled[label])]
             if len(stored) < k:
                 continue
-            all_distances = ((x[:, None] - stored[None]) ** 2).sum(axis=2)
+            all_distances = np.empty((len(x), len(stored)), distances.dtype)
+            squared_distances(x, stored, all_distances)
             distances[:, label] = np.partition(all_distances, k - 1, axis=1)[:, :k].mean(axis=1)
         if ignored is not None:
             np.copyto(distances, NEVER, where=ignored != 0)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from netforge.device.operations.pairs import label_pairs, sum_members
+
 Array = Any
 
 TALLY = 6
@@ -29,16 +31,13 @@ class SupConOps:
         The cost of an anchor i is the mean over its positives p of -log(exp(s_ip) / sum over a != i of exp(s_ia)),
         where s = similarity / temperature. Other items cost 0.
         """
-        truth, items = labels[:, 0], len(labels)
-        apart = ~np.eye(items, dtype=bool)
-        positive, negative = (truth[:, None] == truth) & apart, truth[:, None] != truth
-        negative &= apart  # NaN differs from itself
-        for members, total, count in ((positive, POSITIVE_SUM, POSITIVES), (negative, NEGATIVE_SUM, NEGATIVES)):
-            np.einsum("ij,ij->i", similarities, members, out=tally[:, total])
-            np.sum(members, axis=1, out=tally[:, count], dtype=tally.dtype)
+        positive, negative = label_pairs(labels)
+        sum_members(similarities, positive, tally[:, POSITIVE_SUM], tally[:, POSITIVES])
+        sum_members(similarities, negative, tally[:, NEGATIVE_SUM], tally[:, NEGATIVES])
         tally[:, ANCHORS] = tally[:, POSITIVES] > 0
         pairs = np.maximum(tally[:, POSITIVES], 1)
         scores = similarities / temperature
+        apart = ~np.eye(len(labels), dtype=bool)
         most = scores.max(axis=1, where=apart, initial=scores.min(initial=0))
         weights = np.exp(scores - most[:, None], where=apart, out=np.zeros_like(scores))
         sums = np.where(tally[:, ANCHORS] > 0, weights.sum(axis=1), 1)
