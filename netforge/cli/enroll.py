@@ -32,8 +32,6 @@ def enroll(
 
     if bool(images) == remove:
         raise click.UsageError("Give the images of the class." if not images else "--remove takes no images.")
-    if not name.strip():
-        raise click.BadParameter("a class needs a name.", param_hint="--name")
     with open_embedder(trained) as embedder:
         recognizer = Recognizer(embedder)
         if remove:

@@ -98,6 +98,8 @@ def show_answers(recognizer: Recognizer, images: tuple[str, ...], answers: Answe
 
 def answer_row(recognizer: Recognizer, image: str, answers: Answers, i: int) -> tuple[str, ...]:
     """Image, class or "unknown", distance, margin, and the class that comes next; of unknown ones the nearest two."""
+    from netforge.recognition import UNKNOWN_NAME
+
     names = [known.name for known in recognizer.classes]
     nearest = names[answers.first[i]]
     second = names[answers.second[i]] if answers.second[i] >= 0 else "-"
@@ -105,6 +107,6 @@ def answer_row(recognizer: Recognizer, image: str, answers: Answers, i: int) -> 
     if np.isfinite(answers.margin[i]):
         value = float(answers.margin[i])
         margin = percent(value) if recognizer.probabilities else f"{value:.4g}"
-    found = nearest if answers.accepted[i] else "unknown"
+    found = nearest if answers.accepted[i] else UNKNOWN_NAME
     rest = second if answers.accepted[i] else f"{nearest}, {second}"
     return one_line(image), found, distance_text(recognizer, float(answers.distance[i])), margin, rest

@@ -172,6 +172,8 @@ def write_csv(path: Path, recognizer: Recognizer, outcome: Outcome) -> None:
     """A row for each image: where it stands, its class, the answer, and the distances behind it."""
     import numpy as np
 
+    from netforge.recognition import UNKNOWN_NAME
+
     answers, names = outcome.answers, [known.name for known in recognizer.classes]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -179,7 +181,7 @@ def write_csv(path: Path, recognizer: Recognizer, outcome: Outcome) -> None:
         for i, (label, predicted) in enumerate(zip(outcome.labels.tolist(), outcome.predicted.tolist(), strict=True)):
             second = names[answers.second[i]] if answers.second[i] >= 0 else ""
             margin = repr(float(answers.margin[i])) if np.isfinite(answers.margin[i]) else ""
-            predicted_name = names[answers.first[i]] if answers.accepted[i] else "unknown"
+            predicted_name = names[answers.first[i]] if answers.accepted[i] else UNKNOWN_NAME
             writer.writerow(
                 [
                     *outcome.images.origin(i),

@@ -14,7 +14,7 @@ from netforge.data.copying import draw
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, store
 from netforge.data.picture import SUFFIXES, UNREADABLE, PictureForm, read_picture, without_warnings
-from netforge.data.writer import LONGEST_NAME, check_name
+from netforge.data.writer import check_class_name, check_name
 from netforge.errors import DataError, counted
 
 BLOCK_PICTURES = 16
@@ -86,8 +86,7 @@ def _listed(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64], dict[int, 
     labels: list[int] = []
     class_names = {}
     for label, child in enumerate(sorted(c for c in folder.iterdir() if c.is_dir() and not c.name.startswith("."))):
-        if len(child.name) > LONGEST_NAME or not child.name.isprintable():
-            raise DataError(f"{child.name[:LONGEST_NAME]!r} cannot name a class", where=str(folder), mend="rename it")
+        check_class_name(child.name, str(folder), "rename it")
         own = sorted(path for path in child.rglob("*") if path.suffix.lower() in SUFFIXES and _is_shown(path, child))
         if not own:
             raise DataError("there is no picture in here", where=str(child), mend="put some in, or remove the folder")

@@ -15,7 +15,7 @@ from netforge.data.drafts import Draft, Progress, Stored, number_names, store
 from netforge.data.label_ranges import LabelRanges
 from netforge.data.npz import Npz
 from netforge.data.resize import resized
-from netforge.data.writer import LONGEST_NAME
+from netforge.data.writer import check_class_name
 from netforge.errors import DataError
 
 LAYOUTS = ("NHW", "NHWC", "NCHW")
@@ -143,12 +143,7 @@ def _class_names(file: Npz, key: str | None, labels: npt.NDArray[np.int64]) -> d
             text = texts[label : label + 1].tobytes().decode(encoding).rstrip("\0")
         except UnicodeDecodeError:
             text = ""
-        if not text or len(text) > LONGEST_NAME or not text.isprintable():
-            raise DataError(
-                f"{text[:LONGEST_NAME]!r} cannot name a class",
-                where=file.where(key),
-                mend=f"a name has 1 to {LONGEST_NAME} printable characters",
-            )
+        check_class_name(text, file.where(key))
         names[label] = text
     return names
 

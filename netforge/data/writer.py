@@ -54,6 +54,13 @@ def check_name(name: str) -> None:
         )
 
 
+def check_class_name(name: str, where: str | None = None, mend: str | None = None) -> None:
+    """Raise DataError where `name` cannot name a class: one printable line of at most 200 characters."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        mend = mend or f"a name has 1 to {LONGEST_NAME} printable characters"
+        raise DataError(f"{name[:LONGEST_NAME]!r} cannot name a class", where=where, mend=mend)
+
+
 def name_is_taken(name: str, where: str) -> DataError:
     """The error for a name that another source has."""
     return DataError(f'there is a source "{name}" already', where=where, mend="write --replace to replace it")

@@ -15,6 +15,7 @@ from netforge.data.transform_param import uses_database_mean
 from netforge.device.base import Device
 from netforge.errors import DataError, NetError, NetforgeError, SettingsError, SnapshotError, did_you_mean
 from netforge.layers.data_param import open_for, transformer_for
+from netforge.layers.directions import SHORTEST
 from netforge.net import Net
 from netforge.net.running import image_layer
 from netforge.net.wiring import find_class
@@ -23,7 +24,6 @@ from netforge.schema import LayerDefinition, NetDefinition, merge_state, message
 from netforge.snapshot import LoadStatus
 
 EMBEDDING_LOSSES = ("ContrastiveLoss", "TripletLoss", "PrototypicalLoss", "SupConLoss")
-SHORTEST = 1e-6  # embeddings that are shorter count as this long where they are normalized
 BATCH_SIZE = 256
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int], None]

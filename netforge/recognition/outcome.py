@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from netforge.metric import UNKNOWN, Confusion, confusion, roc
 from netforge.metric.arrays import Flags, Floats, Integers
+from netforge.recognition.answers import UNKNOWN_NAME, Answers
 from netforge.recognition.embedder import Progress
 from netforge.recognition.image_set import ImageSet
-from netforge.recognition.recognizer import Answers, Recognizer
+from netforge.recognition.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class Outcome:
         return shares
 
     def class_name(self, label: int) -> str:
-        """The name of a class of the images; "unknown" for UNKNOWN."""
-        return "unknown" if label == UNKNOWN else self.images.class_name(label)
+        """The name of a class of the images; `UNKNOWN_NAME` for UNKNOWN."""
+        return UNKNOWN_NAME if label == UNKNOWN else self.images.class_name(label)
 
 
 def recognize_labelled(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from netforge.data.source import Source
+from netforge.data.writer import check_class_name
 from netforge.errors import DataError, NetError, SettingsError, SnapshotError, did_you_mean
 from netforge.metric import UNKNOWN, centroids, squared_distances
 from netforge.metric.arrays import Floats, Integers
 from netforge.net.wiring import find_class
+from netforge.recognition.answers import UNKNOWN_NAME, Answers, KnownClass
 from netforge.recognition.embedder import Embedder, Progress, normalized
 from netforge.recognition.embedder import Floats as Rows
 from netforge.recognition.images import Images
@@ -19,40 +23,11 @@ from netforge.recognition.record import (
     Record,
     StoredClass,
     Threshold,
+    one_at_a_time,
     read_record,
     record_path,
     write_record,
 )
-
-
-@dataclass(frozen=True)
-class KnownClass:
-    """A class that can be recognised. label: its number in training; None for an enrolled one."""
-
-    name: str
-    label: int | None
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a recognizer says of n images.
-
-    distances: (n, L) to every known class. first: (n,) the number of the nearest class. distance: (n,) to it.
-    second: (n,) the number of the next class, and margin: (n,) how much further it is; -1 and infinity where only one
-    class is known. accepted: (n,) whether the distance is within the threshold; all True without one.
-    """
-
-    distances: Floats
-    first: Integers
-    distance: Floats
-    second: Integers
-    margin: Floats
-    accepted: npt.NDArray[np.bool_]
-
-    def labels(self, class_labels: npt.ArrayLike) -> Integers:
-        """The label of each answer, (n,), UNKNOWN (-1) where it is not accepted; class_labels: (L,) of the classes."""
-        labels: Integers = np.where(self.accepted, np.asarray(class_labels, np.int64)[self.first], UNKNOWN)
-        return labels
 
 
 class Recognizer:
@@ -86,12 +61,22 @@ class Recognizer:
         known = self.record.embedding
         if known is None:
             return
+        where = str(record_path(self.embedder.weights))
+        blob = self.embedder.net.blobs.get(known)
+        wide, kept = 0 if blob is None else int(np.prod(blob.shape[1:])), len(self.record.classes[0].centroid)
+        if wide != kept:
+            found = "is none in this net" if blob is None else f"has {wide}"
+            raise SnapshotError(
+                f'its classes are of {kept} numbers of blob "{known}", which {found}',
+                where=where,
+                mend="give the net that it was made with, or remove it and calibrate and enroll again",
+            )
         if not self.embedder.named:
             self.embedder.use(known)
         if self.embedder.embedding != known:
             raise SnapshotError(
                 f'its classes are stored by blob "{known}", not "{self.embedder.embedding}"',
-                where=str(record_path(self.embedder.weights)),
+                where=where,
                 mend=f"use --layer {known}, or remove the record",
             )
 
@@ -239,37 +224,59 @@ class Recognizer:
         """Add a class by the mean embedding of a few images, and keep it beside the weights.
 
         Images for a class that is enrolled already move its centroid to the mean of all of them, unless `replace_it`.
-        Raises SettingsError where the name is that of a class known from training, NetError for a Softmax.
+        Raises SettingsError where the name is that of a class known from training, DataError where it cannot name a
+        class, NetError for a Softmax.
         """
-        known = next((c for c in self.record.classes if c.name == name and c.enrolled), None)
+        check_class_name(name)
+        if name == UNKNOWN_NAME:
+            raise SettingsError(f'"{name}" is what images of no known class are called', mend="choose another name")
         if self.probabilities:
             raise NetError(
                 "the net ends in Softmax, whose classes are fixed",
                 mend="name the layer that gives embeddings with --layer, and give known classes with --centroids",
             )
-        if known is None and any(c.name == name for c in self.classes):
+        if name in {known.name for known in self._decoded_classes()} | {stored.name for stored in self.base}:
             raise SettingsError(f'class "{name}" is known from training', mend="choose another name")
         rows: Rows = self.embedder.run(images, [self.embedder.embedding])[self.embedder.embedding]
         points = (normalized(rows) if self.normalizes else rows).astype(np.float64)
         total, count = points.sum(axis=0), len(points)
-        if known is not None and not replace_it:
-            total, count = total + np.array(known.centroid) * known.count, count + known.count
-        added = StoredClass(name, None, None, count, tuple((total / count).tolist()))
-        self._keep(self._with((*(c for c in self.record.classes if c.name != name), added)))
+        with self._changing():
+            known = next((c for c in self.record.classes if c.name == name and c.enrolled), None)
+            if known is not None and not replace_it:
+                total, count = total + np.array(known.centroid) * known.count, count + known.count
+            added = StoredClass(name, None, None, count, tuple((total / count).tolist()))
+            self._keep(self._with((*(c for c in self.record.classes if c is not known), added)))
         return added
 
     def forget(self, name: str) -> None:
         """Drop an enrolled class; raises SettingsError where there is none of that name."""
-        enrolled = [c.name for c in self.record.classes if c.enrolled]
-        if name not in enrolled:
-            raise SettingsError(f'no class "{name}" is enrolled', mend=did_you_mean(name, enrolled) or "none is")
-        classes = tuple(c for c in self.record.classes if not (c.enrolled and c.name == name))
-        self._keep(self._with(classes))
+        with self._changing():
+            enrolled = [c.name for c in self.record.classes if c.enrolled]
+            if name not in enrolled:
+                some = "enrolled are others, see FILE.recognition.json" if enrolled else "none is"
+                raise SettingsError(f'no class "{name}" is enrolled', mend=did_you_mean(name, enrolled) or some)
+            self._keep(self._with(tuple(c for c in self.record.classes if not (c.enrolled and c.name == name))))
 
     def keep_calibration(self, threshold: Threshold) -> None:
         """Keep a threshold beside the weights, with the centroids of the source that it is for, if there is one."""
-        enrolled = tuple(c for c in self.record.classes if c.enrolled)
-        self._keep(replace(self._with((*self.base, *enrolled)), threshold=threshold))
+        with self._changing():
+            enrolled = tuple(c for c in self.record.classes if c.enrolled)
+            self._keep(replace(self._with((*self.base, *enrolled)), threshold=threshold))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the record: what others have changed since it was read stays, and nobody changes it meanwhile."""
+        weights = self.embedder.weights
+        with one_at_a_time(weights):
+            self.record = found = read_record(weights)
+            if found.embedding not in (None, self.embedder.embedding if self.embedder.has_embedding else None):
+                raise SnapshotError(
+                    f'it was changed meanwhile, and keeps classes of blob "{found.embedding}" now',
+                    where=str(record_path(weights)),
+                    mend="try again",
+                )
+            self._check_normalization()
+            yield
 
     def _with(self, classes: tuple[StoredClass, ...]) -> Record:
         """The record with these classes in place of those it has."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +21,8 @@ from netforge.snapshot.files import write_atomically
 FORMAT = "netforge recognition"
 VERSION = 1
 LARGEST_BYTES = 256 << 20
+LARGEST_LABEL = 1 << 31
+KINDS: dict[type, str] = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 T = TypeVar("T")
 
 
@@ -97,7 +102,9 @@ def read_record(weights: Path) -> Record:
         if path.stat().st_size > LARGEST_BYTES:
             raise SnapshotError(f"it has more than {LARGEST_BYTES:,} bytes", where=str(path), mend="remove it")
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise SnapshotError(f"cannot be read: {error.strerror}", where=str(path), mend="check its rights") from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     record = _parse(found, path)
     if record.weights != current:
@@ -116,6 +123,19 @@ def write_record(weights: Path, record: Record) -> Path:
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, lambda partial: _write_text(partial, text))
     return path
+
+
+@contextmanager
+def one_at_a_time(weights: Path) -> Iterator[None]:
+    """Wait until no other process changes the record of a file of weights; Windows has no such locks."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with weights.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, or the process ends
+        yield
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -137,19 +157,49 @@ def _damaged(path: Path, reason: str) -> SnapshotError:
 def _parse(found: Any, path: Path) -> Record:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise _damaged(path, f'expected "format": "{FORMAT}"')
-    if found.get("version") != VERSION:
-        raise _damaged(path, f"it has version {found.get('version')}, this netforge knows version {VERSION}")
+    version = found.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise SnapshotError(
+            f"it is of version {version}, this netforge knows version {VERSION}",
+            where=str(path),
+            mend="use the netforge that wrote it, or a later one",
+        )
+    if version != VERSION:
+        raise _damaged(path, f"its version is {version!r:.40}, expected {VERSION}")
     try:
         threshold = found["threshold"]
-        return Record(
+        record = Record(
             _typed(found["weights"], str),
             _optional(found["embedding"], str),
             _flag(found["normalized"]),
-            None if threshold is None else _threshold(threshold),
+            None if threshold is None else _threshold(_typed(threshold, dict)),
             _classes(found["classes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        _check(record)
+    except KeyError as error:
+        raise _damaged(path, f'it lacks "{error.args[0]}"') from error
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    return record
+
+
+def _check(record: Record) -> None:
+    """Raise ValueError where the parts of a record contradict each other."""
+    classes, threshold = record.classes, record.threshold
+    if (record.embedding is None) != (not classes):
+        raise ValueError("it names an embedding without classes, or classes without their embedding")
+    if len({len(stored.centroid) for stored in classes}) > 1 or any(not stored.centroid for stored in classes):
+        raise ValueError("its centroids are empty, or differ in length")
+    if any(stored.count < 1 for stored in classes):
+        raise ValueError("a class has no images")
+    enrolled = [stored.name for stored in classes if stored.enrolled]
+    if len(set(enrolled)) < len(enrolled):
+        raise ValueError("two enrolled classes have one name")
+    labels = [stored.label for stored in classes if not stored.enrolled]
+    if len(set(labels)) < len(labels) or any(k is None or abs(k) >= LARGEST_LABEL for k in labels):
+        raise ValueError("labels of classes are missing, too large or not different")
+    if threshold is not None and threshold.value < 0:
+        raise ValueError("its threshold is negative")
 
 
 def _threshold(entry: dict[str, Any]) -> Threshold:
@@ -165,9 +215,9 @@ def _threshold(entry: dict[str, Any]) -> Threshold:
 
 def _classes(found: Any) -> tuple[StoredClass, ...]:
     entries: list[Any] = _typed(found, list)
-    classes = tuple(
+    return tuple(
         StoredClass(
-            _typed(entry["name"], str),
+            _typed(_typed(entry, dict)["name"], str),
             _optional(entry["label"], int),
             _optional(entry["origin"], str),
             _typed(entry["count"], int),
@@ -175,14 +225,11 @@ def _classes(found: Any) -> tuple[StoredClass, ...]:
         )
         for entry in entries
     )
-    if len({len(stored.centroid) for stored in classes}) > 1 or any(stored.count < 1 for stored in classes):
-        raise ValueError("centroids differ in length, or a class has no images")
-    return classes
 
 
 def _typed(value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        raise TypeError(f"{value!r:.40} stands where {KINDS[kind]} is expected")
     return value
 
 

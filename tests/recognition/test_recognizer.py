@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from netforge.data import ArraySource, open_source
-from netforge.errors import DataError, NetError, SettingsError, SnapshotError
+from netforge.errors import DataError, NetError, NetforgeError, SettingsError, SnapshotError
 from netforge.metric import centroids, squared_distances
 from netforge.net import Net
 from netforge.recognition import (
@@ -202,20 +203,38 @@ def test_the_record_belongs_to_its_weights(trained: Files) -> None:
     [
         (lambda found: "", "damaged"),
         (lambda found: "[1]", 'expected "format"'),
-        (lambda found: json.dumps({**found, "version": 9}), "version 9"),
-        (lambda found: json.dumps({**found, "weights": 5}), "5 is no str"),
+        (lambda found: json.dumps({**found, "version": 9}), "it is of version 9, this netforge knows version 1. Use"),
+        (lambda found: json.dumps({**found, "version": "x"}), "its version is 'x'"),
+        (lambda found: json.dumps({**found, "weights": 5}), "5 stands where text is expected"),
         (lambda found: json.dumps({**found, "normalized": 1}), "neither true nor false"),
-        (lambda found: json.dumps({k: v for k, v in found.items() if k != "classes"}), "KeyError"),
+        (lambda found: json.dumps({k: v for k, v in found.items() if k != "classes"}), 'it lacks "classes"'),
         (lambda found: json.dumps(found).replace("1.5", "NaN"), "NaN is no number"),
         (lambda found: json.dumps(found).replace("1.5", "1e999"), "no number"),
-        (lambda found: json.dumps({**found, "threshold": [1]}), "TypeError"),
-        (lambda found: json.dumps({**found, "classes": [{**found["classes"][0], "count": True}]}), "no int"),
+        (lambda found: json.dumps({**found, "threshold": [1]}), "[1] stands where an object is"),
+        (
+            lambda found: json.dumps({**found, "classes": [{**found["classes"][0], "count": True}]}),
+            "True stands where a whole",
+        ),
         (
             lambda found: json.dumps(
                 {**found, "classes": [*found["classes"], {**found["classes"][0], "centroid": []}]}
             ),
             "differ in length",
         ),
+        (lambda found: json.dumps({**found, "classes": [5]}), "5 stands where an object is"),
+        (lambda found: json.dumps({**found, "classes": found["classes"] * 2}), "two enrolled classes have one name"),
+        (lambda found: json.dumps({**found, "embedding": None}), "classes without their embedding"),
+        (lambda found: json.dumps({**found, "classes": []}), "an embedding without classes"),
+        (lambda found: json.dumps({**found, "embedding": "none"}), 'of blob "none", which is none in this net'),
+        (
+            lambda found: json.dumps({**found, "classes": [{**found["classes"][0], "centroid": [1, 2]}]}),
+            'its classes are of 2 numbers of blob "feat", which has 24',
+        ),
+        (
+            lambda found: json.dumps({**found, "classes": [{**found["classes"][0], "label": 1 << 70, "origin": "x"}]}),
+            "labels of classes are missing, too large",
+        ),
+        (lambda found: json.dumps(found).replace("1.5", "-1.5"), "its threshold is negative"),
         (lambda found: "[" * 100_000, "damaged"),
     ],
 )
@@ -229,6 +248,34 @@ def test_damaged_records_are_refused(trained: Files, change: object, words: str)
         with pytest.raises(SnapshotError) as caught:
             Recognizer(embedder)
     assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_what_others_enroll_meanwhile_stays(trained: Files) -> None:
+    """Two programs have read the record before either writes it, and then write at once."""
+    with Embedder(*trained) as first, Embedder(*trained) as second:
+        recognizers = [Recognizer(first), Recognizer(second)]
+
+        def enroll(number: int) -> None:
+            for k in range(4):
+                recognizers[number].enroll(f"{number}.{k}", np.full((1, 8, 8), 9 * k))
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(enroll, (0, 1)))
+        assert len(read_record(trained[1]).classes) == 8
+        recognizers[0].keep_calibration(LIMIT)
+        recognizers[1].forget("0.0")
+        found = read_record(trained[1])
+    assert len(found.classes) == 7 and found.threshold == LIMIT
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "x" * 201, "unknown"])
+def test_what_cannot_name_a_class(trained: Files, name: str) -> None:
+    with (
+        Embedder(*trained) as embedder,
+        pytest.raises(NetforgeError, match=r"cannot name|Choose"),
+    ):
+        Recognizer(embedder).enroll(name, np.zeros((1, 8, 8)))
+    assert not record_path(trained[1]).exists()
 
 
 def test_unknown_classes_are_right_when_refused(trained: Files) -> None:
