@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.errors import DeviceError
+
 Array = Any  # a CuPy array
 Event = Any  # a CuPy event
 
@@ -29,9 +31,18 @@ class Transfers:
             self._copies = xp.cuda.Stream(non_blocking=True)
 
     def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Memory of the host that the GPU reads by itself; contents are undefined."""
+        """Memory of the host that the GPU reads by itself; contents are undefined.
+
+        Raises DeviceError where the system gives no more of it.
+        """
         count, dtype = math.prod(shape), np.dtype(dtype)
-        memory = self._xp.cuda.alloc_pinned_memory(max(1, count * dtype.itemsize))
+        try:
+            memory = self._xp.cuda.alloc_pinned_memory(max(1, count * dtype.itemsize))
+        except self._xp.cuda.runtime.CUDARuntimeError as error:
+            raise DeviceError(
+                f"no {count * dtype.itemsize / 2**20:.1f} MiB of page-locked memory for copies to a GPU: {error}",
+                mend="lower batch_size or prefetch, or let the process lock more memory (ulimit -l)",
+            ) from error
         taken = np.frombuffer(memory, np.uint8)[: count * dtype.itemsize]
         return taken.view(dtype).reshape(shape)
 

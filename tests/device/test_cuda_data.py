@@ -13,7 +13,7 @@ import pytest
 from netforge.cli.run_facts import images_text
 from netforge.data import open_source, resident
 from netforge.device.cuda import CudaDevice
-from netforge.errors import DataError
+from netforge.errors import DataError, DeviceError
 from netforge.layers.base import Layer
 from netforge.net import Net
 from netforge.schema import parse_net
@@ -210,6 +210,19 @@ def test_copies_beside_come_behind_the_work_that_had_their_memory_before(
     with cuda.running():
         transfers.empty((3,), np.uint8)
     assert behind == ["all work so far"]
+
+
+def test_a_lack_of_page_locked_memory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = standin(monkeypatch)
+
+    def refuse(size: int) -> None:
+        raise module.cuda.runtime.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(module.cuda, "alloc_pinned_memory", refuse)
+    net = net_of("images", CudaDevice())
+    with pytest.raises(DeviceError, match=r"MiB of page-locked memory .* out of memory\. Lower batch_size or prefetch"):
+        net.forward_pass()
+    net.close()
 
 
 def test_a_source_goes_over_in_parts(cuda: CudaDevice, monkeypatch: pytest.MonkeyPatch) -> None:
