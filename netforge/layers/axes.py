@@ -53,6 +53,13 @@ def same_batch(layer: Layer, blobs: list[Blob]) -> None:
             )
 
 
+def labelled_batch(layer: Layer, blobs: list[Blob]) -> None:
+    """Raise ShapeError unless all blobs have equally many items, and blobs[1], where there is one, labels for each."""
+    same_batch(layer, blobs)
+    if len(blobs) > 1 and not math.prod(blobs[1].shape[1:]):
+        raise layer.fail(f'"{blobs[1].name}" has shape {blobs[1].shape}', mend="give at least one label an item")
+
+
 def known_below(labels: Blob, classes: int) -> bool:
     """Whether all labels are known to be class numbers below `classes`, by the layer that writes them."""
     limit = labels.data_storage.below

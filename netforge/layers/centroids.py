@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from netforge.blob import Blob
-from netforge.layers.axes import bad_label, check_labels, known_below, same_batch
+from netforge.layers.axes import bad_label, check_labels, known_below, labelled_batch
 from netforge.layers.base import Layer
 
 MOST_CLASSES = 1 << 20
@@ -72,15 +72,13 @@ class CentroidLayer(Layer):
 
     def _check(self, bottom: list[Blob]) -> None:
         """Embeddings must keep their size, and labels come one row for each of them."""
-        same_batch(self, bottom)
+        labelled_batch(self, bottom)
         if math.prod(bottom[0].shape[1:]) != self.size:
             raise self.fail(
                 f'embedding "{bottom[0].name}" has shape {bottom[0].shape}, the centroids {self.size} elements'
             )
         if self.weights[0].count != self.classes * self.size:
             raise self.fail(f"centroids have shape {self.weights[0].shape}, embeddings {self.size} elements")
-        if len(bottom) > 1 and not math.prod(bottom[1].shape[1:]):
-            raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give at least one label an item")
 
     def _table(self) -> tuple[Any, Any, Any]:
         """Centroids (L, D), counts (L,) and status (L,)."""

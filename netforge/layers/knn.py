@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from netforge.blob import Blob
-from netforge.layers.axes import bad_label, check_labels, rows, same_batch
+from netforge.layers.axes import bad_label, check_labels, labelled_batch, rows, same_batch
 from netforge.layers.base import Layer, register_layer, slots
 
 
@@ -42,15 +42,13 @@ class Knn(Layer):
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One score for each class."""
-        same_batch(self, bottom)
+        labelled_batch(self, bottom)
         size, stored = math.prod(bottom[0].shape[1:]), self.weights[0]
         if size != self.size or stored.count != stored.shape[0] * size:
             raise self.fail(
                 f'embedding "{bottom[0].name}" has {size} values an item, the stored ones have shape {stored.shape}'
             )
         if len(bottom) > 1:
-            if not math.prod(bottom[1].shape[1:]):
-                raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give one label an item")
             self.column.reshape(bottom[1].shape[0], 1)
         top[0].reshape(bottom[0].shape[0], self.settings.num_output)
 

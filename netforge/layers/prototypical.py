@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.operations.prototypical import PrototypeRule
 from netforge.errors import DataError
-from netforge.layers.axes import rows, same_batch, scalar
+from netforge.layers.axes import labelled_batch, rows, scalar
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.collapse import CollapseWatch
-
-SHORTEST = 1e-6
-"""COSINE takes shorter vectors for this long: a bound on the gradient of one that is 0."""
+from netforge.layers.directions import Directions
 
 
 @register_layer("PrototypicalLoss", settings="prototypical_loss_param")
@@ -51,14 +48,12 @@ class PrototypicalLoss(Layer):
         self.prototypes, self.dprototypes = self.buffer("prototypes"), self.buffer("prototypes' gradient")
         self.distances, self.probabilities = self.buffer("distances"), self.buffer("probabilities")
         self.queries, self.means = self.buffer("queries"), self.buffer("means")
-        self.units = [(self.buffer(f"unit{i}"), self.buffer(f"norm{i}")) for i in range(2)]  # of x, of prototypes
+        self.measured = [Directions(self, name, normalize=self.normalizes) for name in ("x", "prototypes")]
         self.watch: CollapseWatch | None = None
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Room for as many classes as a batch of this size can hold."""
-        same_batch(self, bottom)
-        if not math.prod(bottom[1].shape[1:]):
-            raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give at least one label an item")
+        labelled_batch(self, bottom)
         items, size = bottom[0].shape[0], math.prod(bottom[0].shape[1:])
         classes = items // (self.settings.shots + 1)
         if classes < 2:
@@ -75,9 +70,8 @@ class PrototypicalLoss(Layer):
             blob.reshape(items, classes)
         self.queries.reshape(1)
         self.means.reshape(2)
-        for (unit, norm), count in zip(self.units, (items, classes), strict=True):
-            unit.reshape((count, size) if self.normalizes else (0,))
-            norm.reshape(count if self.normalizes else 0)
+        for directions, count in zip(self.measured, (items, classes), strict=True):
+            directions.reshape(count, size)
         for blob, shape in zip(top, ((), (), (2,)), strict=False):
             blob.reshape(shape)
 
@@ -86,7 +80,7 @@ class PrototypicalLoss(Layer):
         x, prototypes, shares = rows(bottom[0].data), self.prototypes.data, self.shares.data
         self._split(bottom[1])
         self.ops.matmul(shares, x, prototypes)
-        x, prototypes = self._measured(x, prototypes)
+        x, prototypes = (held.forward(values) for held, values in zip(self.measured, (x, prototypes), strict=True))
         self.ops.centroid_distances(x, prototypes, self.distances.data, self.absent.data)
         self.ops.prototypical_forward(
             self.distances.data,
@@ -123,14 +117,6 @@ class PrototypicalLoss(Layer):
         mend = f"give batches of several classes: data_param {{ batch_classes: 20 batch_images: {2 * shots} }}"
         return self.fail(found, error=DataError, mend=mend)
 
-    def _measured(self, x: Any, prototypes: Any) -> tuple[Any, Any]:
-        """Queries and prototypes as distances take them: for COSINE of length 1."""
-        if not self.normalizes:
-            return x, prototypes
-        for values, (unit, norm) in zip((x, prototypes), self.units, strict=True):
-            self.ops.unit_forward(values, norm.data, unit.data, SHORTEST)
-        return self.units[0][0].data, self.units[1][0].data
-
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Pull queries and support of a class together, and others apart."""
         if not propagate_down[0]:
@@ -138,13 +124,11 @@ class PrototypicalLoss(Layer):
         dx, dprototypes, slopes = rows(bottom[0].diff), self.dprototypes.data, self.distances.data
         judged = (self.probabilities.data, self.targets.data, self.queries.data)
         self.ops.prototypical_backward(*judged, scalar(top[0].diff), slopes, self.rule)
-        x, prototypes = (unit.data for unit, _ in self.units)
-        if not self.normalizes:
-            x, prototypes = rows(bottom[0].data), self.prototypes.data
+        pairs = zip(self.measured, (rows(bottom[0].data), self.prototypes.data), strict=True)
+        x, prototypes = (held.again(values) for held, values in pairs)
         self.ops.squared_distances_backward(x, prototypes, slopes, dx, dprototypes)
-        if self.normalizes:
-            for diff, (unit, norm) in zip((dx, dprototypes), self.units, strict=True):
-                self.ops.unit_backward(unit.data, norm.data, diff, diff, SHORTEST)
+        for held, diff in zip(self.measured, (dx, dprototypes), strict=True):
+            held.backward(diff)
         self.ops.matmul(self.shares.data, dprototypes, dx, transpose_a=True, accumulate=True)
 
     def diagnose(self, bottom: list[Blob], top: list[Blob]) -> str | None:

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 
 from netforge.blob import Blob
 from netforge.device.operations.sup_con import POSITIVES, TALLY
-from netforge.layers.axes import rows, same_batch, scalar
+from netforge.layers.axes import labelled_batch, rows, scalar
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.collapse import CollapseWatch
-
-SHORTEST = 1e-6
-"""Shorter embeddings count as this long: a bound on the gradient of one that is 0."""
+from netforge.layers.directions import Directions
 
 
 @register_layer("SupConLoss", settings="sup_con_loss_param")
@@ -38,20 +36,17 @@ class SupConLoss(Layer):
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make room for what is known about pairs."""
-        names = ("unit", "norm", "similarities", "slopes", "tally", "anchors", "means")
-        self.unit, self.norm, self.similarities, self.slopes = map(self.buffer, names[:4])
-        self.tally, self.anchors, self.means = map(self.buffer, names[4:])
+        self.directions = Directions(self, "x", normalize=True)
+        self.similarities, self.slopes = self.buffer("similarities"), self.buffer("slopes")
+        self.tally, self.anchors, self.means = map(self.buffer, ("tally", "anchors", "means"))
         resting = math.log(max(1, bottom[0].shape[0] - 1)) if bottom[0].shape else 0.0
         self.watch = CollapseWatch(self.settings.temperature, resting, "a lower temperature")
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One row of labels for each embedding."""
-        same_batch(self, bottom)
-        if not math.prod(bottom[1].shape[1:]):
-            raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give at least one label an item")
+        labelled_batch(self, bottom)
         items = bottom[0].shape[0]
-        self.unit.reshape(items, math.prod(bottom[0].shape[1:]))
-        self.norm.reshape(items)
+        self.directions.reshape(items, math.prod(bottom[0].shape[1:]))
         self.similarities.reshape(items, items)
         self.slopes.reshape(items, items)
         self.tally.reshape(items, TALLY)
@@ -62,8 +57,11 @@ class SupConLoss(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Compare all pairs."""
-        unit, similarities, tally = self.unit.data, self.similarities.data, self.tally.data
-        self.ops.unit_forward(rows(bottom[0].data), self.norm.data, unit, SHORTEST)
+        unit, similarities, tally = (
+            self.directions.forward(rows(bottom[0].data)),
+            self.similarities.data,
+            self.tally.data,
+        )
         self.ops.matmul(unit, unit, similarities, transpose_b=True)
         self.ops.sup_con_pairs(similarities, rows(bottom[1].data), self.slopes.data, tally, self.settings.temperature)
         self.ops.sup_con_summary(tally, scalar(top[0].data), self.anchors.data, self.means.data)
@@ -74,10 +72,10 @@ class SupConLoss(Layer):
         """Pull pairs of one class together, and others apart."""
         if not propagate_down[0]:
             return
-        unit, weights, dx = self.unit.data, self.similarities.data, rows(bottom[0].diff)
+        unit, weights, dx = self.directions.again(rows(bottom[0].data)), self.similarities.data, rows(bottom[0].diff)
         self.ops.sup_con_backward(self.slopes.data, self.anchors.data, scalar(top[0].diff), weights)
         self.ops.matmul(weights, unit, dx)
-        self.ops.unit_backward(unit, self.norm.data, dx, dx, SHORTEST)
+        self.directions.backward(dx)
 
     def diagnose(self, bottom: list[Blob], top: list[Blob]) -> str | None:
         """A collapse, or a batch in which no class has two items."""

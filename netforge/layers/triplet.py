@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from netforge.blob import Blob
 from netforge.device.operations.triplet import Divisor
 from netforge.device.operations.triplet_miners import Mining
 from netforge.device.operations.triplet_rule import COUNTED, TALLY, TripletRule
-from netforge.layers.axes import rows, same_batch, scalar
+from netforge.layers.axes import labelled_batch, rows, same_batch, scalar
 from netforge.layers.base import Layer, register_layer, slots
 from netforge.layers.collapse import CollapseWatch
-
-SHORTEST = 1e-6
-"""COSINE takes shorter embeddings for this long: a bound on the gradient of one that is 0."""
-
-Shape = tuple[int, int]
+from netforge.layers.directions import Directions
 
 
 @register_layer("TripletLoss", settings="triplet_loss_param")
@@ -57,19 +52,20 @@ class TripletLoss(Layer):
         self.mining: Mining = s.Mining.Name(s.mining)
         self._check_settings()
         kind = s.Distance.Name(s.distance)
-        self.normalizes = kind == "COSINE"
         self.rule = TripletRule(
             margin=0.0 if s.soft_margin else s.alpha,
             soft=s.soft_margin,
             euclidean=kind == "EUCLIDEAN",
-            factor=0.5 if self.normalizes else 1.0,
+            factor=0.5 if kind == "COSINE" else 1.0,
         )
         self.over: Divisor = "TWICE"
         if self.mines:
             self.over = "ACTIVE" if self.mining == "ALL" and not s.soft_margin else "COUNTED"
         names = ("distances", "slope", "tally", "divisor", "means")
         self.distances, self.slope, self.tally, self.divisor, self.means = map(self.buffer, names)
-        self.units = [(self.buffer(f"unit{i}"), self.buffer(f"norm{i}")) for i in range(1 if self.mines else 3)]
+        self.embeddings = [
+            Directions(self, name, normalize=kind == "COSINE") for name in ("x" if self.mines else "apn")
+        ]
         self.watch = self._make_watch()
 
     def _check_settings(self) -> None:
@@ -95,31 +91,26 @@ class TripletLoss(Layer):
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Embeddings of one size, and one row of labels for each."""
-        same_batch(self, bottom)
-        embeddings = bottom[: len(self.units)]
-        for blob in embeddings[1:]:
+        (labelled_batch if self.mines else same_batch)(self, bottom)
+        for blob in bottom[1 : len(self.embeddings)]:
             if blob.count != bottom[0].count:
                 raise self.fail(
                     f'embeddings differ in size: "{bottom[0].name}" {bottom[0].shape}, "{blob.name}" {blob.shape}'
                 )
         items = bottom[0].shape[0]
-        view = (items, math.prod(bottom[0].shape[1:]))
-        if self.mines and not math.prod(bottom[1].shape[1:]):
-            raise self.fail(f'"{bottom[1].name}" has shape {bottom[1].shape}', mend="give at least one label an item")
         self.distances.reshape((items, items if self.mines else 2))
         self.slope.reshape((items, items) if self.mines else (items,))
         self.tally.reshape((items, TALLY))
         self.divisor.reshape(1)
         self.means.reshape(2)
-        for unit, norm in self.units:
-            unit.reshape(view if self.normalizes else (0,))
-            norm.reshape(items if self.normalizes else 0)
+        for embedding in self.embeddings:
+            embedding.reshape(items, math.prod(bottom[0].shape[1:]))
         for blob, shape in zip(top, ((), (), (2,)), strict=False):
             blob.reshape(shape)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Measure distances, judge triplets, sum up."""
-        embeddings = [self._embedding(i, blob) for i, blob in enumerate(bottom[: len(self.units)])]
+        embeddings = [e.forward(rows(blob.data)) for e, blob in zip(self.embeddings, bottom, strict=False)]
         distances, slope, tally = self.distances.data, self.slope.data, self.tally.data
         if self.mines:
             self.ops.pair_distances(embeddings[0], distances, self.rule)
@@ -132,36 +123,22 @@ class TripletLoss(Layer):
         if len(top) > 2:
             self.ops.copy(self.means.data, top[2].data)
 
-    def _embedding(self, index: int, blob: Blob) -> Any:
-        """Embedding `index` as rows, of length 1 for COSINE."""
-        x = rows(blob.data)
-        if not self.normalizes:
-            return x
-        unit, norm = (held.data for held in self.units[index])
-        self.ops.unit_forward(x, norm, unit, SHORTEST)
-        return unit
-
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Pull anchors to their positives, push them from their negatives."""
-        embeddings = bottom[: len(self.units)]
-        wanted = propagate_down[: len(self.units)]
-        values = [
-            held[0].data if self.normalizes else rows(blob.data)
-            for held, blob in zip(self.units, embeddings, strict=True)
-        ]
-        diffs = [rows(blob.diff) if flag else None for blob, flag in zip(embeddings, wanted, strict=True)]
+        used = list(zip(self.embeddings, bottom, propagate_down, strict=False))
+        values = [embedding.again(rows(blob.data)) for embedding, blob, _ in used]
+        diffs = [rows(blob.diff) if wanted else None for _, blob, wanted in used]
         distances, slope, divisor = self.distances.data, self.slope.data, self.divisor.data
         scale = scalar(top[0].diff)
         if not self.mines:
             a, p, n = values
             da, dp, dn = diffs
             self.ops.triplet_backward(a, p, n, distances, slope, divisor, scale, da, dp, dn, self.rule)
-        elif wanted[0]:
+        elif diffs[0] is not None:
             self.ops.mined_triplet_backward(values[0], distances, slope, divisor, scale, diffs[0], self.rule)
-        if self.normalizes:
-            for dx, (unit, norm) in zip(diffs, self.units, strict=True):
-                if dx is not None:
-                    self.ops.unit_backward(unit.data, norm.data, dx, dx, SHORTEST)
+        for embedding, diff in zip(self.embeddings, diffs, strict=True):
+            if diff is not None:
+                embedding.backward(diff)
 
     def diagnose(self, bottom: list[Blob], top: list[Blob]) -> str | None:
         """A collapse, or a batch in which there is no triplet."""

@@ -119,7 +119,9 @@ class Embedder:
         tops = {layer.name: layer.message.top[0] for layer in self.net.definition.layers if layer.message.top}
         if name not in self.net.blobs and name not in tops:
             raise NetError(
-                f'phase RUN has no layer or blob "{name}"', mend=did_you_mean(name, [*tops, *self.net.blobs])
+                f'phase RUN has no layer or blob "{name}"',
+                where=self.net.definition.place,
+                mend=did_you_mean(name, [*tops, *self.net.blobs]) or "netforge summary NET --phase RUN shows all",
             )
         self._embedding = name if name in self.net.blobs else str(tops[name])
 

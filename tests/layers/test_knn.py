@@ -63,7 +63,7 @@ def test_a_label_that_is_no_class_is_named() -> None:
 def test_refusals() -> None:
     with pytest.raises(NetforgeError, match="labels are missing"):
         knn(np.zeros((2, 3)), None)
-    with pytest.raises(NetforgeError, match="Give one label an item"):
+    with pytest.raises(NetforgeError, match="Give at least one label an item"):
         knn(np.zeros((2, 3)), np.zeros((2, 0)))
     with pytest.raises(NetforgeError, match="4 values an item"):
         step(knn(np.zeros((2, 3)), [0, 0]), np.zeros((2, 4)), [0, 0])
