@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.options import CaffeCommand, output_options
+from netforge.cli.options import CaffeCommand, FiniteRange, output_options
 from netforge.cli.recognition import (
     NetOptions,
     centroids_option,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ADMITTED = 10
 """At least so many blends are accepted at the threshold: fewer would show a rate by accident."""
+MOST_BLENDS = 1_000_000
 
 
 @click.command(cls=CaffeCommand)
@@ -42,7 +43,7 @@ ADMITTED = 10
 @click.option("--unknown-labels", metavar="LABELS", help="Labels of the source that are not known classes.")
 @click.option(
     "--false-accept-rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
     metavar="SHARE",
@@ -74,13 +75,18 @@ def calibrate(
 
     if unknown_sources and unknown_labels:
         raise click.UsageError("Give --unknown-source or --unknown-labels, not both.")
+    fewest = math.ceil(ADMITTED / false_accept_rate)
+    if fewest > MOST_BLENDS and not unknown_sources and unknown_labels is None:
+        raise SettingsError(
+            f"{fewest:,} blends would be needed to show a false-accept rate of {false_accept_rate:g}",
+            mend=f"give unknown images with --unknown-source, or a rate of {ADMITTED / MOST_BLENDS:g} or more",
+        )
     with open_embedder(trained) as embedder:
         known = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         unknown = choose_images(open_sources(unknown_sources)) if unknown_sources else None
         if unknown_labels is not None:
             known, unknown = split(known, unknown_labels)
         recognizer = make_recognizer(embedder, centroids, unknown_labels)
-        fewest = math.ceil(ADMITTED / false_accept_rate)
         strange = unknown or Blends(known, max(known.count, fewest), seed=seed)
         found = measure(recognizer, known, strange, false_accept_rate)
         recognizer.keep_calibration(as_threshold(recognizer, found, known, strange))

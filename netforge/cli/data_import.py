@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from netforge.cli.data_options import image_bar, making_options, mean_option, report, size_option
+from netforge.cli.options import FiniteRange
 
 
 @click.group("import")
@@ -115,7 +116,7 @@ def import_npz(
 )
 @click.option(
     "--testing",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="Put this share of each class into NAME.testing, and the others into NAME.training.",
 )

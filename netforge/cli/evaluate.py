@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netforge.cli.options import CaffeCommand, is_quiet, output_options
+from netforge.cli.options import CaffeCommand, FiniteRange, is_quiet, output_options
 from netforge.cli.recognition import (
     NetOptions,
     check_target,
@@ -89,9 +89,7 @@ class Result:
     show_default=True,
     help="verification: at most so many pairs, by chance where there are more.",
 )
-@click.option(
-    "--threshold", type=click.FloatRange(0), metavar="X", help="verification: distance up to which two are one."
-)
+@click.option("--threshold", type=FiniteRange(0), metavar="X", help="verification: distance up to which two are one.")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the result."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,17 @@ class CaffeCommand(click.Command):
             return "-" + arg if len(name) > 1 and arg[:1] == "-" and name in known else arg
 
         return super().parse_args(ctx, [doubled(arg) for arg in args])
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; neither NaN, which is in every range, nor infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that `value` spells."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
 
 
 def split_commas(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from netforge.data import Source
     from netforge.recognition import Embedder, Recognizer
 
+ROUNDING = 1e-9  # of a distance to itself, which is shown as 0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -191,7 +192,7 @@ def distance_text(recognizer: Recognizer, distance: float) -> str:
     """A distance with four significant digits; the probability where the net gives those."""
     if recognizer.probabilities:
         return percent(1 - distance)
-    return f"{distance:.4g}" if distance >= 1e-3 or distance == 0 else f"{distance:.4f}"
+    return f"{distance:.4g}" if distance >= ROUNDING else "0"
 
 
 def named_count(images: Source) -> str:

@@ -93,11 +93,11 @@ class ImageDatabase:
         from netforge.data.builtin import BUILTIN_NAMES
 
         stem = name.partition(".")[0] or "MNIST"
-        advice = f'Import it: "netforge data import mnist FOLDER --name {stem}"'
+        advice = f'import "{name}" first: netforge data import mnist FOLDER --name {stem} (or npz, or images)'
         close = did_you_mean(name, [*(info.name for info in known), *BUILTIN_NAMES])
         if close is None:
-            return f'{advice} ("netforge data list" shows all names)'
-        return f"{close}{'' if close.endswith('?') else '.'} {advice}"
+            return advice
+        return f"{close} Otherwise {advice}" if close.endswith("?") else f"{close}; or {advice}"
 
     def class_names(self, info: SourceInfo) -> dict[int, str]:
         """Label to name, for the classes that have names."""

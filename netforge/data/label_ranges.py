@@ -44,6 +44,13 @@ class LabelRanges:
         """Which of the labels are in the set; raises DataError where none is."""
         chosen = self.contains(labels)
         if not chosen.any():
-            span = f"lie in {labels.min()}-{labels.max()}" if len(labels) else "are none"
-            raise DataError(f"no image has one of the labels {self.text!r}: the labels that are there {span}")
+            raise DataError(f"no image has one of the labels {self.text!r}: {_span(labels)}", mend="name other labels")
         return chosen
+
+
+def _span(labels: npt.NDArray[np.int64]) -> str:
+    """Which labels there are, in words."""
+    if not len(labels):
+        return "there are none"
+    first, last = int(labels.min()), int(labels.max())
+    return f"all are {first}" if first == last else f"those that are there lie in {first} to {last}"

@@ -129,7 +129,7 @@ def test_verbose_lists_the_weights(trained: Path) -> None:
 def test_an_enrolled_class_is_known_from_then_on(trained: Path) -> None:
     added = good("enroll", "--name", "blank", "white.png")
     assert 'class "blank": 1 image, kept in small.caffemodel.recognition.json' in added.stdout
-    assert good("predict", "white.png", "8.png").stdout.splitlines()[1].split()[:3] == ["white.png", "blank", "0.0000"]
+    assert good("predict", "white.png", "8.png").stdout.splitlines()[1].split()[:3] == ["white.png", "blank", "0"]
     assert "2 images" in good("enroll", "--name", "blank", "white.png").stdout
     assert "is forgotten" in good("enroll", "--name", "blank", "--remove").stdout
     assert "blank" not in good("predict", "white.png").stdout
@@ -196,6 +196,10 @@ def test_groups_of_a_source_are_kept_apart(trained: Path) -> None:
         ("calibrate --source digits.testing --unknown-labels 0-9", "all labels of the source are said to be unknown"),
         ("calibrate --source digits.testing --unknown-labels 1 --unknown-source x", "not both"),
         ("calibrate --source digits.testing --false-accept-rate 2", "2.0 is not in the range"),
+        ("calibrate --source digits.testing --false-accept-rate nan", "nan is no finite number"),
+        ("calibrate --source digits.testing --false-accept-rate 1e-9", "10,000,000,000 blends would be needed"),
+        ("evaluate --protocol verification --source digits.testing --threshold inf", "inf is no finite number"),
+        ("evaluate --protocol retrieval --source digits.testing --layer none", "small.prototxt:1:1: phase RUN has no layer"),
         ("enroll --name 3 8.png", 'class "3" is known from training'),
         ("predict 8.png --allow-tf32 --device cpu", "TF32 cannot be had"),
         ("enroll --name new", "Give the images"),

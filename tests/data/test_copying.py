@@ -131,7 +131,7 @@ def test_what_cannot_be_copied() -> None:
         (["old", "wide"], {}, r'images of "wide" are \(1, 5, 7\) RGB, those of "old" \(1, 5, 6\) RGB'),
         (["old", "floats"], {}, 'images of source "new" differ in shape or type'),
         (["old", "named"], {}, 'label 1 is "one" in one source and "uno" in another'),
-        (["old"], {"only_labels": "7-9"}, "no image has one of the labels '7-9': the labels that are there lie in 0-3"),
+        (["old"], {"only_labels": "7-9"}, "no image has one of the labels '7-9': those that are there lie in 0 to 3"),
         (["old"], {"rest": "rest"}, 'no image is left for source "rest"'),
         (["old"], {"rest": "wide", "most_per_label": 1}, 'there is a source "wide" already'),
         (["old"], {"rest": "bad\n", "most_per_label": 1}, "cannot name a source"),

@@ -179,10 +179,10 @@ def test_an_unknown_source_names_the_closest_and_the_import_command() -> None:
         open_source("IMAGEDB", "tiny.trainin")
     text = str(caught.value)
     assert 'has no source "tiny.trainin". Did you mean "tiny.training"' in text
-    assert 'netforge data import mnist FOLDER --name tiny"' in text
+    assert '? Otherwise import "tiny.trainin" first: netforge data import mnist FOLDER --name tiny (or' in text
     with pytest.raises(UnknownNameError) as caught:
         open_source("IMAGEDB", "quite.different")
-    assert '"tiny.training". Import it: ' in str(caught.value)
+    assert '"tiny.training"; or import "quite.different" first: ' in str(caught.value)
 
 
 def test_asking_makes_no_database(netforge_home: Path) -> None:

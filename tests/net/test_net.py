@@ -160,7 +160,7 @@ def test_phase_run_without_data_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "mend"),
     [
-        ("MNIST.testing", 'netforge data import mnist FOLDER --name MNIST", or '),
+        ("MNIST.testing", "netforge data import mnist FOLDER --name MNIST (or npz, or images), or "),
         ("lmdb/nowhere", "Correct the path, or start netforge in the folder that it is relative to, or "),
     ],
 )
