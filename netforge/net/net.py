@@ -303,7 +303,10 @@ class Net:
         self.device.ops.fill(self._flat.diff, 0.0)
 
     def share_weights(self, other: Net) -> None:
-        """Use the weights of the layers of the same name in `other`; raises ShapeError where shapes differ."""
+        """Use the weights of the layers of the same name in `other`; raises ShapeError where shapes differ.
+
+        Shapes are those of this moment: once a table of classes (Decode) has grown there, this net needs another call.
+        """
         weights.share_weights(self.layers, other.layers)
 
     def save(self, path: str | Path) -> None:
