@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.device.base import Device, host_zeros
+from netforge.device.cpu_channels import CpuChannels
 from netforge.device.cpu_convolution import CpuConvolution
 from netforge.device.cpu_linear import CpuLinear
 from netforge.device.cpu_pooling import CpuPooling
@@ -16,7 +17,7 @@ from netforge.device.workers import Workers
 from netforge.errors import DeviceError
 
 
-class CpuOps(CpuConvolution, CpuPooling, CpuLinear, Ops):
+class CpuOps(CpuConvolution, CpuPooling, CpuLinear, CpuChannels, Ops):
     """The operations on a CPU: the reference bodies, and faster ones for those that take most of the time."""
 
     def __init__(self, workers: Workers) -> None:
