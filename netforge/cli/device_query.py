@@ -12,6 +12,7 @@ from netforge.cli.options import (
     device_options,
     make_device,
 )
+from netforge.device.base import Device
 from netforge.errors import DeviceError
 
 
@@ -21,19 +22,24 @@ from netforge.errors import DeviceError
 def device_query(device: str | None, gpu: str | None) -> None:
     """Show what computes here: processor, threads, libraries, and the GPU or why there is none.
 
-    For a GPU one line says how it computes: "deterministic algorithms, full float32 products", unless
-    --no-deterministic or --allow-tf32 is given, here as in train, test and time.
+    A GPU has to compile a kernel, run it and multiply two matrices first. One line says how it computes:
+    "deterministic algorithms, full float32 products", unless --no-deterministic or --allow-tf32 is given, here as in
+    train, test and time.
     """
     from netforge.device import get_device
 
-    asked = device_name(device, gpu)
-    if asked != "auto":
-        lines = make_device(device, gpu).describe()
-    else:
-        lines = get_device("cpu").describe()
-        try:
-            lines += get_device("cuda:0", **arithmetic()).describe()
-        except DeviceError as error:
-            lines.append(f"cuda: {error}")
-    for line in lines:
+    if device_name(device, gpu) != "auto":
+        _show(make_device(device, gpu))
+        return
+    _show(get_device("cpu"))
+    try:
+        _show(get_device("cuda:0", **arithmetic()))
+    except DeviceError as error:
+        click.echo(f"cuda: {error}")
+
+
+def _show(device: Device) -> None:
+    """Say what a device is, then let it compute something; raises DeviceError where it cannot."""
+    for line in device.describe():
         click.echo(line)
+    device.check()

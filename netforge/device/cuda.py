@@ -46,6 +46,8 @@ class CudaDevice(Device):
         self.xp, self.gpu = found.require(index)
         self.name = f"cuda:{index}"
         self.runtime, self.driver = found.runtime, found.driver
+        with suppress(DeviceError):  # CuPy finds its compiler by bare name, or elsewhere; `check` tells
+            libraries.load(libraries.NVRTC, self.runtime // 1000)
         try:
             with self.xp.cuda.Device(index):
                 self.stream = self.xp.cuda.Stream(non_blocking=True)
@@ -83,10 +85,28 @@ class CudaDevice(Device):
                 outer.wait_event(self.stream.record())
 
     def check(self) -> None:
-        """Raise DeviceError unless memory can be had and the libraries that every net needs are there."""
-        self.zeros((1,), np.float32)
-        with self.running():
-            _ = self.ops.cublas
+        """Raise DeviceError unless a kernel can be compiled here and run, and a matrix product."""
+        ones, product = self.zeros((2, 3), np.float32), self.zeros((2, 2), np.float32)
+        try:
+            with self.running():
+                ones[...] = 1  # a kernel of CuPy, then one of netforge
+                self.ops.fill(ones, 1.0, accumulate=True)
+                self.ops.matmul(ones, ones, product, transpose_b=True)
+            right = bool((self.to_host(product) == 12).all())
+        except DeviceError:
+            raise
+        except Exception as error:  # CuPy's of many kinds, also for a compiler that is missing
+            raise self._broken(f"does not compute ({type(error).__name__}: {error})") from error
+        if not right:
+            raise self._broken("computes wrong numbers")
+
+    def _broken(self, found: str) -> DeviceError:
+        mend: str | None = "look with `netforge device-query` for what is missing, and whether CuPy works by itself"
+        try:
+            libraries.load(libraries.NVRTC, self.runtime // 1000)
+        except DeviceError as error:
+            found, mend = f"{found}; {error.found}", error.mend
+        return DeviceError(f'device "{self.name}" ({self.gpu.name}) {found}', mend=mend)
 
     def _out_of_memory(self, detail: str) -> DeviceError:
         gigabytes = self.gpu.memory_bytes / 2**30

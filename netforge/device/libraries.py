@@ -21,6 +21,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,7 +43,8 @@ class VendorLibrary:
     variable: the environment variable that overrides the search. version_function: its "GetProperty", which answers
     with the three parts of the version. cuda_function: answers with the CUDA version that it was built for, times
     1000; without one, its own major version is CUDA's. uses: libraries that it opens itself, by bare file name:
-    those from pip are not on the linker's path, but a library loaded earlier is found by name.
+    those from pip are not on the linker's path, but a library loaded earlier is found by name. beside: pattern of such
+    files that lie in its own folder.
     """
 
     title: str
@@ -53,6 +55,7 @@ class VendorLibrary:
     version_function: str | None = None
     cuda_function: str | None = None
     uses: tuple[VendorLibrary, ...] = ()
+    beside: str | None = None
 
     def names(self, cuda: int) -> tuple[str, ...]:
         """File names that fit major version `cuda` of CUDA; raises DeviceError where that version is unknown."""
@@ -97,6 +100,7 @@ NVRTC = VendorLibrary(
     file="libnvrtc.so",
     versions={11: ("11.2",), 12: ("12",), 13: ("13",)},
     packages={11: "nvidia-cuda-nvrtc-cu11", 12: "nvidia-cuda-nvrtc-cu12", 13: "nvidia-cuda-nvrtc"},
+    beside="libnvrtc-builtins.so.*",
 )
 CUBLAS_LT = VendorLibrary(
     title="cuBLASLt",
@@ -138,7 +142,7 @@ def load(wanted: VendorLibrary, cuda: int) -> Library:
     refused: dict[str, _Refusal] = {}
     for path, origin in places:
         try:
-            handle = ctypes.CDLL(path, mode=_MODES.get(origin, ctypes.DEFAULT_MODE))
+            handle = _open(wanted, path, origin)
         except OSError as error:
             if os.path.isabs(path) or override:  # a bare name that nobody knows is no news
                 refused[path] = _Refusal(f"cannot be loaded ({error})")
@@ -155,7 +159,7 @@ def load(wanted: VendorLibrary, cuda: int) -> Library:
 def report(cuda: int) -> list[str]:
     """One line for each library that the CUDA device uses: what was found, or how to install what was not."""
     lines = []
-    for wanted in (CUBLAS, CUDNN):
+    for wanted in (NVRTC, CUBLAS, CUDNN):
         try:
             lines.append(load(wanted, cuda).describe())
         except DeviceError as error:
@@ -171,7 +175,7 @@ def _load_used(wanted: VendorLibrary, cuda: int) -> None:
     for used in wanted.uses:
         for path, origin in _places(used.names(cuda)):
             try:
-                ctypes.CDLL(path, mode=_MODES.get(origin, ctypes.DEFAULT_MODE))
+                _open(used, path, origin)
             except OSError:
                 continue
             break
@@ -179,6 +183,15 @@ def _load_used(wanted: VendorLibrary, cuda: int) -> None:
 
 _LOADED = "already loaded"
 _MODES = {_LOADED: getattr(os, "RTLD_NOLOAD", 0)}
+
+
+def _open(wanted: VendorLibrary, path: str, origin: str) -> ctypes.CDLL:
+    """Load a file, after those beside it that it will ask the linker for; raises OSError where that fails."""
+    if wanted.beside and os.path.isabs(path):
+        for file in sorted(Path(path).parent.glob(wanted.beside)):
+            with suppress(OSError):  # the library itself says what it lacks
+                ctypes.CDLL(str(file))
+    return ctypes.CDLL(path, mode=_MODES.get(origin, ctypes.DEFAULT_MODE))
 
 
 def _places(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:

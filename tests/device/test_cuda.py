@@ -121,7 +121,30 @@ def test_description(cuda):
     lines = cuda.describe()
     assert lines[0].startswith("cuda:0: Stand-in 0, compute capability 8.6, 1.0 GiB, CuPy 14.2.0 for CUDA 12.9")
     assert lines[1] == "cuda:0: deterministic algorithms, full float32 products"
-    assert "cuBLAS" in lines[2] and "cuDNN" in lines[3]
+    assert [name in line for name, line in zip(("NVRTC", "cuBLAS", "cuDNN"), lines[2:], strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("work", "found"),
+    [
+        ("fill", r"does not compute \(ImportError: no compiler\); no NVRTC for CUDA 12.*pip install nvidia-cuda-nvrtc"),
+        ("matmul", "computes wrong numbers"),
+    ],
+)
+def test_a_gpu_that_does_not_compute_is_told(work, found, cuda, monkeypatch, fresh, tmp_path):
+    def broken(*arrays, **options):
+        if work == "fill":
+            raise ImportError("no compiler")
+
+    cuda.check()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr("netforge.device.libraries.CUDA_FOLDERS", ())
+    monkeypatch.setattr(type(cuda.ops), work, broken)
+    with pytest.raises(DeviceError, match=f"cuda:0.*{found}"):
+        cuda.check()
+    result = CliRunner().invoke(cli, ["device-query"])
+    assert "cuda:0: Stand-in 0" in result.output and f"\ncuda: {'device'}" in result.output
+    assert CliRunner().invoke(cli, ["device-query", "--device", "cuda:0"]).exit_code == 1
 
 
 # --- memory and streams ----------------------------------------------------------------------------------------------

@@ -231,10 +231,27 @@ def test_what_a_library_opens_by_name_is_loaded_before_it(site):
     assert load(replace(ODD, uses=(used,)), 12).version == (9, 9, 9)
 
 
+def test_what_a_library_opens_beside_it_is_loaded_before_it(site):
+    # As NVRTC opens its builtins: by bare name too, from its own folder.
+    folder, opened = site / "nvidia/cudnn/lib", "libnetforge_beside.so.9"
+    put(build_text("int opened;", soname=opened), folder, opened)
+    (folder / "libnetforge_beside.so.8").write_bytes(b"no library: passed over")
+    opener = f"""#include <dlfcn.h>
+        extern "C" int cudnnGetProperty(int kind, int* value) {{
+            *value = 9;
+            return dlopen("{opened}", RTLD_NOW) == nullptr;
+        }}"""
+    put(build_text(opener), folder)
+    assert "cudnnGetProperty does not answer" in message()
+    assert load(replace(ODD, beside="libnetforge_beside.so.*"), 12).version == (9, 9, 9)
+
+
 def test_the_report_has_a_line_for_each_library(built, monkeypatch):
     monkeypatch.setattr(libraries, "CUDNN", ODD)
     monkeypatch.setenv("NETFORGE_CUBLAS", str(build_cublas()))
-    first, second = report(12)
+    monkeypatch.setattr(libraries, "NVRTC", replace(ODD, title="NVRTC"))
+    compiler, first, second = report(12)
+    assert compiler.startswith("no NVRTC for CUDA 12: ")
     assert first == f"cuBLAS 12.2.3 ({build_cublas()}, NETFORGE_CUBLAS)"
     assert second.startswith("no cuDNN for CUDA 12: ") and "pip install nvidia-cudnn-cu12" in second
 
