@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from netforge.data.sampling import ClassIndex, random_words
 from netforge.device.random import RandomStream
-from netforge.errors import DataError
-from netforge.metric.arrays import Flags, Floats, Integers, as_labels, as_points, check_least
+from netforge.errors import DataError, SettingsError, ShapeError
+from netforge.metric.arrays import Flags, Floats, Integers, as_labels, as_numbers, as_points, check_least
 from netforge.metric.curves import Roc, as_flags, roc
 from netforge.metric.distances import BLOCK_BYTES
 
@@ -48,8 +48,11 @@ class Verification:
 def verification(distances: npt.ArrayLike, same: npt.ArrayLike, *, threshold: float | None = None) -> Verification:
     """Measure how well distances (p,) of pairs tell pairs of one class (`same` 1) from others (0).
 
-    A pair is accepted where its distance is at most `threshold`. Raises DataError where all pairs are of one kind.
+    A pair is accepted where its distance is at most `threshold`. Raises DataError where all pairs are of one kind,
+    SettingsError for a threshold that is not finite.
     """
+    if threshold is not None and not np.isfinite(threshold):
+        raise SettingsError(f"the threshold is {threshold}", mend="give a distance")
     curve = roc(distances, same)
     flags = as_flags(same, np.size(same))
     count, positive = len(flags), int(flags.sum())
@@ -117,10 +120,12 @@ def _draw(classes: ClassIndex, weights: Integers, count: int, stream: RandomStre
 def pair_distances(embeddings: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
     """|x_i - x_j|^2 of the pairs (i, j) in `first` and `second` (p,), of embeddings (n, D); (p,) float64.
 
-    In bounded memory.
+    In bounded memory. Raises DataError for numbers that no embedding has.
     """
     points = as_points(embeddings)
-    a, b = as_labels(first, np.size(first), "first"), as_labels(second, np.size(first), "second")
+    a, b = as_numbers(first, len(points), "first"), as_numbers(second, len(points), "second")
+    if len(a) != len(b):
+        raise ShapeError(f"first has {len(a)} numbers, second {len(b)}")
     distances = np.empty(len(a))
     step = max(1, BLOCK_BYTES // points[0].nbytes)
     for start in range(0, len(a), step):

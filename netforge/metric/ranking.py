@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from netforge.errors import DataError
+from netforge.errors import DataError, SettingsError
 from netforge.metric.arrays import Floats, Integers, as_labels, as_points, check_least
 from netforge.metric.classify import nearest_columns
 from netforge.metric.distances import distance_blocks
@@ -42,6 +42,8 @@ def retrieval(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, at: Sequence[
     """
     points = as_points(embeddings)
     values = as_labels(labels, len(points))
+    if not len(at):
+        raise SettingsError("no k is given for recall@k", mend="give some, such as 1, 5 and 10")
     for k in at:
         check_least("recall@k", k)
     _, of, sizes = np.unique(values, return_inverse=True, return_counts=True)

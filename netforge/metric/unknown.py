@@ -97,7 +97,8 @@ def accepting_threshold(unknown: Floats, rate: float) -> float:
     if not admitted:
         raise DataError(
             f"{counted(len(ordered), 'unknown image')} cannot show a false-accept rate of {rate:g}",
-            mend=f"give at least {int(np.ceil(1 / rate)):,} of them, or a rate of {1 / len(ordered):.4g} or more",
+            mend=f"give at least {int(np.ceil(1 / rate)):,} of them"
+            + (f", or a rate of {1 / len(ordered):.4g} or more" if len(ordered) > 1 else ""),
         )
     refused = ordered[admitted]
     below = ordered[ordered < refused]

@@ -15,7 +15,8 @@ class Blends(Source):
 
     They stand in for unknown images where none are at hand: what lies half way between two classes looks like images of
     the same kind, and is of neither class (so Zhou, Ye and Zhan 2021, "Learning Placeholders for Open-Set
-    Recognition", make theirs). Labels are -1. Raises DataError where all images are of one class.
+    Recognition", make theirs). Labels are -1. Raises DataError where all images are of one class, or make
+    fewer blends.
     """
 
     def __init__(self, source: Source, count: int, *, seed: int = 0) -> None:
@@ -25,6 +26,13 @@ class Blends(Source):
                 "all images are of one class, so none can be blended with another",
                 where=source.name,
                 mend="give unknown images as well",
+            )
+        pairs = (source.count**2 - int((classes.sizes**2).sum())) // 2
+        if count > pairs:
+            raise DataError(
+                f"{count:,} blends are asked for, and its images make {pairs:,} different ones",
+                where=source.name,
+                mend="give more images, or unknown ones as well",
             )
         stream = RandomStream(seed, "blends")
         rounds = -(-count // source.count)

@@ -141,6 +141,13 @@ class Recognizer:
                 where=str(self.embedder.weights),
                 mend="train longer, or give a labelled source with --centroids",
             )
+        measured = str(layer.definition.message.bottom[0])
+        if self.embedder.embedding != measured:
+            raise NetError(
+                f'layer "{layer.name}" measures distances of "{measured}", not of "{self.embedder.embedding}"',
+                where=str(self.embedder.weights),
+                mend="take that embedding, or give a labelled source with --centroids",
+            )
         self._decode, self._columns = self._output_of("Decode"), columns
         self.rule = f"Decode {layer.name}"
 

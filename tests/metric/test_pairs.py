@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from netforge.errors import DataError, SettingsError
+from netforge.errors import DataError, NetforgeError, SettingsError, ShapeError
 from netforge.metric import choose_pairs, pair_distances, roc, verification
 
 SCORES = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(
@@ -106,6 +107,22 @@ def test_pair_distances_are_those_of_a_loop(rng: np.random.Generator, monkeypatc
     monkeypatch.setattr("netforge.metric.pairs.BLOCK_BYTES", 100)
     expected = [((x[i] - x[j]) ** 2).sum() for i, j in zip(first, second, strict=True)]
     np.testing.assert_allclose(pair_distances(x, first, second), expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: pair_distances(np.zeros((2, 3)), [0], [2]), DataError, "second holds numbers from 2 to 2, expected 0"),
+        (lambda: pair_distances(np.zeros((2, 3)), [-1], [0]), DataError, "first holds numbers from -1"),
+        (lambda: pair_distances(np.zeros((2, 3)), [0, 1], [1]), ShapeError, "first has 2 numbers, second 1"),
+        (lambda: verification([1, 2], [0, 1], threshold=float("nan")), SettingsError, "the threshold is nan"),
+        (lambda: verification([1, 2], [0, 1], threshold=float("inf")), SettingsError, "the threshold is inf"),
+        (lambda: choose_pairs([]), ShapeError, "there are no labels"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(call: Callable[[], object], error: type[NetforgeError], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
 
 
 def test_pairs_of_one_kind_are_refused() -> None:

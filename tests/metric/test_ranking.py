@@ -47,6 +47,16 @@ def test_measures_are_those_of_a_loop(seed: int, count: int, classes: int) -> No
     assert found.map_at_r == pytest.approx(expected.map_at_r)
 
 
+@given(st.integers(0, 10_000), st.integers(4, 30), st.sampled_from([0.125, 1.0, 255.0]))
+def test_equal_distances_are_told_by_number(seed: int, count: int, scale: float) -> None:
+    """Whole numbers and doubles of one another: wherever the mean lies, rounding must not break a tie."""
+    rng = np.random.default_rng(seed)
+    points, labels = rng.integers(0, 3, (count, 2)) * scale, rng.integers(0, 2, count)
+    found, expected = retrieval(points, labels, at=(1, 2, 40)), plain(points, labels, (1, 2, 40))
+    assert found.recall == pytest.approx(expected.recall)
+    assert found.map_at_r == pytest.approx(expected.map_at_r)
+
+
 def test_map_at_r_is_average_precision_of_the_r_nearest(rng: np.random.Generator) -> None:
     points, labels = rng.normal(size=(60, 3)), np.repeat([0, 1, 2], 20)
     distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
@@ -76,3 +86,5 @@ def test_blocks_change_nothing(rng: np.random.Generator, monkeypatch: pytest.Mon
 def test_k_is_at_least_one() -> None:
     with pytest.raises(SettingsError, match="recall@k is 0"):
         retrieval(np.zeros((3, 2)), [0, 0, 1], at=(0,))
+    with pytest.raises(SettingsError, match="no k is given"):
+        retrieval(np.zeros((3, 2)), [0, 0, 1], at=())

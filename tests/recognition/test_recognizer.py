@@ -250,6 +250,13 @@ def test_damaged_records_are_refused(trained: Files, change: object, words: str)
     assert words in str(caught.value) and str(path) in str(caught.value)
 
 
+def test_decode_is_not_mixed_with_another_embedding(trained: Files) -> None:
+    with Embedder(*trained, layer="data") as embedder:
+        with pytest.raises(NetError, match='"decode" measures distances of "feat", not of "data"'):
+            Recognizer(embedder)
+        assert Recognizer(embedder, source=open_source(None, "digits.training")).rule.startswith("centroids of")
+
+
 def test_what_others_enroll_meanwhile_stays(trained: Files) -> None:
     """Two programs have read the record before either writes it, and then write at once."""
     with Embedder(*trained) as first, Embedder(*trained) as second:
