@@ -69,26 +69,35 @@ class SequenceOps:
         partners, items = chosen.shape
         own = labels.astype(np.intp)[:, None]
         filled = np.minimum(counts, slots).astype(np.int64)
-        there = np.flatnonzero(filled)
         words = philox(stream.seed, stream.key, int(position[0])).random_raw(items * partners).reshape(items, partners)
-        low, high = words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)
-
         same = np.zeros((items, partners), bool)
         same[:: 2 if partner == "ALTERNATING" else 1, :1] = partner != "OTHER"
-        others = max(0, len(there) - 1)
-        drawn = _below(low, others)
-        drawn += drawn >= np.searchsorted(there, own)
-        label = np.where(same | (others == 0), own, there[np.minimum(drawn, others)] if len(there) else own)
-
+        label, alone = _draw_classes(words & np.uint64(0xFFFFFFFF), own, same, np.flatnonzero(filled))
         excluded = np.where(same & (places[:, None] >= 0), places[:, None], slots).astype(np.int64)
-        room = filled[label] - (excluded < slots)
-        slot = _below(high, room)
-        slot += slot >= excluded
-        missing = np.where(same, room <= 0, others == 0)
+        slot, empty = _draw_slots(words >> np.uint64(32), filled[label], excluded, excluded < slots)
+        missing = np.where(same, empty, alone)
         np.copyto(chosen, (label * slots + np.where(missing, 0, slot)).T)
         classes[:, 0] = labels + first_class
         classes[:, 1:] = label + first_class
         return _first_fault(missing, classes, report)
+
+
+def _draw_classes(halves: Array, own: Array, same: Array, there: Array) -> tuple[Array, bool]:
+    """The item's own class where `same`, else one of the classes `there` besides; and whether there is no other."""
+    others = max(0, len(there) - 1)
+    if not others:
+        return np.broadcast_to(own, same.shape), True
+    drawn = _below(halves, others)
+    drawn += drawn >= np.searchsorted(there, own)
+    return np.where(same, own, there[drawn]), False
+
+
+def _draw_slots(halves: Array, filled: Array, excluded: Array, excludes: Array) -> tuple[Array, Array]:
+    """A filled slot of each class, but not the excluded one; and where there is none."""
+    room = filled - excludes
+    slot = _below(halves, room)
+    slot += slot >= excluded
+    return slot, room <= 0
 
 
 def _below(halves: Array, limits: Any) -> Array:
