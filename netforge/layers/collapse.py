@@ -37,6 +37,6 @@ class CollapseWatch:
         more = f", {self._mend}" if self._mend else ""
         return (
             f"the embeddings have collapsed: their mean distance is {between:.2g} between classes and {within:.2g} "
-            f"within them, for {self._looks} displays now, and the loss rests near {self._resting:.3g}; "
+            f"within them, {self._looks} looks in a row, and the loss rests near {self._resting:.3g}; "
             f"try a lower base_lr, a warm-up (warmup_iter), BatchNorm after the layers with weights{more}"
         )

@@ -31,6 +31,7 @@ def test_the_words_say_what_was_seen_and_what_to_try() -> None:
     for part in (
         "0.013 between",
         "0.012 within",
+        "3 looks in a row",
         "near 2.5",
         "base_lr",
         "warmup_iter",
@@ -38,3 +39,15 @@ def test_the_words_say_what_was_seen_and_what_to_try() -> None:
         "mining: SEMIHARD",
     ):
         assert part in text
+
+
+def test_a_net_that_works_its_way_out_is_left_alone() -> None:
+    """The means of a batch-hard net with sigmoids and a slow rate, every 20 iterations: short for long, then learned."""
+    apart = [(0.0253, 0.0307), (0.0149, 0.021), (0.0136, 0.0226), (0.0142, 0.0271), (0.0234, 0.0454), (0.137, 0.329)]
+    assert not any(words(CollapseWatch(1.0, 0.7), *apart))
+
+
+def test_the_few_shot_recipe_without_normalized_layers_is_told() -> None:
+    """LeNet's tower under models/fewshot_mnist's recipe, as measured at iterations 100, 120, ... 180."""
+    fading = [(0.222, 0.235), (0.145, 0.152), (0.0694, 0.0715), (0.00689, 0.00711), (0.0, 0.0)]
+    assert words(CollapseWatch(1.0, 0.7), *fading) == [False] * 4 + [True]
