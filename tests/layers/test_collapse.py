@@ -42,7 +42,7 @@ def test_the_words_say_what_was_seen_and_what_to_try() -> None:
 
 
 def test_a_net_that_works_its_way_out_is_left_alone() -> None:
-    """The means of a batch-hard net with sigmoids and a slow rate, every 20 iterations: short for long, then learned."""
+    """The means of a batch-hard net with sigmoids, at iterations 0, 75, 150 ...: short for long, then learned."""
     apart = [(0.0253, 0.0307), (0.0149, 0.021), (0.0136, 0.0226), (0.0142, 0.0271), (0.0234, 0.0454), (0.137, 0.329)]
     assert not any(words(CollapseWatch(1.0, 0.7), *apart))
 
