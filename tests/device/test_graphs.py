@@ -393,7 +393,8 @@ def test_a_capture_that_cuda_gave_up_leaves_the_stream_whole(cuda: CudaDevice) -
     with pytest.raises(DeviceError, match="cuda:0 cannot record this as a graph"):
         cuda.capture(cuda.synchronize)
     x = cuda.zeros((4,), np.float32)
-    cuda.capture(lambda: x.fill(3)).launch()
+    cuda.ops.fill(x, 1.0)  # compiled before it is recorded
+    cuda.capture(lambda: cuda.ops.fill(x, 2.0, accumulate=True)).launch()
     assert cuda.to_host(x).tolist() == [3] * 4
 
 
