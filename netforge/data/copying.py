@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, store
+from netforge.data.image_set import ImageSet
 from netforge.data.label_ranges import LabelRanges
 from netforge.data.opening import open_source
 from netforge.data.sampling import permutation, random_words
@@ -79,16 +80,12 @@ def _original_labels(database: ImageDatabase, source: Source) -> npt.NDArray[np.
 
 
 class _Pool:
-    """The images of several sources of one shape, numbered through."""
+    """The images of several sources of one shape, numbered through, whose classes have the same names everywhere."""
 
     def __init__(self, sources: Sequence[Source], originals: Sequence[npt.NDArray[np.int64]]) -> None:
-        self._sources = sources
-        self._check()
-        self._starts = np.cumsum([0, *(source.count for source in sources)])
-        self.labels = np.concatenate([source.labels for source in sources])
+        self._images = ImageSet(sources)
+        self.labels = self._images.labels
         self._originals = np.concatenate(originals)
-        groups = [source.groups for source in sources if source.groups is not None]
-        self._groups = np.concatenate(groups) if len(groups) == len(sources) else None  # half of them tells nothing
         self._class_names: dict[int, str] = {}
         for source in sources:
             for label, text in source.class_names.items():
@@ -96,34 +93,24 @@ class _Pool:
                     found = f'label {label} is "{self._class_names[label]}" in one source and "{text}" in another'
                     raise DataError(found, where=source.name, mend="copy them into sources of their own")
 
-    def _check(self) -> None:
-        first = self._sources[0]
-        for source in self._sources[1:]:
-            if source.shape != first.shape or source.color_order != first.color_order:
-                raise DataError(
-                    f'images of "{source.name}" are {source.shape} {source.color_order}, those of "{first.name}" '
-                    f"{first.shape} {first.color_order}",
-                    mend="copy sources of one shape together",
-                )
-
     def draft(self, name: str, rows: npt.NDArray[np.int64]) -> Draft:
         """A draft of the images with these numbers, in ascending order."""
         if not len(rows):
             raise DataError(f'no image is left for source "{name}"', mend="choose fewer or other images")
-        present = set(np.unique(self.labels[rows]).tolist())
+        images = self._images[rows]
+        present = set(np.unique(images.labels).tolist())
         return Draft(
             name,
-            self._blocks(rows),
-            self.labels[rows],
+            _blocks(images),
+            images.labels,
             {label: text for label, text in self._class_names.items() if label in present},
             original_labels=self._originals[rows],
-            groups=None if self._groups is None else self._groups[rows],
-            color_order=self._sources[0].color_order,
+            groups=images.groups,
+            color_order=images.color_order,
         )
 
-    def _blocks(self, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
-        for source, first in zip(self._sources, self._starts[:-1], strict=True):
-            own = rows[(rows >= first) & (rows < first + source.count)] - first
-            step = max(1, BLOCK_BYTES // int(np.prod(source.shape)))
-            for start in range(0, len(own), step):
-                yield source.read(own[start : start + step])[0]
+
+def _blocks(images: ImageSet) -> Iterator[npt.NDArray[Any]]:
+    """The images in blocks of some MiB, each of one source: two could differ in type, which is checked later."""
+    for numbers in images.runs(max(1, BLOCK_BYTES // int(np.prod(images.shape)))):
+        yield images.read(numbers)[0]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from netforge.data.image_set import ImageSet, choose_images
 from netforge.recognition.answers import UNKNOWN_NAME, Answers, KnownClass
 from netforge.recognition.blends import Blends
 from netforge.recognition.embedder import Embedder
-from netforge.recognition.image_set import ImageSet, choose_images
 from netforge.recognition.images import Images, StoredForm
 from netforge.recognition.outcome import Outcome, recognize_labelled
 from netforge.recognition.recognizer import Recognizer

@@ -240,7 +240,7 @@ class Recognizer:
         if self.probabilities:
             raise NetError(
                 "the net ends in Softmax, whose classes are fixed",
-                mend="name the layer that gives embeddings with --layer, and give known classes with --centroids",
+                mend="name the layer that gives embeddings with --layer; calibrate --centroids keeps the other classes",
             )
         if name in {known.name for known in self._decoded_classes()} | {stored.name for stored in self.base}:
             raise SettingsError(f'class "{name}" is known from training', mend="choose another name")

@@ -121,7 +121,11 @@ def write_record(weights: Path, record: Record) -> Path:
     path = record_path(weights)
     content = {"format": FORMAT, "version": VERSION, **asdict(record)}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, lambda partial: _write_text(partial, text))
+    try:
+        write_atomically(path, lambda partial: _write_text(partial, text))
+    except SnapshotError as error:
+        error.mend = "free some space there, or copy the weights to a folder that may be written"
+        raise
     return path
 
 

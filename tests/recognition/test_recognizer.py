@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -248,6 +249,18 @@ def test_damaged_records_are_refused(trained: Files, change: object, words: str)
         with pytest.raises(SnapshotError) as caught:
             Recognizer(embedder)
     assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_record_that_cannot_be_written_says_what_helps(trained: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*paths: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with Embedder(*trained) as embedder:
+        recognizer = Recognizer(embedder)
+        monkeypatch.setattr("os.replace", refuse)
+        with pytest.raises(SnapshotError, match="Read-only file system") as caught:
+            recognizer.enroll("x", np.zeros((1, 8, 8)))
+    assert "copy the weights" in str(caught.value) and list(trained[1].parent.glob("*.recognition*")) == []
 
 
 def test_decode_is_not_mixed_with_another_embedding(trained: Files) -> None:

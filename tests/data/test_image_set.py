@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from netforge.data.image_set import ImageSet, choose_images
 from netforge.data.source import ArraySource
-from netforge.errors import DataError, ShapeError
-from netforge.recognition import Blends, ImageSet, choose_images
+from netforge.errors import DataError
 
 
 def source(name: str, first: int, count: int, **options: object) -> ArraySource:
@@ -33,6 +33,11 @@ def test_images_of_several_sources_are_numbered_through() -> None:
     assert numbers(chosen[np.array([False, True, True, False])]) == [0, 10]
 
 
+def test_runs_are_of_one_source() -> None:
+    images = ImageSet([source("a", 0, 5), source("b", 10, 4), source("c", 20, 1)])[np.array([0, 1, 2, 4, 5, 8, 9])]
+    assert [run.tolist() for run in images.runs(3)] == [[0, 1, 2], [3], [4, 5], [6]]
+
+
 def test_groups_come_along_where_all_sources_have_them() -> None:
     grouped = source("a", 0, 3, groups=[7, 8, 9])
     images = ImageSet([grouped, source("b", 3, 2, groups=[5, 6])], np.array([4, 1]))
@@ -53,19 +58,5 @@ def test_labels_counts_and_exclusion() -> None:
         choose_images(sources, labels="5")
     with pytest.raises(DataError, match="all images are excluded"):
         choose_images(sources, exclude=sources)
-    with pytest.raises(ShapeError, match="those of a"):
+    with pytest.raises(DataError, match='those of "a"'):
         ImageSet([source("a", 0, 2), ArraySource("b", np.zeros((1, 1, 3, 3), np.uint8), [0])])
-
-
-def test_blends_are_means_of_two_classes() -> None:
-    images = source("a", 0, 9)
-    blends = Blends(images, 25, seed=2)
-    assert blends.count == 25 and blends.shape == (1, 2, 2) and (blends.labels == -1).all()
-    pixels, labels = blends.read(np.arange(25))
-    assert pixels.dtype == np.uint8 and (labels == -1).all()
-    first, second = blends._first, blends._second
-    assert (images.labels[first] != images.labels[second]).all()
-    assert pixels[:, 0, 0, 0].tolist() == ((first + second) // 2).tolist()
-    assert set(first[:9].tolist()) == set(range(9))  # every image in turn
-    with pytest.raises(DataError, match="of one class"):
-        Blends(ArraySource("b", np.zeros((3, 1, 2, 2), np.uint8), [1, 1, 1]), 2)

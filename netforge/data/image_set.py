@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -12,7 +12,7 @@ from netforge.data.label_ranges import LabelRanges
 from netforge.data.sampling import permutation, random_words
 from netforge.data.source import Indices, Pixels, Source
 from netforge.device.random import RandomStream
-from netforge.errors import DataError, ShapeError
+from netforge.errors import DataError
 
 HASHED_AT_A_TIME = 1024
 
@@ -21,17 +21,18 @@ class ImageSet(Source):
     """The images of one or several sources of one shape, or those of them with the given numbers.
 
     rows: numbers counted through all sources; None means all. Labels and names of classes are those of the sources; the
-    first that names a class decides. `origin` tells where an image stands.
+    first that names a class decides. `origin` tells where an image stands. Raises DataError where shapes or orders of
+    channels differ.
     """
 
     def __init__(self, sources: Sequence[Source], rows: Indices | None = None) -> None:
         first = sources[0]
         for source in sources:
             if (source.shape, source.color_order) != (first.shape, first.color_order):
-                raise ShapeError(
-                    f"its images are {source.shape} {source.color_order}, those of {first.name} "
+                raise DataError(
+                    f'images of "{source.name}" are {source.shape} {source.color_order}, those of "{first.name}" '
                     f"{first.shape} {first.color_order}",
-                    where=source.name,
+                    mend="take sources of one shape together",
                 )
         self._sources = tuple(sources)
         self._starts = np.cumsum([0, *(source.count for source in sources)])
@@ -50,6 +51,13 @@ class ImageSet(Source):
         row = int(self._rows[number])
         which = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self._sources[which].name, row - int(self._starts[which])
+
+    def runs(self, most: int) -> Iterator[Indices]:
+        """The numbers of all images in order, at most `most` at a time, and those of one source only."""
+        which = np.searchsorted(self._starts, self._rows, side="right")
+        for part in np.split(np.arange(self.count), np.flatnonzero(np.diff(which)) + 1):
+            for start in range(0, len(part), most):
+                yield part[start : start + most]
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
         """Gather images and labels from their sources."""
