@@ -9,7 +9,7 @@ import pytest
 
 from netforge.data import ImageDatabase
 from netforge.net import Net
-from netforge.solver import Solver
+from netforge.solver import Listener, Solver
 from tests.solver.helpers import weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +76,29 @@ def test_the_article_s_run_goes_on_exactly(tmp_path: Path) -> None:
         np.testing.assert_array_equal(rest.net.blobs[name].data, whole.net.blobs[name].data)
     for solver in (whole, first, rest):
         solver.close()
+
+
+class Notices(Listener):
+    """Keeps what layers find wrong with the training, and the iteration."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, str]] = []
+
+    def on_notice(self, solver: Solver, text: str) -> None:
+        self.heard.append((solver.iteration, text))
+
+
+@pytest.mark.parametrize(("rate", "tells"), [(0.002, False), (0.05, True)])
+def test_a_rate_that_is_too_high_collapses_the_digits_and_is_told(rate: float, tells: bool) -> None:
+    """As the README shows it; looks at iterations 0, 20, 40, 60."""
+    notices = Notices()
+    solver = Solver(DIGITS, listeners=[notices], **{**QUIET, "display": 20, "base_lr": rate})
+    solver.step(61)
+    loss = solver.net.loss()
+    solver.close()
+    assert (loss == pytest.approx(np.log(2), abs=1e-3)) == tells
+    assert [iteration for iteration, _ in notices.heard] == [60] * tells
+    assert all("have collapsed" in text and "lower base_lr" in text for _, text in notices.heard)
 
 
 def test_digits_start_to_learn() -> None:
