@@ -124,6 +124,14 @@ def test_description(cuda):
     assert [name in line for name, line in zip(("NVRTC", "cuBLAS", "cuDNN"), lines[2:], strict=True)] == [True] * 3
 
 
+def test_the_compiler_is_loaded_for_a_cupy_that_does_not_look_for_it(monkeypatch):
+    standin(monkeypatch)
+    loaded = []
+    monkeypatch.setattr("netforge.device.libraries.load", lambda wanted, cuda: loaded.append((wanted.title, cuda)))
+    CudaDevice()
+    assert loaded == [("NVRTC", 12)]
+
+
 @pytest.mark.parametrize(
     ("work", "found"),
     [
