@@ -80,7 +80,10 @@ def import_npz(
 
     Pixels are bytes, whole numbers 0 to 255, or floats 0 to 1, which are stored as bytes. Nothing is unpickled.
 
-    Example: netforge data import npz faces.npz --name faces.training --images x --labels y --only 1-30
+    Example:
+
+    \b
+      netforge data import npz faces.npz --name faces.training --images x --labels y --only 1-30
     """
     from netforge.data import ImageDatabase, NpzKeys
     from netforge.data import import_npz as import_arrays
@@ -143,7 +146,10 @@ def import_images(
     The sub-folders in the order of their names are the classes 0, 1, ... Hidden files, and files that do not end as
     pictures do, are left alone.
 
-    Example: netforge data import images flowers --name flowers --size 64x64 --fit crop --testing 0.2
+    Example:
+
+    \b
+      netforge data import images flowers --name flowers --size 64x64 --fit crop --testing 0.2
     """
     from netforge.data import ImageDatabase, PictureForm, import_folder
 

@@ -53,6 +53,10 @@ class Npz:
         self.path = path
         self._size = file_size(path)
         with self._explained():
+            with path.open("rb") as file:
+                if file.read(len(MAGIC)) == MAGIC:
+                    mend = "save images and labels in one file with numpy.savez"
+                    raise DataError("this is an .npy file, which holds a single array", mend=mend)
             self._archive = zipfile.ZipFile(path)
         names = self._archive.namelist()
         self.keys = [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
@@ -147,6 +151,8 @@ class Npz:
         where = str(self.path) if key is None else self.where(key)
         try:
             yield
+        except DataError as error:
+            raise error.at(where) from None
         except OSError as error:
             found = f"the file cannot be read: {error.strerror or error}"
             raise DataError(found, where=where, mend="check its rights and the disk") from error
@@ -162,9 +168,10 @@ HEADER = re.compile(
 
 
 def read_header(stream: IO[bytes]) -> tuple[int, ArrayHeader]:
-    """The header of an array in NumPy's .npy format, and its length; raises ValueError where it is none of ours.
+    """The header of an array in NumPy's .npy format, and its length.
 
-    Numbers and texts only, in C order: neither Python objects nor records.
+    Numbers and texts only, in C order: raises DataError for Python objects and Fortran's order, ValueError where it
+    is no such header.
     """
     start = stream.read(8)
     if start[:6] != MAGIC or len(start) < 8 or start[6] not in LENGTH_FORMATS:
@@ -182,7 +189,10 @@ def read_header(stream: IO[bytes]) -> tuple[int, ArrayHeader]:
         raise ValueError(f"the type {match[1]} is not known") from error
     shape: tuple[int, ...] = ast.literal_eval(match[3])
     if dtype.kind not in "biufU" or dtype.itemsize == 0:
-        raise ValueError(f"the array holds {dtype}, which is neither numbers nor texts")
+        raise DataError(
+            f"the array holds {dtype}, which is neither numbers nor texts",
+            mend="save it as numbers, such as numpy.array(it, numpy.uint8)",
+        )
     if match[2] == "True" and len(shape) > 1:
-        raise ValueError("the array is in Fortran's order; save numpy.ascontiguousarray(it) instead")
+        raise DataError("the array is in Fortran's order", mend="save numpy.ascontiguousarray(it) instead")
     return len(start) + len(length_bytes) + length, ArrayHeader(shape, dtype)

@@ -115,10 +115,19 @@ REFUSED: dict[str, tuple[dict, str]] = {
     "no images": ({"x": GREY[:0], "y": LABELS[:0]}, "these are no images"),
     "no pixels": ({"x": GREY[:, :0], "y": LABELS}, "these are no images"),
     "texts as images": ({"x": np.full((30, 2, 2), "a"), "y": LABELS}, "these are no images"),
-    "complex": ({"x": GREY.astype(complex), "y": LABELS}, "neither numbers nor texts"),
-    "objects": ({"x": np.array([GREY, None], object), "y": LABELS}, "neither numbers nor texts"),
+    "complex": (
+        {"x": GREY.astype(complex), "y": LABELS},
+        "neither numbers nor texts. Save it as numbers",
+    ),
+    "objects": (
+        {"x": np.array([GREY, None], object), "y": LABELS},
+        "neither numbers nor texts. Save it as numbers",
+    ),
     "records": ({"x": np.zeros(30, [("a", "u1")]), "y": LABELS}, "not one of numbers or texts"),
-    "Fortran's order": ({"x": np.asfortranarray(GREY), "y": LABELS}, "Fortran's order; save numpy.ascontiguousarray"),
+    "Fortran's order": (
+        {"x": np.asfortranarray(GREY), "y": LABELS},
+        "Fortran's order. Save numpy.ascontiguous",
+    ),
     "too few labels": ({"x": GREY, "y": LABELS[1:]}, "expected a whole number for each of the 30 images"),
     "labels of two axes": ({"x": GREY, "y": LABELS[:, None]}, "expected a whole number"),
     "labels with fractions": ({"x": GREY, "y": LABELS / 2}, "expected a whole number"),
@@ -196,6 +205,8 @@ def test_damaged_files(tmp_path: Path) -> None:
     for name, content in (("empty", b""), ("cut", whole[:-30]), ("text", b"no archive at all" * 9)):
         (tmp_path / name).write_bytes(content)
         assert "this is no .npz file, or it is damaged" in refused(tmp_path / name)
+    (tmp_path / "one.npy").write_bytes(npy(GREY))
+    assert "an .npy file, which holds a single array. Save images and labels" in refused(tmp_path / "one.npy")
     middle = whole.index(b"x.npy") + 400
     (tmp_path / "flipped").write_bytes(whole[:middle] + bytes([whole[middle] ^ 0x55]) + whole[middle + 1 :])
     assert "damaged" in refused(tmp_path / "flipped")
@@ -232,7 +243,7 @@ def test_any_bytes_are_a_header_or_a_value_error(data: bytes, start: bytes) -> N
 )
 def test_headers_that_are_none_of_ours(text: str) -> None:
     data = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
-    with pytest.raises(ValueError, match=r"header|neither"):
+    with pytest.raises((ValueError, DataError), match=r"header|neither"):
         read_header(io.BytesIO(data))
 
 
