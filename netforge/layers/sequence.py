@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from netforge.layers.base import Layer, register_layer, slots
 
 MOST_PLACES = 1 << 24
 """Most images that the caches of all labels may hold: float32 counts no further."""
+MOST_BYTES = 8 << 30
+"""The largest memory that they may take; a state for an exact resume is as large."""
 
 
 @register_layer("DataSequence", settings="data_sequence_param")
@@ -76,11 +79,14 @@ class DataSequence(Layer):
     def _make_caches(self, labels: int) -> None:
         """Give each of `labels` labels an empty cache."""
         capacity = self.settings.cache_size
-        if labels * capacity > MOST_PLACES:
+        bytes_of_one = max(1, math.prod(self.item_shape) * self.dtype.itemsize)
+        most = min(MOST_PLACES, MOST_BYTES // bytes_of_one)
+        if labels * capacity > most:
             raise self.fail(
-                f"{labels} labels with cache_size: {capacity} make {labels * capacity:,} images",
+                f"{labels} labels with cache_size: {capacity} make {labels * capacity:,} images, which take "
+                f"{labels * capacity * bytes_of_one / 2**30:.1f} GiB",
                 setting="data_sequence_param.cache_size",
-                mend=f"use {max(1, MOST_PLACES // labels)} or less",
+                mend=f"use {most // labels} or less" if labels <= most else "use smaller images, or fewer labels",
             )
         self.counts.reshape(labels)
         self.cache.reshape((labels, capacity, *self.item_shape))

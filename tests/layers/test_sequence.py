@@ -206,7 +206,7 @@ TWO = np.array([0.0, 0, 1, 1])
         ("", TWO[:3], 3, "one label for each"),
         ("k: 1 cache_size: 1", TWO, 4, "label 0 of item 1 has no second .*keeps 1 of each.*2 or more"),
         ("balance_matches: false cache_size: 1", TWO, 3, None),
-        ("label_count: 1000000 cache_size: 1000", TWO, 3, r"make 1,000,000,000 images.*Use 16 or less"),
+        ("label_count: 1000000 cache_size: 1000", TWO, 3, r"make 1,000,000,000 images.*14\.9 GiB.*Use 16 or less"),
     ],
 )
 def test_refusals(settings: str, labels: np.ndarray, tops: int, message: str | None) -> None:
@@ -224,6 +224,13 @@ def test_labels_that_are_checked_are_known_to_the_readers(settings: str, below: 
     both = sequence("label_start: 5 label_count: 2", X, TWO + 5, 3)
     both.bottom[1].data_storage.limit = lambda: 6
     assert both.top[2].data_storage.below == 6
+
+
+def test_caches_that_would_take_too_much_memory_are_refused_before_it_is_taken() -> None:
+    images = np.zeros((4, 3, 224, 224), np.float32)
+    text = row("DataSequence", "data label", "a b lbl", "data_sequence_param { label_count: 1000 }")
+    with pytest.raises(NetforgeError, match=r"256,000 images, which take 143\.6 GiB.*Use 14 or less"):
+        LayerRun(text, [images, TWO], dtype=np.float32)
 
 
 def test_labels_beyond_those_of_the_first_batch_are_named() -> None:
