@@ -15,6 +15,8 @@ from netforge.layers.centroids import CentroidLayer
 
 PATIENCE = 100
 """Passes after which a class that was not seen is told."""
+MOST_BYTES = 8 << 30
+"""The largest memory that the embeddings which KNN stores may take."""
 
 
 @register_layer("Decode", settings="decode_param")
@@ -54,6 +56,7 @@ class Decode(CentroidLayer):
         if self.target == "KNN":
             if self.horizon < s.k:
                 raise self.fail(f"k {s.k} is above the {self.horizon} stored items", setting="decode_param.k")
+            self._check_store(self.classes)
             self.add_weight((self.classes, self.horizon, self.size), learnable=False, resizable=True)
         if self.target == "PREGEN":
             self.weights[0].data_storage.fill = self._draw_targets
@@ -68,6 +71,23 @@ class Decode(CentroidLayer):
     def learned_labels(self, bottom: list[Blob]) -> Blob | None:
         """Labels matter in TRAIN, but PREGEN only checks them."""
         return bottom[1] if self.phase == "TRAIN" and self.target != "PREGEN" else None
+
+    def _check_store(self, classes: int) -> None:
+        """Refuse stored embeddings that would take too much memory: a label that is damaged asks for many classes."""
+        needed = classes * self.horizon * self.size * self.dtype.itemsize
+        if needed > MOST_BYTES:
+            raise self.fail(
+                f"KNN would store {self.horizon:,} embeddings of each of {classes:,} classes, which take "
+                f"{needed / 2**30:.1f} GiB",
+                setting="decode_param.recent_items",
+                mend="write a smaller recent_items, or correct the largest label of the data source",
+            )
+
+    def grow(self, classes: int) -> None:
+        """Make room for `classes` classes and keep the rows of those that are there."""
+        if self.target == "KNN":
+            self._check_store(classes)
+        super().grow(classes)
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """One distance for each class."""

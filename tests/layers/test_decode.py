@@ -191,6 +191,14 @@ def test_rows_for_all_known_classes_are_made_when_a_file_brought_fewer(tmp_path:
         assert net.layers[-1].classes == 4 and net.blobs["d"].shape == (6, 4)
 
 
+def test_a_damaged_label_does_not_take_all_memory() -> None:
+    run = decode(np.zeros((2, 50)), [0, 1], "target: KNN recent_items: 1000 k: 1")
+    with pytest.raises(NetforgeError, match=r"1,000 .* each of 900,001 classes.* 335\.3 GiB.*largest label"):
+        step(run, np.zeros((2, 50)), [0, 900_000])
+    with pytest.raises(NetforgeError, match="smaller recent_items"):
+        decode(np.zeros((2, 1000)), [0, 1], "target: KNN recent_items: 1000000 k: 1")
+
+
 def test_given_targets_stand_apart_and_stay() -> None:
     run = decode([[1.0, 0]], [0], "target: PREGEN pregen_label_count: 6 pregen_alpha: 1.5", "d c")
     first, second = step(run)[1], step(run)[1]
