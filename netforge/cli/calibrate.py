@@ -12,7 +12,6 @@ from netforge.cli.recognition import (
     NetOptions,
     centroids_option,
     distance_text,
-    image_bar,
     images_line,
     images_options,
     named_count,
@@ -22,6 +21,7 @@ from netforge.cli.recognition import (
     print_pairs,
     trained_net_options,
 )
+from netforge.cli.screen import image_bar
 from netforge.errors import SettingsError
 
 if TYPE_CHECKING:

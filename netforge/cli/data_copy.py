@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from netforge.cli.data_options import image_bar, making_options, mean_option, report
+from netforge.cli.data_options import making_options, mean_option, report
+from netforge.cli.screen import image_bar
 
 
 @click.command("copy", short_help="Make a source of images of others.")

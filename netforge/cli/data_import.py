@@ -7,8 +7,9 @@ from typing import Literal
 
 import click
 
-from netforge.cli.data_options import image_bar, making_options, mean_option, report, size_option
+from netforge.cli.data_options import making_options, mean_option, report, size_option
 from netforge.cli.options import FiniteRange
+from netforge.cli.screen import image_bar
 
 
 @click.group("import")

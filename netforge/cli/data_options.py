@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,22 +60,6 @@ def _parsed_size(_ctx: click.Context, _param: click.Parameter, text: str | None)
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
         raise click.BadParameter(f'"{text}" is no size; write HEIGHTxWIDTH in pixels, such as 56x46.')
     return height, width
-
-
-@contextmanager
-def image_bar() -> Iterator[Callable[[int], None]]:
-    """A line on a terminal that counts images; call what it yields with the number of further ones."""
-    from netforge.cli.screen import console, on_terminal
-
-    if not on_terminal():
-        yield lambda count: None
-        return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn("line"), TextColumn("{task.completed:,.0f} images"), TimeElapsedColumn())
-    with Progress(*columns, console=console(), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda count: bar.advance(task, count)
 
 
 def report(sources: Iterable[Stored], *, dry_run: bool) -> None:

@@ -13,7 +13,6 @@ from netforge.cli.options import CaffeCommand, FiniteRange, is_quiet, output_opt
 from netforge.cli.recognition import (
     NetOptions,
     check_target,
-    image_bar,
     images_line,
     images_options,
     open_embedder,
@@ -22,6 +21,7 @@ from netforge.cli.recognition import (
     print_pairs,
     trained_net_options,
 )
+from netforge.cli.screen import image_bar
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -155,20 +154,6 @@ def open_recognizer(embedder: Embedder, centroids: str | None, *, stored: bool =
 
     source = None if centroids is None else open_source(None, centroids)
     return Recognizer(embedder, source=source, stored=stored)
-
-
-@contextmanager
-def image_bar(images: int, what: str = "images") -> Iterator[Callable[[int], None]]:
-    """A progress bar over images on a terminal; call what it yields with the number of further ones."""
-    if not on_terminal() or is_quiet():
-        yield lambda count: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), MofNCompleteColumn(), BarColumn(None), TimeRemainingColumn())
-    with Progress(*columns, console=console(), transient=True, expand=True) as bar:
-        task = bar.add_task("", total=images)
-        yield lambda count: bar.advance(task, count)
 
 
 def print_pairs(rows: Sequence[tuple[str, str]]) -> None:

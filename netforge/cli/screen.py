@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from netforge.cli.options import is_quiet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +36,36 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     for heading in headings:
         made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     return made
+
+
+@contextmanager
+def image_bar(total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar over images on a terminal, or a count where their number is not known; nothing with --quiet.
+
+    Call what it yields with the number of further images.
+    """
+    if not on_terminal() or is_quiet():
+        yield lambda count: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: tuple[ProgressColumn, ...]
+    if total is None:
+        columns = SpinnerColumn("line"), TextColumn("{task.completed:,.0f} images"), TimeElapsedColumn()
+    else:
+        columns = TextColumn("images"), MofNCompleteColumn(), BarColumn(None), TimeRemainingColumn()
+    with Progress(*columns, console=console(), transient=True, expand=total is not None) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

@@ -14,7 +14,6 @@ from netforge.cli.recognition import (
     centroids_option,
     check_target,
     distance_text,
-    image_bar,
     images_line,
     images_options,
     open_embedder,
@@ -24,7 +23,7 @@ from netforge.cli.recognition import (
     percent,
     trained_net_options,
 )
-from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.cli.screen import console, image_bar, on_terminal, print_columns, styled, table
 
 if TYPE_CHECKING:
     from netforge.recognition import Outcome, Recognizer

@@ -21,11 +21,13 @@ class ImageSet(Source):
     """The images of one or several sources of one shape, or those of them with the given numbers.
 
     rows: numbers counted through all sources; None means all. Labels and names of classes are those of the sources; the
-    first that names a class decides. `origin` tells where an image stands. Raises DataError where shapes or orders of
-    channels differ.
+    first that names a class decides. `origin` tells where an image stands. Raises DataError where there is no source,
+    or where shapes or orders of channels differ.
     """
 
     def __init__(self, sources: Sequence[Source], rows: Indices | None = None) -> None:
+        if not sources:
+            raise DataError("no source is named", mend='name one that "netforge data list" shows')
         first = sources[0]
         for source in sources:
             if (source.shape, source.color_order) != (first.shape, first.color_order):

@@ -193,6 +193,7 @@ def test_groups_of_a_source_are_kept_apart(trained: Path) -> None:
         ("calibrate --source digits.testing --unknown-labels 3", 'class "3" is known to the net'),
         ("calibrate --source digits.testing --unknown-source digits.training", 'class "0" is known to the net'),
         ("calibrate --source digits.testing --labels 3", "all images are of one class"),
+        ("test-many --source ,", "no source is named. Name one that"),
         ("calibrate --source digits.testing --count 20", "1,000 blends are asked for, and its images make 1"),
         ("calibrate --source digits.testing --unknown-labels 0-9", "all labels of the source are said to be unknown"),
         ("calibrate --source digits.testing --unknown-labels 1 --unknown-source x", "not both"),
