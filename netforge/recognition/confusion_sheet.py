@@ -90,7 +90,7 @@ class _Sheet:
         pixels = np.rint(255 - (255 - colour) * strength).astype(np.uint8)
         pixels = pixels.repeat(self.cell, axis=0).repeat(self.cell, axis=1)
         if self.cell >= 6:
-            pixels[:: self.cell] = pixels[:, :: self.cell] = LINE
+            pixels[:: self.cell] = pixels[:, :: self.cell] = pixels[-1] = pixels[:, -1] = LINE
         image.paste(Images.fromarray(pixels), (self.left, self.top))
 
     def draw_counts(self, draw) -> None:  # type: ignore[no-untyped-def]
