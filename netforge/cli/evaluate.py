@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from netforge.metric import Roc
-    from netforge.recognition import ImageSet
+    from netforge.recognition import Embedder, ImageSet
 
 RECALL_AT = (1, 5, 10)
 RATES = (0.1, 0.01, 0.001)
@@ -127,26 +127,38 @@ def evaluate(
         with image_bar(images.count) as progress:
             embeddings = embedder.embed(images, progress=progress)
         result = MEASURES[protocol](embeddings, images, asked)
-        about = {
-            "protocol": protocol,
-            "model": trained.model,
-            "weights": trained.weights,
-            "embedding": embedder.embedding,
-            "normalized": embedder.normalizes,
-            "dimensions": embeddings.shape[1],
-            "source": images.name,
-            "labels": labels,
-            "images": images.count,
-            "classes": len(set(images.labels.tolist())),
-            "seed": seed,
-        }
         scaled = ", scaled to length 1" if embedder.normalizes else ""
         size = f'"{embedder.embedding}", {counted(embeddings.shape[1], "number")} an image{scaled}'
         about_rows = [("images", images_line(images)), ("embedding", size)]
         print_pairs(result.rows if is_quiet() else [*about_rows, *result.rows])
         if json_file is not None:
+            about = _facts(trained, asked, embedder, embeddings, images, labels)
             json_file.write_text(json.dumps({**about, **result.values}, indent=2) + "\n", encoding="utf-8")
             click.echo(f"result: {json_file}")
+
+
+def _facts(
+    trained: NetOptions,
+    asked: Protocol,
+    embedder: Embedder,
+    embeddings: npt.NDArray[np.float32],
+    images: ImageSet,
+    labels: str | None,
+) -> dict[str, Any]:
+    """What was measured, for the file of the result."""
+    return {
+        "protocol": asked.name,
+        "model": trained.model,
+        "weights": trained.weights,
+        "embedding": embedder.embedding,
+        "normalized": embedder.normalizes,
+        "dimensions": embeddings.shape[1],
+        "source": images.name,
+        "labels": labels,
+        "images": images.count,
+        "classes": len(set(images.labels.tolist())),
+        "seed": asked.seed,
+    }
 
 
 def verify(embeddings: npt.NDArray[np.float32], images: ImageSet, asked: Protocol) -> Result:
