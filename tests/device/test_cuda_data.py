@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from netforge.net import Net
 from netforge.schema import parse_net
 from netforge.solver import Solver
 from tests.data.helpers import array_source, datum, fill_database, write_lmdb
-from tests.device.cuda_bench import real_device, standin, standin_device
+from tests.device.cuda_bench import standin
 from tests.solver.helpers import weights, write_solver
 
 ALL_TOPS = 'top: "data" top: "label" top: "index"'
@@ -83,14 +82,6 @@ def sources() -> None:
     floats = array_source(shape=(2, 5, 6))
     floats._pixels = pixels
     fill_database("floats", floats)
-
-
-@pytest.fixture(scope="module", params=["stand-in", pytest.param("gpu", marks=pytest.mark.gpu)])
-def cuda(request: pytest.FixtureRequest) -> Iterator[CudaDevice]:
-    if request.param == "gpu":
-        yield real_device()
-    else:
-        yield from standin_device()
 
 
 @pytest.mark.parametrize("share", [0.5, 0.0], ids=["resident", "streamed"])

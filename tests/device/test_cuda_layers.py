@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,19 +12,10 @@ from netforge.device.cuda_ops import CudaOps
 from netforge.device.operations import Ops
 from netforge.testing import LayerCase
 from netforge.testing.checks import run_case, top_diffs
-from tests.device.cuda_bench import real_device, standin_device
 from tests.layers.cases import CASES
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 OPERATIONS = sorted(name for name in dir(Ops) if not name.startswith("_"))
-
-
-@pytest.fixture(scope="module", params=["stand-in", pytest.param("gpu", marks=pytest.mark.gpu)])
-def cuda(request: pytest.FixtureRequest) -> Iterator[CudaDevice]:
-    if request.param == "gpu":
-        yield real_device()
-    else:
-        yield from standin_device()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from netforge.errors import DataError
 from netforge.layers.debug import Debug
 from netforge.net import Net
 from netforge.solver import Solver
-from tests.device.cuda_bench import real_device, standin, standin_device
+from tests.device.cuda_bench import standin
 from tests.solver.helpers import Recorder, weights, write_solver
 
 TOWER = """
@@ -73,14 +72,6 @@ def images(netforge_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     with ImageDatabase() as database, database.write() as writer:
         writer.add("shapes", [(patterns[labels] + rng.integers(0, 56, (40, 1, 9, 9))).astype(np.uint8)], labels)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="module", params=["stand-in", pytest.param("gpu", marks=pytest.mark.gpu)])
-def cuda(request: pytest.FixtureRequest) -> Iterator[CudaDevice]:
-    if request.param == "gpu":
-        yield real_device()
-    else:
-        yield from standin_device()
 
 
 def make(name: str, device: Device | str, folder: str = "here", **options: Any) -> Solver:
