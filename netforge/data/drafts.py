@@ -21,8 +21,8 @@ Progress = Callable[[int], None]
 class Draft:
     """A source that is to be made; what the fields hold is said at `Writer.add`.
 
-    blocks: read once, and only when the source is stored or rehearsed. labels: looked at after that, so a list may be
-    filled meanwhile.
+    blocks: read once, and only when the source is stored or rehearsed. labels, origins: looked at after that, so lists
+    may be filled meanwhile.
     """
 
     name: str
@@ -31,6 +31,9 @@ class Draft:
     class_names: dict[int, str]
     original_labels: npt.NDArray[np.int64] | None = None
     groups: npt.NDArray[np.int64] | None = None
+    auto: npt.NDArray[np.int64] | None = None
+    boosts: npt.NDArray[np.int64] | None = None
+    origins: list[str | None] | None = None
     color_order: str = "RGB"
 
 
@@ -88,6 +91,9 @@ def store(
                 draft.labels,
                 original_labels=draft.original_labels,
                 groups=draft.groups,
+                auto=draft.auto,
+                boosts=draft.boosts,
+                origins=draft.origins,
                 class_names=draft.class_names,
                 color_order=draft.color_order,
                 replace=replace,

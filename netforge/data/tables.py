@@ -14,10 +14,51 @@ from netforge.errors import DataError
 
 LOCK_TIMEOUT_S = 60.0
 APPLICATION_ID = 0x4E46_4442  # "NFDB": tells an image database from any other SQLite file
-VERSION = 2
+VERSION = 3
+
+# What people did to labels, newest last, and what to put back to undo it; and the boxes of annotated images.
+CREATE_EDITS = """
+CREATE TABLE edits (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    source  INTEGER NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
+    time    TEXT NOT NULL,                      -- UTC, ISO 8601
+    action  TEXT NOT NULL,                      -- what was done, for people
+    count   INTEGER NOT NULL                    -- images or classes that it changed
+);
+CREATE TABLE image_edits (
+    edit     INTEGER NOT NULL REFERENCES edits (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    label    INTEGER NOT NULL,                  -- this and the next three as they were before
+    auto     INTEGER NOT NULL,
+    boost    INTEGER NOT NULL,
+    active   INTEGER NOT NULL,
+    PRIMARY KEY (edit, position)
+) WITHOUT ROWID;
+CREATE TABLE class_edits (
+    edit  INTEGER NOT NULL REFERENCES edits (id) ON DELETE CASCADE,
+    label INTEGER NOT NULL,
+    name  TEXT,                                 -- as it was before; NULL where the class had none
+    PRIMARY KEY (edit, label)
+) WITHOUT ROWID;
+CREATE TABLE boxes (
+    source    INTEGER NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
+    position  INTEGER NOT NULL,                 -- of the image
+    number    INTEGER NOT NULL,                 -- 0, 1, ... within the image
+    label     INTEGER NOT NULL,
+    xmin      REAL NOT NULL,                    -- this and the next three in shares of the stored image's sides
+    ymin      REAL NOT NULL,
+    xmax      REAL NOT NULL,
+    ymax      REAL NOT NULL,
+    difficult INTEGER NOT NULL DEFAULT 0,       -- 1: hard to see, left out where detection is judged
+    PRIMARY KEY (source, position, number)
+) WITHOUT ROWID;
+"""
 
 # What takes a database from the version of the key to the next one.
-UPGRADES = {1: "ALTER TABLE images ADD COLUMN group_number INTEGER"}
+UPGRADES = {
+    1: "ALTER TABLE images ADD COLUMN group_number INTEGER",
+    2: "ALTER TABLE images ADD COLUMN origin TEXT;\n" + CREATE_EDITS,
+}
 
 CREATE = """
 CREATE TABLE sources (
@@ -48,6 +89,7 @@ CREATE TABLE images (
     boost          INTEGER NOT NULL DEFAULT 0,
     active         INTEGER NOT NULL DEFAULT 1,  -- 0: disabled, no net sees it
     group_number   INTEGER,                     -- what else images have in common: a drawer, a writer, a session
+    origin         TEXT,                        -- the file or record it came from, relative to what was imported
     PRIMARY KEY (source, position)
 ) WITHOUT ROWID;
 CREATE TABLE pixels (
@@ -85,14 +127,19 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     version = _version(connection, where)  # another process may have been first
     if version == 0:
-        for statement in CREATE.split(";\n"):
-            connection.execute(statement)
+        _run(connection, CREATE + CREATE_EDITS)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     else:
         for old in range(version, VERSION):
-            connection.execute(UPGRADES[old])
+            _run(connection, UPGRADES[old])
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    """Execute statements inside the transaction that is open (`executescript` would end it)."""
+    for statement in script.split(";\n"):
+        connection.execute(statement)
 
 
 def _version(connection: sqlite3.Connection, where: str) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,9 @@ class Writer:
         *,
         original_labels: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
+        auto: npt.ArrayLike | None = None,
+        boosts: npt.ArrayLike | None = None,
+        origins: Sequence[str | None] | None = None,
         class_names: dict[int, str] | None = None,
         color_order: str = "RGB",
         replace: bool = False,
@@ -116,8 +120,9 @@ class Writer:
 
         blocks: arrays (n, C, H, W) of one shape and type, uint8 or float32, which together make up the images, so that
         a large source never lies in memory as a whole. labels: (count,) integers. original_labels: those of the first
-        import, where they differ. groups: (count,) integers, see `Source.groups`. color_order: of three channels.
-        replace: remove a source of that name first.
+        import, where they differ. groups: (count,) integers, see `Source.groups`. auto: (count,), 1 where a net gave
+        the label. boosts: (count,) integers. origins: the file or record that each image came from. color_order: of
+        three channels. replace: remove a source of that name first.
 
         Raises DataError where the name is taken, the blocks do not fit together, or labels or groups are missing.
         """
@@ -131,8 +136,12 @@ class Writer:
         for block in blocks:
             pixels.add(block)
         originals = labels if original_labels is None else original_labels
-        columns = checked_columns(name, pixels.count, labels=labels, original_labels=originals, groups=groups)
-        stamp = self._add_images(source, **columns)
+        columns = checked_columns(
+            name, pixels.count, labels=labels, original_labels=originals, groups=groups, auto=auto, boosts=boosts
+        )
+        if origins is not None and len(origins) != pixels.count:
+            raise DataError(f'source "{name}" has {counted(pixels.count, "image")} and {len(origins):,} origins')
+        stamp = self._add_images(source, pixels.count, columns, origins)
         self._connection.execute(
             "UPDATE sources SET channels = ?, height = ?, width = ?, dtype = ?, count = ?, stamp = ?, label_stamp = ?"
             " WHERE id = ?",
@@ -147,17 +156,28 @@ class Writer:
     def _add_pixels(self, source: int, first: int, data: bytes) -> None:
         self._connection.execute("INSERT INTO pixels VALUES (?, ?, ?)", (source, first, data))
 
-    def _add_images(self, source: int, labels: Column, original_labels: Column, groups: Column | None = None) -> str:
+    def _add_images(
+        self, source: int, count: int, columns: dict[str, Column], origins: Sequence[str | None] | None
+    ) -> str:
         """Write the rows of `images`; returns the label stamp."""
-        count = len(labels)
-        group_numbers = [None] * count if groups is None else groups.tolist()
+        numbers = {kind: column.tolist() for kind, column in columns.items()}
         rows = zip(
-            [source] * count, range(count), original_labels.tolist(), labels.tolist(), group_numbers, strict=True
+            repeat(source, count),
+            range(count),
+            numbers["original_labels"],
+            numbers["labels"],
+            numbers.get("auto", repeat(0, count)),
+            numbers.get("boosts", repeat(0, count)),
+            numbers.get("groups", repeat(None, count)),
+            repeat(None, count) if origins is None else origins,
+            strict=True,
         )
         self._connection.executemany(
-            "INSERT INTO images (source, position, original_label, label, group_number) VALUES (?, ?, ?, ?, ?)", rows
+            "INSERT INTO images (source, position, original_label, label, auto, boost, group_number, origin)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
         )
-        return label_stamp(np.arange(count), labels, *([] if groups is None else [groups]))
+        return label_stamp(np.arange(count), columns["labels"], *(columns[k] for k in ("groups",) if k in columns))
 
     def _claim(self, name: str, color_order: str) -> int:
         """A row of `sources` for that name, its sizes to be filled in; the number of the source."""

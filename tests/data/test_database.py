@@ -161,7 +161,10 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -
     source, path = array_source(), tmp_path / "old.db"
     fill_database("a", source, path)
     with sqlite3.connect(path) as raw:
-        raw.execute("ALTER TABLE images DROP COLUMN group_number")
+        for column in ("group_number", "origin"):
+            raw.execute(f"ALTER TABLE images DROP COLUMN {column}")
+        for table in ("boxes", "class_edits", "image_edits", "edits"):
+            raw.execute(f"DROP TABLE {table}")
         raw.execute("PRAGMA user_version = 1")
     raw.close()
     with ImageDatabase(path) as database:
