@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from netforge.errors import DataError
 
-RANGE = re.compile(r"\s*(-?\d{1,9})\s*(?:-\s*(-?\d{1,9})\s*)?")
+RANGE = re.compile(r"\s*(-?\d{1,18})\s*(?:-\s*(-?\d{1,18})\s*)?(?![\w.])")
 
 
 class LabelRanges:
