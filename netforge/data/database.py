@@ -124,7 +124,9 @@ class ImageDatabase:
 
     def open(self, name: str) -> ArraySource:
         """The source of that name, its pixels memory-mapped from the cache, which is filled first where need be."""
-        with self._snapshot():
+        if not self.path.exists():
+            self.find(name)  # raises
+        with self.snapshot():
             info = self.find(name)
             label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
             positions, labels, *groups = self.cache.array(label_key, lambda path: self._store_labels(info, path))
@@ -135,7 +137,7 @@ class ImageDatabase:
                     mend="import it again with --replace",
                 )
             pixels = self.cache.array(pixel_key, lambda path: self._store_pixels(info, path))
-            return ArraySource(
+            source = ArraySource(
                 name,
                 pixels,
                 labels,
@@ -146,22 +148,25 @@ class ImageDatabase:
                 color_order=info.color_order,
                 identity=(pixel_key, label_key),
             )
+            source.database = self.path
+            return source
 
     @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """What is read inside belongs together, whatever another process writes meanwhile."""
-        if not self.path.exists():
-            yield
-            return
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for reading: what is read inside belongs together, whatever others write meanwhile."""
         with self._explained() as connection:
             connection.execute("BEGIN")
             try:
-                yield
+                yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite itself ends it after some errors
+                    connection.execute("ROLLBACK")
 
-    def _store_labels(self, info: SourceInfo, path: Path) -> None:
-        """Write positions, labels and, where images have them, groups of the images in use, a row each."""
+    def label_columns(self, info: SourceInfo) -> npt.NDArray[np.int64]:
+        """Positions, labels and, where images have them, groups of the images in use, (2 or 3, count).
+
+        Their digest, `label_stamp`, is what `info.label_stamp` should be.
+        """
         with self._explained() as connection:
             (grouped,) = connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM images WHERE source = ? AND group_number IS NOT NULL)", (info.id,)
@@ -178,8 +183,12 @@ class ImageDatabase:
                     where=str(self.path),
                     mend="import the source again with --replace",
                 ) from None
+        return np.ascontiguousarray(flat.reshape(-1, 3 if grouped else 2).T)
+
+    def _store_labels(self, info: SourceInfo, path: Path) -> None:
+        """Write the columns of the labels into an .npy file."""
         with path.open("wb") as file:
-            np.save(file, np.ascontiguousarray(flat.reshape(-1, 3 if grouped else 2).T))
+            np.save(file, self.label_columns(info))
 
     def _store_pixels(self, info: SourceInfo, path: Path) -> None:
         """Copy the pixels into an .npy file, a row of the table at a time; raises DataError where they are damaged."""

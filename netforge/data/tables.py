@@ -147,7 +147,7 @@ def _version(connection: sqlite3.Connection, where: str) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if count == 0:
+    if count == application == version == 0:
         return 0
     if application != APPLICATION_ID:
         raise DataError("this SQLite file is no image database", where=where, mend="name another file")
@@ -156,6 +156,12 @@ def _version(connection: sqlite3.Connection, where: str) -> int:
             f"the image database has format {version}, this netforge knows formats up to {VERSION}",
             where=where,
             mend="use a newer netforge, or another database",
+        )
+    if count == 0 or version < 1:
+        raise DataError(
+            f"the image database is damaged: it has {count} tables of format {version}",
+            where=where,
+            mend="restore it from a copy, or move it away and import the sources again",
         )
     return int(version)
 
