@@ -5,7 +5,7 @@ from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.folder_importer import FolderImport, import_folder
 from netforge.data.importers import import_mnist
 from netforge.data.npz_importer import NpzKeys, import_npz
-from netforge.data.opening import BACKENDS, open_source
+from netforge.data.opening import BACKENDS, open_images, open_source
 from netforge.data.picture import PictureForm
 from netforge.data.source import ArraySource, Source
 
@@ -22,5 +22,6 @@ __all__ = [
     "import_folder",
     "import_mnist",
     "import_npz",
+    "open_images",
     "open_source",
 ]

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from netforge.data import tables
 from netforge.data.cache import Cache
 from netforge.data.home import database_path
+from netforge.data.query import Query, parse
 from netforge.data.source import ArraySource
 from netforge.data.writer import PixelDigest, Writer
 from netforge.errors import DataError, UnknownNameError, did_you_mean
@@ -40,6 +41,10 @@ class SourceInfo:
     stamp: str
     label_stamp: str
     created: str
+
+
+def _query(where: str | Query) -> Query:
+    return where if isinstance(where, Query) else parse(where)
 
 
 class ImageDatabase:
@@ -151,10 +156,28 @@ class ImageDatabase:
             source.database = self.path
             return source
 
+    def positions(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
+        """Positions of the images of a source that a query means, disabled ones among them; see `data.query`."""
+        info = self.find(name)
+        with self._explained() as connection:
+            return _query(where).positions(connection, info.id)
+
+    def indices(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
+        """Numbers, among the images in use, of those that a query means; as an opened source counts them."""
+        info = self.find(name)
+        with self._explained() as connection:
+            return _query(where).indices(connection, info.id)
+
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for reading: what is read inside belongs together, whatever others write meanwhile."""
+        """The connection, for reading: what is read inside belongs together, whatever others write meanwhile.
+
+        One inside another is the outer one.
+        """
         with self._explained() as connection:
+            if connection.in_transaction:
+                yield connection
+                return
             connection.execute("BEGIN")
             try:
                 yield connection

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from netforge.data.builtin import BUILTIN_COUNTS, BUILTIN_NAMES, DIGIT_NAMES, DIGITS_SHAPE, make_digits
 from netforge.data.database import ImageDatabase
+from netforge.data.image_set import ImageSet
 from netforge.data.lmdb_source import LmdbSource, is_lmdb
+from netforge.data.query import Query
 from netforge.data.source import Indices, Pixels, Source
 from netforge.errors import DataError, UnknownNameError
 from netforge.registry import Registry
@@ -73,6 +75,30 @@ def open_source(
     """
     kind = backend or sniff(source, folder)
     return BACKENDS[kind](source, folder, header_only=header_only, database=database)
+
+
+def open_images(source: str, where: str | Query | None, *, database: Path | None = None) -> ImageSet:
+    """The images of a source that a query means, or all of them; `ImageSet.origin` tells their indices in the source.
+
+    source: as `open_source` takes it, but a query is answered by the image database alone. where: see `data.query`;
+    disabled images are never opened. Raises DataError where no image is meant, and whatever `open_source` raises.
+    """
+    opened = open_source(None, source, database=database)
+    if where is None:
+        return ImageSet([opened])
+    with ImageDatabase(database) as images:
+        if source not in images:
+            raise DataError(
+                "only sources of the image database can be asked by a query",
+                where=source,
+                mend="copy it into the database first: netforge data copy SOURCE NAME",
+            )
+        with images.snapshot():
+            chosen = images.indices(source, where)
+            if not len(chosen):
+                asked = where if isinstance(where, str) else where.text
+                raise DataError(f"no image in use meets the query '{asked}'", where=source, mend="ask for others")
+            return ImageSet([images.open(source)], chosen)
 
 
 def sniff(source: str, folder: Path | None) -> str:
