@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.packed import most_bytes, open_file
 from netforge.errors import DataError
 
 IMAGES_MAGIC = 2051
 LABELS_MAGIC = 2049
-MOST_EXPANSION = 1032  # no deflate stream grows more than this
 PIECE_BYTES = 1 << 22
 
 
@@ -26,33 +24,11 @@ def read_idx(path: Path, magic: int) -> npt.NDArray[np.uint8]:
     The header is checked against the size of the file before memory is taken. Raises DataError, naming the file, where
     it is missing, of another kind, too short, too long, or damaged.
     """
-    size = file_size(path)
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            if not zipped:
-                return _read(raw, path, magic, size)
-            with gzip.GzipFile(fileobj=raw) as stream:
-                return _read(cast(IO[bytes], stream), path, magic, size * MOST_EXPANSION)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"the gzip file is damaged or cut short: {error}", where=str(path), mend="fetch it again"
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"the file cannot be read: {error.strerror}", where=str(path), mend="check its rights and the disk"
-        ) from error
+    with open_file(path) as stream:
+        return _read(stream, path, magic, most_bytes(path))
 
 
-def file_size(path: Path) -> int:
-    """Size in bytes; raises DataError where there is no such file."""
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="correct its path")
-    return path.stat().st_size
-
-
-def _read(stream: IO[bytes], path: Path, magic: int, most_bytes: int) -> npt.NDArray[np.uint8]:
+def _read(stream: IO[bytes], path: Path, magic: int, most: int) -> npt.NDArray[np.uint8]:
     kind = "images" if magic == IMAGES_MAGIC else "labels"
     axes = magic & 0xFF
     header = stream.read(4 + 4 * axes)
@@ -65,7 +41,7 @@ def _read(stream: IO[bytes], path: Path, magic: int, most_bytes: int) -> npt.NDA
         )
     shape = struct.unpack(f">{axes}I", header[4:])
     expected = math.prod(shape)
-    if min(shape) < 1 or len(header) + expected > most_bytes:
+    if min(shape) < 1 or len(header) + expected > most:
         raise DataError(
             f"the header asks for {' x '.join(map(str, shape))} bytes, more than the file holds",
             where=str(path),

@@ -17,11 +17,12 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.idx import MOST_EXPANSION, file_size
+from netforge.data.packed import expands_too_far, file_size, most_expanded
 from netforge.errors import DataError, UnknownNameError, did_you_mean
 
 MAGIC = b"\x93NUMPY"
 LENGTH_FORMATS = {1: "<H", 2: "<I", 3: "<I"}  # of the header's length, by version of the format
+MOST_DEFLATED = 1032  # no deflate stream grows more than this
 LONGEST_HEADER = 10_000
 LARGEST_WHOLE = 1 << 30
 BLOCK_BYTES = 1 << 22
@@ -136,13 +137,15 @@ class Npz:
                 where=self.where(key),
                 mend="write the file with numpy.savez_compressed",
             )
-        expansion = MOST_EXPANSION if member.compress_type == zipfile.ZIP_DEFLATED else 1
+        expansion = MOST_DEFLATED if member.compress_type == zipfile.ZIP_DEFLATED else 1
         if member.compress_size > self._size or member.file_size > member.compress_size * expansion:
             raise DataError(
                 f"the archive claims {member.file_size:,} bytes, more than the file can hold",
                 where=self.where(key),
                 mend=FETCH_AGAIN,
             )
+        if member.file_size > most_expanded(self._size):
+            raise expands_too_far(self.where(key))
         return member
 
     @contextmanager

@@ -37,8 +37,8 @@ BROKEN = {
     "4 GiB claim": (HUGE, "more than the file holds"),
     "4 GiB claim in gzip": (gzip.compress(HUGE), "more than the file holds"),
     "no images": (idx_bytes(IMAGES[:0]), "asks for 0 x 3 x 2"),
-    "gzip cut short": (GOOD_GZ[:-9], "the gzip file is damaged or cut short"),
-    "gzip damaged": (GOOD_GZ[:20] + b"\x00\xff\x00" + GOOD_GZ[23:], "the gzip file is damaged"),
+    "gzip cut short": (GOOD_GZ[:-9], "the file is damaged or cut short"),
+    "gzip damaged": (GOOD_GZ[:20] + b"\x00\xff\x00" + GOOD_GZ[23:], "the file is damaged"),
     "gzip of part": (gzip.compress(GOOD[:-5]), "the file holds only 19"),
     "gzip of more": (gzip.compress(GOOD + b"xy"), "the file holds more"),
 }
