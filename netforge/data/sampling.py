@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.source import Indices
-from netforge.device.random import RandomStream, philox
+from netforge.device.random import RandomStream, raw_words
 from netforge.errors import DataError
 
 Words = npt.NDArray[np.uint64]
@@ -21,7 +21,7 @@ Words = npt.NDArray[np.uint64]
 
 def random_words(stream: RandomStream, position: int, count: int) -> Words:
     """`count` uniform 64-bit words, those of draw number `position` of a stream."""
-    return philox(stream.seed, stream.key, position).random_raw(count)
+    return raw_words(stream.seed, stream.key, position, count)
 
 
 def below(words: Words, limit: npt.ArrayLike) -> Indices:

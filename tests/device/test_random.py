@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netforge.device.random import RandomStream, philox, stream_key
+from netforge.device.random import RandomStream, philox, raw_words, stream_key
 
 MASK = 2**64 - 1
 
@@ -94,3 +94,11 @@ def test_generator_advances_the_position():
     assert stream.position == 2
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(stream.generator(0).random(4), first)
+
+
+@pytest.mark.parametrize("position", [0, 1, 5, 2**40, 2**64 - 1])
+def test_raw_words_are_those_of_the_generator_whatever_was_drawn_before(position: int) -> None:
+    for count in (1, 3, 4, 193):
+        drawn = raw_words(7, 2**63 + 5, position, count)
+        assert drawn.tolist() == words(7, 2**63 + 5, position, count)
+        np.testing.assert_array_equal(drawn, philox(7, 2**63 + 5, position).random_raw(count))
