@@ -16,6 +16,7 @@ from netforge.data.transform import Transformer
 from netforge.errors import DataError
 
 Array = Any  # an array of a device
+Drawn = tuple[Indices, Indices]  # of a batch: numbers of its images and their labels, (N, images_per_item) each
 
 # Labels travel in blobs of float32, which holds whole numbers exactly up to here.
 LARGEST_LABEL = 1 << 24
@@ -123,8 +124,8 @@ class Batches(Protocol):
     def residence(self) -> str:
         """Where the images lie."""
 
-    def feed(self, position: int, tops: Sequence[Array]) -> None:
-        """Do the host's work for batch `position`."""
+    def feed(self, position: int, tops: Sequence[Array]) -> Drawn:
+        """Do the host's work for batch `position`; returns which images it holds."""
 
     def forward(self, tops: Sequence[Array]) -> None:
         """Do the device's work for that batch: afterwards it lies in `tops`, the arrays that `feed` was given."""
@@ -145,12 +146,13 @@ class HostBatches:
         self._ahead = Prefetcher(reader.read, depth)
         self._label_of = label_of
 
-    def feed(self, position: int, tops: Sequence[Array]) -> None:
+    def feed(self, position: int, tops: Sequence[Array]) -> Drawn:
         """Copy batch `position` to the tops."""
         batch = self._ahead.get(position)
         found: tuple[npt.NDArray[Any], ...] = (batch.data, self._label_of(batch.labels), batch.indices)
         for top, values in zip(tops, found, strict=False):
             top[...] = values.reshape(top.shape)
+        return batch.indices, batch.labels
 
     def forward(self, tops: Sequence[Array]) -> None:
         """`feed` wrote the values."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.batches import Drawn
 from netforge.device.transfers import Event, Transfers
 
 Array = Any  # a NumPy or a CuPy array
@@ -22,7 +23,8 @@ class Slot:
 
     number: which of the slots this is. memory: what goes over for each batch, carved into choices (images, 4), see
     `transform_images`, and values, one array for each further top. pixels: images that go over too, or None.
-    copied: the event behind the copy of pixels. busy: the event to wait for before the memory is written again.
+    drawn: the batch's images and labels. copied: the event behind the copy of pixels. busy: the event to wait for
+    before the memory is written again.
     """
 
     def __init__(self, transfers: Transfers, parts: Sequence[Part], pixels: Part | None, number: int) -> None:
@@ -31,6 +33,7 @@ class Slot:
         self.memory = transfers.page_locked((size_of(parts),), np.uint8)
         self.choices, *self.values = carve(self.memory, parts)
         self.pixels = transfers.page_locked(*pixels) if pixels else None
+        self.drawn: Drawn | None = None
         self.copied: Event | None = None
         self.busy: Event | None = None
 

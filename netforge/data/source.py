@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ class Source(ABC):
 
     name: for messages. shape: (channels, height, width). count: number of images. class_names: label to name, where
     names are known. color_order: order of three channels, "RGB" or "BGR". shuffled: whether a Data layer draws at
-    random unless the net says otherwise (image databases) or in stored order (Caffe's databases).
+    random unless the net says otherwise (image databases) or in stored order (Caffe's databases). database: file of the
+    image database that holds the source; None where it lies elsewhere.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Source(ABC):
     class_names: dict[int, str]
     color_order: str = "RGB"
     shuffled: bool = True
+    database: Path | None = None
 
     @abstractmethod
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
@@ -61,6 +64,10 @@ class Source(ABC):
     def groups(self) -> Indices | None:
         """What images share beside their class, such as who drew them, (count,) integers; None where not known."""
         return None
+
+    def stored(self, indices: Indices) -> tuple[Source, Indices]:
+        """The source as it is stored, without new labels and turns, and which of its images these are made of."""
+        return self, indices
 
     @property
     def images(self) -> Images:
@@ -185,6 +192,10 @@ class RelabelledSource(Source):
         """Gather the images."""
         pixels, labels = self._source.read(indices)
         return pixels, self._mapped(labels)
+
+    def stored(self, indices: Indices) -> tuple[Source, Indices]:
+        """As the other source has it."""
+        return self._source.stored(indices)
 
     @property
     def labels(self) -> Indices:

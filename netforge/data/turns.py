@@ -64,6 +64,10 @@ class QuarterTurns(Source):
             pixels[chosen] = np.rot90(upright[chosen], turn, axes=(2, 3))
         return pixels, labels + turns * self._span
 
+    def stored(self, indices: Indices) -> tuple[Source, Indices]:
+        """The images before they were turned."""
+        return self._source.stored(indices % self._source.count)
+
     @property
     def labels(self) -> Indices:
         """The label of every image."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.batches import BatchReader
+from netforge.data.batches import BatchReader, Drawn
 from netforge.data.prefetch import Prefetcher
 from netforge.data.slot import Part, Slot, carve, size_of
 from netforge.data.source import Indices
@@ -48,6 +48,7 @@ class Loader:
             slot.wait()
             indices = self._reader.draw(number)
             labels = self._store.fill(slot, number, indices.reshape(-1)).reshape(indices.shape)
+            slot.drawn = indices, labels
             for values, found in zip(slot.values, (self._label_of(labels), indices), strict=False):
                 values[...] = found.reshape(values.shape)
         except BaseException:
@@ -81,7 +82,7 @@ class DeviceBatches:
         with self._device.running():
             return find_store(self._device, self._transfers, self._reader, self._depth + 1)
 
-    def feed(self, position: int, tops: Sequence[Array]) -> None:
+    def feed(self, position: int, tops: Sequence[Array]) -> Drawn:
         """Bring the numbers of batch `position` to the GPU. tops: the arrays that `forward` will get."""
         ahead = self._ahead or self._start(tops)
         self._let_go()
@@ -90,6 +91,8 @@ class DeviceBatches:
             self._transfers.after(slot.copied)
         self._transfers.copy(slot.memory, self._memory)
         self._slot = slot
+        assert slot.drawn is not None  # the slot was filled
+        return slot.drawn
 
     def forward(self, tops: Sequence[Array]) -> None:
         """Make the input, and write all tops."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from netforge.blob import Blob
 from netforge.data.batches import Batches, BatchReader, HostBatches
+from netforge.data.label_queries import LabelQueries
 from netforge.data.source import Indices
 from netforge.data.uploads import DeviceBatches
 from netforge.errors import DataError, NetforgeError, SettingsError
@@ -42,6 +43,8 @@ class Data(Layer):
     Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and
     the number of the batch alone. A background thread makes `prefetch` batches ahead. A GPU keeps the images of a
     source that fits; it crops, mirrors and scales them and takes off the mean itself.
+
+    queries: in phase TRAIN, how often each label was drawn.
     """
 
     bottoms = slots()
@@ -56,6 +59,7 @@ class Data(Layer):
     differentiable = False
     replayable = True
     _batches: Batches | None = None
+    queries: LabelQueries | None = None
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Open the source and check the settings against it."""
@@ -75,6 +79,7 @@ class Data(Layer):
             sampler, noise = make_sampler(self, self.source), make_noise(self, self.source)
             reader = BatchReader(self.source, sampler, self.transformer, batch_size_of(settings), noise=noise)
             self._batches = self._make_batches(reader)
+            self.queries = LabelQueries(self.source) if self.phase == "TRAIN" else None
             if len(top) > 1:
                 top[1].data_storage.limit = cache(self._labels_below)
 
@@ -112,13 +117,25 @@ class Data(Layer):
         if self._batches is None:
             raise self.fail("this net was built for its shapes only and has no data", error=DataError)
         arrays = [blob.data for blob in top]  # memory first: a batch that does not fit is refused before it is read
-        self._batches.feed(self.random.position, arrays)
+        images, labels = self._batches.feed(self.random.position, arrays)
+        if self.queries is not None:
+            self.queries.add(images, labels)
         self.random.position += 1
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Make input of it, where the device does that."""
         assert self._batches is not None
         self._batches.forward([blob.data for blob in top])
+
+    def state(self) -> dict[str, Any]:
+        """The number of the next batch, and how often each label was drawn."""
+        return super().state() | (self.queries.state() if self.queries is not None else {})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        super().restore(state)
+        if self.queries is not None:
+            self.queries.restore(state)
 
     @property
     def residence(self) -> str:

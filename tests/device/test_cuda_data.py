@@ -96,6 +96,8 @@ def test_batches_are_those_of_the_cpu(
         assert got.keys() == expected.keys()
         for top, values in expected.items():
             np.testing.assert_array_equal(got[top], values, err_msg=top)
+    drawn = [layer_of(one).queries.counts for one in (host, net)]
+    assert drawn[0].counts.sum() > 0 and drawn[0].counts.tolist() == drawn[1].counts.tolist()
     assert layer_of(host).residence == ""
     where = layer_of(net).residence
     assert where.endswith(ON_HOST[name]) if name in ON_HOST else ("streamed" in where) == (share == 0)
