@@ -23,7 +23,8 @@ CREATE TABLE edits (
     source  INTEGER NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
     time    TEXT NOT NULL,                      -- UTC, ISO 8601
     action  TEXT NOT NULL,                      -- what was done, for people
-    count   INTEGER NOT NULL                    -- images or classes that it changed
+    count   INTEGER NOT NULL,                   -- images or classes that it changed
+    undoes  INTEGER                             -- the oldest edit that it takes back; NULL where it takes none back
 );
 CREATE TABLE image_edits (
     edit     INTEGER NOT NULL REFERENCES edits (id) ON DELETE CASCADE,
@@ -119,7 +120,11 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     where: the file, for messages. Raises DataError where it is another kind of database, or of a newer version.
     """
     connection.execute("PRAGMA foreign_keys = ON")
-    version = _version(connection, where)
+    connection.execute("BEGIN")  # another process may be making the tables: either none of it is seen, or all
+    try:
+        version = _version(connection, where)
+    finally:
+        connection.execute("ROLLBACK")
     if version == VERSION:
         return
     if version == 0:
