@@ -9,6 +9,7 @@ import click
 from netforge.cli.data_copy import copy
 from netforge.cli.data_import import import_group
 from netforge.cli.data_options import database_option
+from netforge.cli.data_verify import verify
 
 
 @click.group()
@@ -21,6 +22,7 @@ def data() -> None:
 
 data.add_command(import_group)
 data.add_command(copy)
+data.add_command(verify)
 
 
 @data.command("list")

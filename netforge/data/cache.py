@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from netforge.errors import DataError
 
-ABANDONED_AFTER_S = 3600.0
+ABANDONED_AFTER_S = 600.0  # a file that nobody has written to for so long
+REMOVE = "remove it; it is made again when it is needed"
 
 
 class Cache:
@@ -39,6 +40,16 @@ class Cache:
             found = self._load(path)
         if found is None:
             raise DataError("a file of the cache cannot be read back", where=str(path), mend="check the disk")
+        return found
+
+    def peek(self, key: str) -> npt.NDArray[Any] | None:
+        """The array named `key` as it is; None where there is none. Raises DataError where it cannot be read."""
+        path = self.folder / f"{key}.npy"
+        if not path.exists():
+            return None
+        found = self._load(path)
+        if found is None:
+            raise DataError("this file of the cache is damaged", where=str(path), mend=REMOVE)
         return found
 
     @staticmethod
@@ -69,12 +80,16 @@ class Cache:
 
     def _sweep(self) -> None:
         """Remove what processes that were killed while writing have left."""
-        for part in self.folder.glob("*.part"):
-            try:
-                if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
-                    part.unlink(missing_ok=True)
-            except OSError:
-                continue
+        for part in self.abandoned():
+            part.unlink(missing_ok=True)
+
+    def abandoned(self) -> list[Path]:
+        """What processes that were killed while writing have left, which is what has not grown for ten minutes."""
+        return [part for part in sorted(self.folder.glob("*.part")) if time.time() - _changed(part) > ABANDONED_AFTER_S]
+
+    def unneeded(self, stamps: Container[str]) -> list[Path]:
+        """The files that are named after other digests than these."""
+        return [path for path in sorted(self.folder.glob("*.npy")) if path.name.partition(".")[0] not in stamps]
 
     def discard(self, stamps: Iterable[str]) -> None:
         """Remove the files named after these digests; one that another process has open on Windows stays."""
@@ -84,3 +99,11 @@ class Cache:
                     path.unlink(missing_ok=True)
                 except PermissionError:
                     continue
+
+
+def _changed(path: Path) -> float:
+    """When a file was last written to; now, where it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
