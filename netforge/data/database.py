@@ -52,11 +52,14 @@ class ImageDatabase:
 
     The file is opened at the first use, and made at the first `write`. Use it as a context manager, or call `close`;
     one object serves one thread. Every method raises DataError where the file cannot be read or is no image database.
+
+    timeout_s: how long to wait while another process writes.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, timeout_s: float = tables.LOCK_TIMEOUT_S) -> None:
         self.path = Path(path) if path is not None else database_path()
         self.cache = Cache(self.path.parent / "cache")
+        self._timeout_s = timeout_s
         self._open_connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> ImageDatabase:
@@ -234,7 +237,7 @@ class ImageDatabase:
     def write(self) -> Iterator[Writer]:
         """One transaction: all that is done through the writer happens, or, after an exception, nothing of it.
 
-        A second writer waits up to a minute for the first one. Makes the database where there is none.
+        A second writer waits for the first one, up to `timeout_s`. Makes the database where there is none.
         """
         with self._explained(create=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -276,7 +279,7 @@ class ImageDatabase:
                 self._make_folder()
             mode = "rwc" if create else "rw"
             uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(uri, uri=True, timeout=tables.LOCK_TIMEOUT_S, isolation_level=None)
+            connection = sqlite3.connect(uri, uri=True, timeout=self._timeout_s, isolation_level=None)
             try:
                 tables.prepare(connection, str(self.path))
             except BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,18 @@ class LabelQueries:
     def counts(self) -> QueryCounts:
         """What was drawn so far."""
         self._fold()
-        source, images = self._stored, None
-        labels, counts = self._labels, self._counts
-        if source.labels_are_cheap:
-            own, sizes = np.unique(source.labels, return_counts=True)
+        labels, counts, images = self._labels, self._counts, None
+        if self._stored.labels_are_cheap:
+            own, sizes = self._sizes
             labels, counts = summed((own, np.zeros_like(sizes)), (labels, counts))
             _, images = summed((own, sizes), (labels, np.zeros_like(counts)))
-        return QueryCounts(source.name, labels, counts, images, source.database)
+        return QueryCounts(self._stored.name, labels, counts, images, self._stored.database)
+
+    @cached_property
+    def _sizes(self) -> tuple[Indices, Indices]:
+        """The labels of the source, and how many images have each."""
+        labels, sizes = np.unique(self._stored.labels, return_counts=True)
+        return labels, sizes
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes."""

@@ -196,6 +196,15 @@ class Writer:
             (np.ascontiguousarray(mean, "<f4").tobytes(), name),
         )
 
+    def set_queries(self, name: str, run: str, labels: Sequence[int], counts: Sequence[int]) -> None:
+        """Store how many images of each label a training run has drawn from a source."""
+        where = "source = (SELECT id FROM sources WHERE name = ?) AND run = ?"
+        self._connection.execute(f"DELETE FROM queries WHERE {where}", (name, run))
+        self._connection.executemany(
+            "INSERT INTO queries (source, run, label, count) SELECT id, ?, ?, ? FROM sources WHERE name = ?",
+            ((run, label, count, name) for label, count in zip(labels, counts, strict=True)),
+        )
+
 
 class PixelRows:
     """Cuts blocks of images into rows of about `ROW_BYTES`, checks that they fit together, and sums the images up.
