@@ -1,4 +1,4 @@
-"""Random changes of brightness, contrast and saturation, each image its own (Howard 2013; Liu et al. 2016, "SSD").
+"""Random changes of brightness, contrast, saturation and hue, each image its own (Howard 2013; Liu et al. 2016, "SSD").
 
 Pixel values lie between 0 and 255, and are held there after each change.
 """
@@ -22,6 +22,9 @@ BRIGHTEST = np.float32(255)
 # Words that an image takes: for each change whether and how much, and one for the order.
 WORDS = 7
 
+# Units of hue_delta, of 2 degrees each, in a sixth of the circle of hues.
+UNITS_PER_SIXTH = 30
+
 
 @dataclass(frozen=True)
 class DistortionRanges:
@@ -29,7 +32,9 @@ class DistortionRanges:
 
     brightness: up to brightness_delta, in pixel values, is added or taken away. contrast: values are multiplied by
     contrast_lower to contrast_upper. saturation: that of colours (the S of HSV) is multiplied by saturation_lower to
-    saturation_upper. random_order_prob: how often saturation is changed before contrast, not after it.
+    saturation_upper. hue: colours are turned on the circle of hues by up to hue_delta to either side, in units of 2
+    degrees (the H of OpenCV's HSV). random_order_prob: how often saturation and hue are changed before contrast, not
+    after it.
     """
 
     brightness_prob: float = 0.0
@@ -41,20 +46,23 @@ class DistortionRanges:
     saturation_lower: float = 0.5
     saturation_upper: float = 1.5
     random_order_prob: float = 0.0
+    hue_prob: float = 0.0
+    hue_delta: float = 0.0
 
     def __bool__(self) -> bool:
-        return any((self.brightness_prob, self.contrast_prob, self.saturation_prob))
+        return any((self.brightness_prob, self.contrast_prob, self.saturation_prob, self.hue_prob))
 
 
 class Distortion:
-    """Changes the values of images (n, C, H, W); saturation is that of colours, C = 3.
+    """Changes the values of images (n, C, H, W); saturation and hue are those of colours, C = 3.
 
-    stream: what the changes are drawn from.
+    stream: what the changes are drawn from; hues have a stream beside it.
     """
 
     def __init__(self, ranges: DistortionRanges, stream: RandomStream) -> None:
         self._ranges = ranges
         self._stream = stream
+        self._hues = RandomStream(stream.seed, f"{stream.name}.hue")
 
     def __call__(self, pixels: Pixels, position: int) -> Floats:
         """The changed images; image i is changed by part i of draw number `position` of the stream."""
@@ -67,12 +75,24 @@ class Distortion:
         shift = between(-ranges.brightness_delta, ranges.brightness_delta, drawn[:, 1])
         contrast = between(ranges.contrast_lower, ranges.contrast_upper, drawn[:, 3])
         saturation = between(ranges.saturation_lower, ranges.saturation_upper, drawn[:, 5])
+        turned, turn = self._turns(position, len(pixels))
         early = drawn[:, 6] < ranges.random_order_prob
         values[lighter] = held(values[lighter] + shift[lighter])
         saturate(values, saturation, stronger & early)
+        turn_hues(values, turn, turned & early)
         values[starker] = held(values[starker] * contrast[starker])
         saturate(values, saturation, stronger & ~early)
+        turn_hues(values, turn, turned & ~early)
         return values
+
+    def _turns(self, position: int, count: int) -> tuple[Mask, Floats]:
+        """Which images (n,) change their hue, and by how much (n, 1, 1, 1), in sixths of the circle."""
+        ranges = self._ranges
+        if not ranges.hue_prob:
+            return np.zeros(count, bool), np.zeros((count, 1, 1, 1), np.float32)
+        drawn = fractions(random_words(self._hues, position, 2 * count)).reshape(-1, 2)
+        largest = ranges.hue_delta / UNITS_PER_SIXTH
+        return drawn[:, 0] < ranges.hue_prob, between(-largest, largest, drawn[:, 1])
 
 
 def fractions(words: Words) -> npt.NDArray[np.float64]:
@@ -106,3 +126,35 @@ def saturate(values: Floats, factor: Floats, chosen: Mask) -> None:
     colours *= np.minimum(factor[chosen], limit)
     colours += largest
     values[chosen] = colours
+
+
+def turn_hues(values: Floats, turn: Floats, chosen: Mask) -> None:
+    """Turn the hues of the chosen images by `turn` (n, 1, 1, 1) sixths of the circle, in place.
+
+    From red towards green where the channels are red, green, blue, the other way where they are blue, green, red: both
+    ways are equally likely. Saturation and brightness (the S and V of HSV) stay. Each channel is a trapezium over the
+    circle: the largest value for a third of it around the channel's own hue, the smallest for a third opposite.
+    """
+    if not chosen.any():
+        return
+    colours = values[chosen]
+    largest, least = colours.max(1, keepdims=True), colours.min(1, keepdims=True)
+    span = largest - least
+    hue = sixths(colours, largest, span) + turn[chosen]
+    for channel in range(3):
+        away = np.abs((hue - np.float32(2 * channel) + 3) % 6 - 3)  # from the channel's own hue
+        colours[:, channel : channel + 1] = least + span * np.clip(2 - away, 0, 1)
+    values[chosen] = colours
+
+
+def sixths(colours: Floats, largest: Floats, span: Floats) -> Floats:
+    """The hue (n, 1, H, W) of colours (n, 3, H, W): 0 is the first channel's, 2 the second's, 4 the third's; 6 is 0.
+
+    largest, span: of the three values, and between the largest and the least of them. Greys have hue 0.
+    """
+    first, second, third = (colours[:, c : c + 1] for c in range(3))
+    width = np.where(span > 0, span, np.float32(1))
+    hue = np.where(largest == third, 4 + (first - second) / width, 0)
+    hue = np.where(largest == second, 2 + (third - first) / width, hue)
+    hue = np.where(largest == first, (second - third) / width, hue)
+    return np.asarray(hue, np.float32)

@@ -171,7 +171,8 @@ class ArraySource(Source):
 class RelabelledSource(Source):
     """Another source under other labels.
 
-    mapping: old label to new label; labels it does not name stay.
+    mapping: old label to new label; labels it does not name stay. A new label without a name takes over that of an old
+    one.
     """
 
     def __init__(self, source: Source, mapping: dict[int, int]) -> None:
@@ -180,7 +181,8 @@ class RelabelledSource(Source):
         self.name = source.name
         self.shape = source.shape
         self.count = source.count
-        self.class_names = source.class_names
+        names = source.class_names
+        self.class_names = {new: names[old] for old, new in mapping.items() if old in names} | names
         self.color_order = source.color_order
         self.shuffled = source.shuffled
 

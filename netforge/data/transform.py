@@ -1,8 +1,8 @@
 """From stored pixels to network input: (pixel - mean) * scale, with crop and mirror, for a whole batch at once.
 
 Caffe's order and rules: the mean is indexed at the uncropped pixel, the scale comes after the mean, crops are random in
-TRAIN and central otherwise, and mirroring is a coin flip per image in every phase. Distortion and mask come before all
-of them, on stored pixels; then the warp.
+TRAIN and central otherwise, and mirroring is a coin flip per image in every phase. What else there is comes before: the
+channels, distortion and mask on stored pixels, the size, noise, the warp.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.colour import Recolour
 from netforge.data.distortion import Distortion
+from netforge.data.noise import PixelNoise
+from netforge.data.resizing import Resizing
 from netforge.data.sampling import below, random_words
 from netforge.data.source import Indices, Pixels
 from netforge.data.warp import Warp
@@ -22,21 +25,18 @@ from netforge.errors import ShapeError
 
 Floats = npt.NDArray[np.float32]
 
-# ITU-R BT.601 luma, the weights with which image libraries turn colour into grey.
-LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}
-
 
 class Transformer:
     """Turns images (n, C, H, W) into float32 input.
 
-    shape: (C, H, W) of the images. scale: factor after the mean was subtracted. mean: (C, H, W) of the images after
-    `channels` and `swap` took effect, or (C, 1, 1), or None. crop: side of the square to cut out, 0 for none; mirror:
-    flip every other image at random; train: random crops. channels: 1 or 3 to force grey or colour. swap: exchange the
-    first and third channel. color_order: what the three channels are, for grey. mask: (left, right, top, bottom) of a
-    rectangle of pixels to set to zero, borders included. distortion, warp: changes of colour and of form, for images
-    of that size, which have streams of their own. stream: what random choices are drawn from, three words an image.
+    shape: (C, H, W) of the images. recolour: what is done to their channels. scale: factor after the mean was
+    subtracted. mean: None, or of the images before they are cropped: (C, H, W), (C, 1, 1) or (1, 1, 1). crop: side of
+    the square to cut out, 0 for none; mirror: flip every other image at random; train: random crops. mask: (left,
+    right, top, bottom) of a rectangle of stored pixels to set to zero, borders included. distortion: changes of colour,
+    for images after `recolour`. resizing, noise, warp: changes of size, quality and form, the last two for images of
+    the new size. stream: what random choices are drawn from, three words an image; the others have their own.
 
-    Raises ShapeError where crop, mask, channels or mean do not fit the shape.
+    Raises ShapeError where crop, mask or mean do not fit the shape.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Transformer:
         crop: int = 0,
         mirror: bool = False,
         train: bool = False,
-        channels: int | None = None,
-        swap: bool = False,
-        color_order: str = "RGB",
+        recolour: Recolour | None = None,
         mask: tuple[int, int, int, int] | None = None,
         distortion: Distortion | None = None,
+        resizing: Resizing | None = None,
+        noise: PixelNoise | None = None,
         warp: Warp | None = None,
     ) -> None:
-        stored, height, width = shape
-        self._stored = stored
-        self._channels = channels or stored
-        self._size = (height, width)
+        self._stored = shape
+        self._recolour = recolour or Recolour(shape[0])
+        self._channels = self._recolour.given
+        self._size = height, width = resizing.shape if resizing else shape[1:]
         self._stream = stream
         self._scale = np.float32(scale)
         self._crop = crop
@@ -70,10 +70,10 @@ class Transformer:
         # First row, first column and flip: so many ways each, counted from the fixed ones on.
         self._fixed = np.array([(0, 0, 0) if self._random_crop else (*self._central, 0)]).T
         self._ways = np.array([*(side + 1 if self._random_crop else 1 for side in spare), 2 if mirror else 1])
-        self._swap = swap
-        self._color_order = color_order
         self._mask = mask
         self._distortion = distortion
+        self._resizing = resizing
+        self._noise = noise
         self._warp = warp
         self.shape = (self._channels, crop or height, crop or width)
         self._mean = self._fit_mean(mean)
@@ -97,19 +97,18 @@ class Transformer:
                 f"crop_size {self._crop} is larger than the images, {height} x {width} pixels",
                 mend=f"crop at most {min(height, width)} pixels",
             )
-        if self._stored not in (1, 3, 4, self._channels):
-            raise ShapeError(
-                f"images with {self._stored} channels cannot be turned into {self._channels}",
-                mend="remove force_color and force_gray",
-            )
-        if self._swap and self._channels != 3:
-            raise ShapeError(f"color_order needs images with 3 channels, these have {self._channels}")
         if self._mask:
             left, right, top, bottom = self._mask
-            if not (0 <= left < right and 0 <= top < bottom):
+            _, rows, columns = self._stored
+            if not (0 <= left <= right and 0 <= top <= bottom):
                 raise ShapeError(
                     f"the mask left {left}, right {right}, top {top}, bottom {bottom} is no rectangle",
-                    mend="left must be less than right, top less than bottom, none below 0",
+                    mend="left must not be more than right, top not more than bottom, none below 0",
+                )
+            if left >= columns or top >= rows:
+                raise ShapeError(
+                    f"the mask from column {left} and row {top} on lies beside the images, {rows} x {columns} pixels",
+                    mend="columns and rows count from 0",
                 )
 
     def __call__(self, pixels: Pixels, position: int) -> Floats:
@@ -118,6 +117,10 @@ class Transformer:
         if self._distortion is not None:
             pixels = self._distortion(pixels, position)
         pixels = self._masked(pixels)
+        if self._resizing is not None:
+            pixels = self._resizing(pixels, position)
+        if self._noise is not None:
+            pixels = self._noise(pixels, position)
         if self._warp is not None:
             pixels = self._warp(pixels, position)
         values = self._centre(pixels)
@@ -133,16 +136,19 @@ class Transformer:
     @property
     def host_only(self) -> str | None:
         """The setting because of which only `__call__` can do the work; None where `on_device` says it all."""
-        if self._distortion is not None:
-            return "distortion_param"
-        if self._warp is not None:
-            return "warp_param"
-        return "force_gray" if self._channels < self._stored and self._channels == 1 else None
+        steps = {
+            "distortion_param": self._distortion,
+            "resize_param": self._resizing,
+            "noise_param": self._noise,
+            "warp_param": self._warp,
+            "force_gray": self._channels == 1 < self._recolour.stored or None,
+        }
+        return next((setting for setting, step in steps.items() if step is not None), None)
 
     @property
     def on_device(self) -> ImageTransform:
         """What `transform_images` has to do to every image, with `mean` and the `choices` of a draw, in its place."""
-        step = 0 if self._stored < self._channels else -1 if self._swap else 1
+        step = 0 if self._recolour.stored < self._channels else -1 if self._recolour.swaps else 1
         first = 2 if step == -1 else 0
         return ImageTransform(float(self._scale), first, step, self._mask)
 
@@ -185,15 +191,6 @@ class Transformer:
             y0, x0 = self._central
             return np.ascontiguousarray(values[:, :, y0 : y0 + self._crop, x0 : x0 + self._crop])
         return cut(values, y, x, self._crop)
-
-    def _recolour(self, pixels: Pixels) -> Pixels:
-        if self._channels == 3 and self._stored != 3:
-            pixels = np.repeat(pixels, 3, axis=1) if self._stored == 1 else pixels[:, :3]
-        elif self._channels == 1 and self._stored > 1:
-            weights = np.array([LUMA[c] for c in self._color_order], np.float32)
-            grey = np.einsum("nchw,c->nhw", pixels[:, :3], weights)[:, None]
-            pixels = np.rint(grey).astype(np.uint8) if pixels.dtype == np.uint8 else grey
-        return pixels[:, ::-1] if self._swap else pixels
 
 
 def cut(images: Floats, y: Indices, x: Indices, side: int) -> Floats:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.distortion import Distortion, DistortionRanges
+from netforge.data.colour import Recolour
 from netforge.data.mean import read_mean
+from netforge.data.resizing import Resizing
 from netforge.data.source import Source
 from netforge.data.transform import Transformer
-from netforge.data.warp import Warp, WarpRanges
+from netforge.data.transform_blocks import (
+    Fail,
+    is_active,
+    make_distortion,
+    make_pixel_noise,
+    make_resizing,
+    make_warp,
+    mask_of,
+    one_or_each,
+)
 from netforge.device.random import RandomStream
-from netforge.errors import NetforgeError, ShapeError, counted
+from netforge.errors import ShapeError
 from netforge.schema import messages, resolve_path
 
-
-class Fail(Protocol):
-    """Makes an error that names the layer and the line of a setting (`Layer.fail`)."""
-
-    def __call__(self, found: str, *, setting: str, mend: str | None = None) -> NetforgeError:
-        """Make the error."""
+# "3->1", with digits that a label can have.
+_MAPPING = re.compile(r"\s*(-?\d{1,9})\s*->\s*(-?\d{1,9})\s*")
 
 
 def make_transformer(
@@ -35,53 +41,79 @@ def make_transformer(
     the source for its mean. Raises what `fail` makes for settings that contradict each other, do not fit the images, or
     are not supported.
     """
-    refuse_unknown(param, fail)
-    channels = 3 if param.force_color else 1 if param.force_gray else source.shape[0]
-    if param.force_color and param.force_gray:
-        raise fail(
-            "force_color and force_gray exclude each other", setting="transform_param.force_gray", mend="keep one"
-        )
-    wanted = messages.TransformationParameter.ColorOrder.Name(param.color_order)
-    swap = param.HasField("color_order") and channels == 3 and wanted != source.color_order
-    seed = param.random_seed or stream.seed
-    mean = find_mean(param, source, channels, folder, plan_only, fail)
-    if mean is not None and swap and mean.shape[0] == 3 and uses_database_mean(param):
-        mean = mean[::-1]
+    refuse_unsupported(param, fail)
+    stream = RandomStream(param.random_seed or stream.seed, stream.name)
+
+    def beside(purpose: str) -> RandomStream:
+        return RandomStream(stream.seed, f"{stream.name}.{purpose}")
+
     try:
+        recolour = make_recolour(param, source, fail)
+        channels, size = recolour.given, source.shape[1:]
+        distortion = make_distortion(param, channels, beside("distortion"), fail)
+        resizing = make_resizing(param, channels, size, beside("resize"), fail)
+        size = resizing.shape if resizing else size
         return Transformer(
             source.shape,
-            stream=RandomStream(seed, stream.name),
+            stream=stream,
+            recolour=recolour,
             scale=param.scale,
-            mean=mean,
+            mean=find_mean(param, source, recolour, resizing, folder, plan_only, fail),
             crop=param.crop_size,
             mirror=param.mirror,
             train=train,
-            channels=channels,
-            swap=swap,
-            color_order=source.color_order,
             mask=mask_of(param),
-            distortion=make_distortion(param, channels, RandomStream(seed, f"{stream.name}.distortion"), fail),
-            warp=make_warp(param, source, RandomStream(seed, f"{stream.name}.warp")) if train else None,
+            distortion=distortion,
+            resizing=resizing,
+            noise=make_pixel_noise(param, channels, size, recolour.given_order, beside("noise"), fail),
+            warp=make_warp(param, size, beside("warp")) if train else None,
         )
     except ShapeError as error:
         raise fail(error.found, setting="transform_param", mend=error.mend) from error
 
 
-def is_active(block: Any) -> bool:
-    """Whether one of MyCaffe's optional blocks is switched on, in either way of writing it."""
-    return bool(getattr(block, "active", True) and (not block.HasField("option") or block.option.active))
-
-
-def refuse_unknown(param: Any, fail: Fail) -> None:
-    """Raise for settings that are switched on and that netforge does not know: none is left out in silence."""
-    if param.HasField("scale_operator") and param.scale_operator == messages.TransformationParameter.POW:
-        raise fail("scale_operator POW is not supported", setting="transform_param.scale_operator", mend="use MUL")
-    if param.force_positive_range_max:
+def make_recolour(param: Any, source: Source, fail: Fail) -> Recolour:
+    """What force_color, force_gray and color_order ask for."""
+    if param.force_color and param.force_gray:
         raise fail(
-            "force_positive_range_max is not supported",
-            setting="transform_param.force_positive_range_max",
-            mend="use scale and mean_value",
+            "force_color and force_gray exclude each other", setting="transform_param.force_gray", mend="keep one"
         )
+    channels = 3 if param.force_color else 1 if param.force_gray else None
+    wanted = messages.TransformationParameter.ColorOrder.Name(param.color_order)
+    return Recolour(source.shape[0], channels, source.color_order, wanted if param.HasField("color_order") else None)
+
+
+def refuse_unsupported(param: Any, fail: Fail) -> None:
+    """Raise for settings that are switched on and that netforge does not follow: none is left out in silence."""
+    operators = messages.TransformationParameter
+    operator = param.scale_operator if param.HasField("scale_operator") else operators.MUL
+    expands = param.expansion_param.prob > 0 and param.expansion_param.max_expand_ratio > 1
+    no_boxes = "Data layers give images without boxes; remove it"
+    wrong = (
+        ("scale_operator", operator == operators.POW, "POW is not supported", "use MUL"),
+        (
+            "scale_operator",
+            operator == operators.NONE and param.scale != 1,
+            f"NONE does not go with scale {param.scale:g}",
+            "use MUL, or remove scale",
+        ),
+        (
+            "force_positive_range_max",
+            param.force_positive_range_max,
+            "is not supported",
+            "use scale and mean_value",
+        ),
+        (
+            "expansion_param",
+            expands and is_active(param, "expansion_param"),
+            "is not supported",
+            "use warp_param { zoom: 0.5 }, which makes images larger and smaller",
+        ),
+        ("emit_constraint", is_active(param, "emit_constraint"), "is not supported", no_boxes),
+    )
+    for name, is_wrong, found, mend in wrong:
+        if is_wrong:
+            raise fail(f"{name} {found}", setting=f"transform_param.{name}", mend=mend)
 
 
 def uses_database_mean(param: Any) -> bool:
@@ -90,11 +122,18 @@ def uses_database_mean(param: Any) -> bool:
 
 
 def find_mean(
-    param: Any, source: Source, channels: int, folder: Path | None, plan_only: bool, fail: Fail
+    param: Any,
+    source: Source,
+    recolour: Recolour,
+    resizing: Resizing | None,
+    folder: Path | None,
+    plan_only: bool,
+    fail: Fail,
 ) -> npt.NDArray[np.float32] | None:
     """The mean to take off: (C, H, W) from a file or the source, (C, 1, 1) or (1, 1, 1) from mean_value, or None.
 
-    plan_only: only the header of the source is known, so its mean is not asked for.
+    What the user gives is meant for images as they are before the crop. The source's mean is that of stored images, and
+    is changed as they are. plan_only: only the header of the source is known, so its mean is not asked for.
     """
     given = [param.HasField("mean_file"), bool(param.mean_value), uses_database_mean(param)]
     if sum(given) > 1:
@@ -106,13 +145,7 @@ def find_mean(
     if given[0]:
         return read_mean(resolve_path(param.mean_file, folder))
     if given[1]:
-        if len(param.mean_value) not in (1, channels):
-            raise fail(
-                f"mean_value is given {counted(len(param.mean_value), 'time')} for {counted(channels, 'channel')}",
-                setting="transform_param.mean_value",
-                mend="give it once, or once for each channel",
-            )
-        return np.array(param.mean_value, np.float32)[:, None, None]
+        return np.array(one_or_each(param, "mean_value", recolour.given, fail), np.float32)[:, None, None]
     if not given[2] or plan_only:
         return None
     if source.mean is None:
@@ -121,67 +154,31 @@ def find_mean(
             setting="transform_param.use_imagedb_mean",
             mend="use mean_file or mean_value; sources of the image database get a mean when they are imported",
         )
-    return source.mean
-
-
-def mask_of(param: Any) -> tuple[int, int, int, int] | None:
-    """The rectangle (left, right, top, bottom) of an active mask_param."""
-    mask = param.mask_param
-    if not param.HasField("mask_param") or not is_active(mask):
-        return None
-    return mask.boundary_left, mask.boundary_right, mask.boundary_top, mask.boundary_bottom
-
-
-def make_distortion(param: Any, channels: int, stream: RandomStream, fail: Fail) -> Distortion | None:
-    """The changes of colour that an active distortion_param asks for; None where it asks for none.
-
-    Raises what `fail` makes for ranges upside down, and for the saturation of images that are not of three channels.
-    """
-    block = param.distortion_param
-    ranges = DistortionRanges(**{field.name: getattr(block, field.name) for field in fields(DistortionRanges)})
-    if not ranges or not is_active(block):
-        return None
-    for name in ("contrast", "saturation"):
-        lower, upper = getattr(block, f"{name}_lower"), getattr(block, f"{name}_upper")
-        if lower > upper:
-            raise fail(
-                f"{name}_lower {lower:g} is above {name}_upper {upper:g}",
-                setting=f"transform_param.distortion_param.{name}_lower",
-                mend="exchange them",
-            )
-    if ranges.saturation_prob and channels != 3:
-        raise fail(
-            f"only colours have a saturation, but these images have {counted(channels, 'channel')}",
-            setting="transform_param.distortion_param.saturation_prob",
-            mend="set saturation_prob to 0",
-        )
-    return Distortion(ranges, RandomStream(block.random_seed or stream.seed, stream.name))
-
-
-def make_warp(param: Any, source: Source, stream: RandomStream) -> Warp | None:
-    """The changes of form that an active warp_param asks for; None where it asks for none."""
-    block = param.warp_param
-    ranges = WarpRanges(**{field.name: getattr(block, field.name) for field in fields(WarpRanges)})
-    if not ranges or not is_active(block):
-        return None
-    _, height, width = source.shape
-    return Warp(height, width, ranges, stream)
+    mean: npt.NDArray[np.float32] = recolour(source.mean[None])
+    if resizing:
+        mean = resizing.average(mean)
+    return mean.reshape(mean.shape[1:])
 
 
 def label_mapping_of(param: Any, fail: Fail) -> dict[int, int]:
-    """Original label to new label, from an active label_mapping; empty where there is none."""
-    block = param.label_mapping
-    if not param.HasField("label_mapping") or not is_active(block):
+    """Original label to new label, from an active label_mapping; empty where there is none.
+
+    Raises what `fail` makes for a mapping that is none, or of a label that another one maps already.
+    """
+    if not is_active(param, "label_mapping"):
         return {}
-    mapping = {}
-    for text in block.mapping:
-        old, _, new = text.partition("->")
-        try:
-            mapping[int(old)] = int(new)
-        except ValueError:
+    mapping: dict[int, int] = {}
+    for place, text in enumerate(param.label_mapping.mapping):
+        setting = f"transform_param.label_mapping.mapping[{place}]"
+        match = _MAPPING.fullmatch(text)
+        if match is None:
+            known = "conditions on boosts are not supported" if "?" in text else "labels are whole numbers"
+            raise fail(f'mapping "{text}" is not understood', setting=setting, mend=f'write mapping: "3->1"; {known}')
+        old, new = int(match[1]), int(match[2])
+        if mapping.setdefault(old, new) != new:
             raise fail(
-                f'mapping "{text}" is not understood',
-                setting="transform_param.label_mapping",
-                mend='write mapping: "3->1"; conditions on boosts are not supported',
-            ) from None
+                f'mapping "{text}": label {old} becomes {mapping[old]} already',
+                setting=setting,
+                mend="keep one of them",
+            )
     return mapping

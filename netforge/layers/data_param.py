@@ -23,7 +23,8 @@ from netforge.data.sampling import (
 )
 from netforge.data.source import RelabelledSource, Source
 from netforge.data.transform import Transformer
-from netforge.data.transform_param import Fail, label_mapping_of, make_transformer
+from netforge.data.transform_blocks import Fail
+from netforge.data.transform_param import label_mapping_of, make_transformer
 from netforge.data.turns import QuarterTurns
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError

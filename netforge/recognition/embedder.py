@@ -38,8 +38,8 @@ class Embedder:
     the loss that reads them measures. level, stages, device, plugins: as for `Net`. batch_size: images that are run at
     a time.
 
-    Images are transformed as in TEST (the transform_param of the file's data layer there), but never mirrored. A file
-    without a data layer takes images as they are.
+    Images are transformed as in TEST (the transform_param of the file's data layer there), but never mirrored,
+    distorted or noisy. A file without a data layer takes images as they are.
 
     net: the net. report: what the file of weights did to it. form: how images must be given. transforms: whether there
     is a data layer that says how. embedding: name of the blob; named: whether the caller named it. class_names: label
@@ -220,7 +220,7 @@ class Embedder:
                 raise NetError(f'input "{self._input}" has shape {shape}, which is not that of images')
             self.form = StoredForm((shape[1], shape[2], shape[3]))
             return
-        layer, folder = _unmirrored(entry[0]), definition.folder
+        layer, folder = _unvaried(entry[0]), definition.folder
 
         def fail(found: str, *, setting: str, mend: str | None = None) -> NetforgeError:
             return SettingsError(found, where=layer.locate(setting), mend=mend)
@@ -265,9 +265,11 @@ def measures_cosine(loss: LayerDefinition) -> bool:
     return bool(settings.distance == settings.COSINE)
 
 
-def _unmirrored(layer: LayerDefinition) -> LayerDefinition:
-    """The data layer without its coin flips: an image has one embedding."""
+def _unvaried(layer: LayerDefinition) -> LayerDefinition:
+    """The data layer without its coin flips and other random changes: an image has one embedding."""
     message: Any = messages.LayerParameter()
     message.CopyFrom(layer.message)
     message.transform_param.mirror = False
+    for block in ("distortion_param", "noise_param"):
+        message.transform_param.ClearField(block)
     return layer.copy_with(message)

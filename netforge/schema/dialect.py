@@ -30,8 +30,8 @@ _NAMES: dict[str, str] = {
     "ParamSpec": "active",
     "DataParameter": "display_timing primary_data synchronize_with synchronize_target output_image_information "
     "enable_debug_output data_debug_param score_norm_param time_align",
-    "TransformationParameter": "resize_param noise_param expansion_param emit_constraint label_mapping_param",
-    "DistortionParameter": "use_gpu hue_prob hue_delta",
+    "ResizeParameter": "height_scale width_scale",
+    "DistortionParameter": "use_gpu",
     "ConvolutionParameter": "cudnn_workspace_limit cudnn_worspace_allow_on_groups cudnn_workspace_allow_on_groups "
     "cudnn_enable_tensor_cores",
     "PoolingParameter": "reshape_algorithm",

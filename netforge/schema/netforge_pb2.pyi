@@ -580,6 +580,10 @@ class TransformationParameter(Message):
     distortion_param: DistortionParameter
     label_mapping: LabelMappingParameter
     warp_param: WarpParameter
+    resize_param: ResizeParameter
+    noise_param: NoiseParameter
+    expansion_param: ExpansionParameter
+    emit_constraint: EmitConstraintParameter
     def __init__(
         self,
         *,
@@ -600,6 +604,130 @@ class TransformationParameter(Message):
         distortion_param: DistortionParameter | Mapping[str, Any] | None = ...,
         label_mapping: LabelMappingParameter | Mapping[str, Any] | None = ...,
         warp_param: WarpParameter | Mapping[str, Any] | None = ...,
+        resize_param: ResizeParameter | Mapping[str, Any] | None = ...,
+        noise_param: NoiseParameter | Mapping[str, Any] | None = ...,
+        expansion_param: ExpansionParameter | Mapping[str, Any] | None = ...,
+        emit_constraint: EmitConstraintParameter | Mapping[str, Any] | None = ...,
+    ) -> None: ...
+
+class ResizeParameter(Message):
+    DESCRIPTOR: Descriptor
+    ResizeMode: EnumTypeWrapper
+    WARP: int
+    FIT_SMALL_SIZE: int
+    FIT_LARGE_SIZE_AND_PAD: int
+    PadMode: EnumTypeWrapper
+    CONSTANT: int
+    MIRRORED: int
+    REPEAT_NEAREST: int
+    InterpMode: EnumTypeWrapper
+    LINEAR: int
+    AREA: int
+    NEAREST: int
+    CUBIC: int
+    LANCZOS4: int
+    option: OptionParameter
+    active: bool
+    prob: float
+    resize_mode: int
+    height: int
+    width: int
+    pad_mode: int
+    pad_value: RepeatedScalarFieldContainer[float]
+    interp_mode: RepeatedScalarFieldContainer[int]
+    def __init__(
+        self,
+        *,
+        option: OptionParameter | Mapping[str, Any] | None = ...,
+        active: bool | None = ...,
+        prob: float | None = ...,
+        resize_mode: int | str | None = ...,
+        height: int | None = ...,
+        width: int | None = ...,
+        pad_mode: int | str | None = ...,
+        pad_value: Iterable[float] | None = ...,
+        interp_mode: Iterable[int | str] | None = ...,
+    ) -> None: ...
+
+class NoiseParameter(Message):
+    DESCRIPTOR: Descriptor
+    option: OptionParameter
+    active: bool
+    prob: float
+    decolorize: bool
+    gauss_blur: bool
+    hist_eq: bool
+    clahe: bool
+    jpeg: float
+    erode: bool
+    posterize: bool
+    inverse: bool
+    saltpepper: bool
+    saltpepper_param: SaltPepperParameter
+    convert_to_hsv: bool
+    convert_to_lab: bool
+    def __init__(
+        self,
+        *,
+        option: OptionParameter | Mapping[str, Any] | None = ...,
+        active: bool | None = ...,
+        prob: float | None = ...,
+        decolorize: bool | None = ...,
+        gauss_blur: bool | None = ...,
+        hist_eq: bool | None = ...,
+        clahe: bool | None = ...,
+        jpeg: float | None = ...,
+        erode: bool | None = ...,
+        posterize: bool | None = ...,
+        inverse: bool | None = ...,
+        saltpepper: bool | None = ...,
+        saltpepper_param: SaltPepperParameter | Mapping[str, Any] | None = ...,
+        convert_to_hsv: bool | None = ...,
+        convert_to_lab: bool | None = ...,
+    ) -> None: ...
+
+class SaltPepperParameter(Message):
+    DESCRIPTOR: Descriptor
+    fraction: float
+    value: RepeatedScalarFieldContainer[float]
+    def __init__(
+        self,
+        *,
+        fraction: float | None = ...,
+        value: Iterable[float] | None = ...,
+    ) -> None: ...
+
+class ExpansionParameter(Message):
+    DESCRIPTOR: Descriptor
+    option: OptionParameter
+    active: bool
+    prob: float
+    max_expand_ratio: float
+    def __init__(
+        self,
+        *,
+        option: OptionParameter | Mapping[str, Any] | None = ...,
+        active: bool | None = ...,
+        prob: float | None = ...,
+        max_expand_ratio: float | None = ...,
+    ) -> None: ...
+
+class EmitConstraintParameter(Message):
+    DESCRIPTOR: Descriptor
+    EmitType: EnumTypeWrapper
+    CENTER: int
+    MIN_OVERLAP: int
+    option: OptionParameter
+    active: bool
+    emit_type: int
+    emit_overlap: float
+    def __init__(
+        self,
+        *,
+        option: OptionParameter | Mapping[str, Any] | None = ...,
+        active: bool | None = ...,
+        emit_type: int | str | None = ...,
+        emit_overlap: float | None = ...,
     ) -> None: ...
 
 class WarpParameter(Message):
@@ -656,6 +784,8 @@ class DistortionParameter(Message):
     saturation_upper: float
     random_order_prob: float
     random_seed: int
+    hue_prob: float
+    hue_delta: float
     def __init__(
         self,
         *,
@@ -671,6 +801,8 @@ class DistortionParameter(Message):
         saturation_upper: float | None = ...,
         random_order_prob: float | None = ...,
         random_seed: int | None = ...,
+        hue_prob: float | None = ...,
+        hue_delta: float | None = ...,
     ) -> None: ...
 
 class LabelMappingParameter(Message):
@@ -1643,11 +1775,21 @@ class PrototypicalLossParameter(Message):
 
 class SupConLossParameter(Message):
     DESCRIPTOR: Descriptor
+    Distance: EnumTypeWrapper
+    COSINE: int
+    SQUARED: int
+    Against: EnumTypeWrapper
+    ALL: int
+    NEGATIVES: int
     temperature: float
+    distance: int
+    against: int
     def __init__(
         self,
         *,
         temperature: float | None = ...,
+        distance: int | str | None = ...,
+        against: int | str | None = ...,
     ) -> None: ...
 
 class WindowDataParameter(Message):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netforge.data.colour import Recolour
 from netforge.data.sampling import below, random_words
 from netforge.data.transform import Transformer
 from netforge.device.operations import Ops
@@ -83,8 +84,9 @@ def test_the_operation_of_devices_makes_the_same_bits(data: st.DataObject) -> No
         crop=data.draw(st.integers(0, 3)),
         mirror=data.draw(st.booleans()),
         train=data.draw(st.booleans()),
-        channels=channels,
-        swap=channels == 3 and data.draw(st.booleans()),
+        recolour=Recolour(
+            stored, channels, wanted=data.draw(st.sampled_from(["RGB", "BGR"])) if channels == 3 else None
+        ),
         mask=data.draw(st.sampled_from([None, (1, 2, 0, 1), (2, 90, 1, 90)])),
     )
     position = data.draw(st.integers(0, 10**9))
@@ -97,7 +99,7 @@ def test_the_operation_of_devices_makes_the_same_bits(data: st.DataObject) -> No
 
 
 def test_grey_from_colour_is_the_hosts_work() -> None:
-    assert Transformer((3, 1, 1), stream=STREAM, channels=1).host_only == "force_gray"
+    assert Transformer((3, 1, 1), stream=STREAM, recolour=Recolour(3, 1)).host_only == "force_gray"
 
 
 def test_every_crop_and_flip_occurs() -> None:
@@ -106,23 +108,6 @@ def test_every_crop_and_flip_occurs() -> None:
     firsts, counts = np.unique(out[:, 0, 0, 0], return_counts=True)
     assert len(firsts) == 8  # six corners, of which four can also be reached mirrored
     assert counts.sum() == 2000 and counts.min() > 100
-
-
-def test_force_color_and_force_gray() -> None:
-    grey = np.array([[[[7, 8]]]], np.uint8)
-    assert Transformer((1, 1, 2), stream=STREAM, channels=3)(grey, 0).tolist() == [[[[7, 8]]] * 3]
-    colour = np.array([[[[100]], [[150]], [[200]]]], np.uint8)
-    rgb = Transformer((3, 1, 1), stream=STREAM, channels=1, color_order="RGB")(colour, 0)
-    bgr = Transformer((3, 1, 1), stream=STREAM, channels=1, color_order="BGR")(colour, 0)
-    assert rgb.item() == round(0.299 * 100 + 0.587 * 150 + 0.114 * 200)
-    assert bgr.item() == round(0.299 * 200 + 0.587 * 150 + 0.114 * 100)
-    alpha = np.arange(4, dtype=np.uint8).reshape(1, 4, 1, 1)
-    assert Transformer((4, 1, 1), stream=STREAM, channels=3)(alpha, 0).ravel().tolist() == [0, 1, 2]
-
-
-def test_swap_exchanges_red_and_blue() -> None:
-    colour = np.arange(3, dtype=np.uint8).reshape(1, 3, 1, 1)
-    assert Transformer((3, 1, 1), stream=STREAM, swap=True)(colour, 0).ravel().tolist() == [2, 1, 0]
 
 
 def test_mask_is_inclusive_and_comes_before_the_mean() -> None:
@@ -136,15 +121,10 @@ def test_mask_is_inclusive_and_comes_before_the_mean() -> None:
     [
         ({"crop": 6}, "crop_size 6 is larger than the images, 5 x 6 pixels"),
         ({"mean": np.zeros((1, 4, 4))}, r"the mean has shape \(1, 4, 4\), but the images have shape \(1, 5, 6\)"),
-        ({"mask": (2, 2, 0, 1)}, "is no rectangle"),
-        ({"swap": True}, "color_order needs images with 3 channels, these have 1"),
+        ({"mask": (2, 1, 0, 1)}, "the mask left 2, right 1, top 0, bottom 1 is no rectangle"),
+        ({"mask": (0, 1, 5, 9)}, "the mask from column 0 and row 5 on lies beside the images, 5 x 6 pixels"),
     ],
 )
 def test_settings_that_do_not_fit(options: dict, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         Transformer((1, 5, 6), stream=STREAM, **options)
-
-
-def test_two_channels_are_neither_grey_nor_colour() -> None:
-    with pytest.raises(ShapeError, match="images with 2 channels cannot be turned into 3"):
-        Transformer((2, 5, 6), stream=STREAM, channels=3)

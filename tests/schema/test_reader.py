@@ -131,12 +131,14 @@ def test_mycaffes_fields_without_effect_are_noted_once() -> None:
     net = parse_net(MYCAFFE_NET, "siamese.prototxt")
     noted = [note.split('"')[1] for note in net.notes]
     assert sorted(noted) == [
-        "cudnn_workspace_limit", "cudnn_worspace_allow_on_groups", "display_timing", "group_start", "resize_param",
-        "use_halfsize", "weight_adapter",
+        "cudnn_workspace_limit", "cudnn_worspace_allow_on_groups", "display_timing", "group_start", "use_halfsize",
+        "weight_adapter",
     ]  # fmt: skip
     assert net.notes[0].startswith("siamese.prototxt:7:3: ")
     data = net.layers[0].message
     assert data.data_param.backend == messages.DataParameter.IMAGEDB and data.data_param.images_per_blob == 2
+    resize = data.transform_param.resize_param
+    assert not resize.option.active and list(resize.interp_mode) == [resize.LINEAR, resize.AREA]
     assert net.layers[1].message.max_bottom_count.count == 1
     assert len(net.layers) == 3
 
