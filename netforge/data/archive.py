@@ -164,11 +164,15 @@ def check_file_name(name: str, where: str) -> None:
 
 
 class _Folder(Files):
-    """A folder. Links are followed to files in the folder only: none of another place comes in unnoticed."""
+    """A folder. Links lead to files in the folder only: none of another place comes in unnoticed.
+
+    What has a name and yet is no file to be read, a pipe say, is told when it is opened: it may be of no interest.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        root = os.path.realpath(path)
+        self._refused: dict[str, DataError] = {}
+        root = Path(os.path.realpath(path))
         folders = [""]
         while folders:
             folder = folders.pop()
@@ -177,15 +181,27 @@ class _Folder(Files):
                 folders += [f"{name}/" for entry, name in shown if entry.is_dir(follow_symlinks=False)]
                 for entry, name in shown:
                     if entry.is_symlink() or not entry.is_dir():
-                        self._add_file(name, Path(root), is_link=entry.is_symlink())
+                        self._add(name, self._checked_size(name, root, is_link=entry.is_symlink()))
 
-    def _add_file(self, name: str, root: Path, *, is_link: bool) -> None:
+    def _checked_size(self, name: str, root: Path, *, is_link: bool) -> int:
         check_file_name(name, str(self.path))
         path = self.path / name
-        if is_link and (is_folder(path) or not Path(os.path.realpath(path)).is_relative_to(root)):
-            found = "this is a link to a folder, or to a file elsewhere"
-            raise DataError(found, where=str(path), mend="put the files themselves into the folder")
-        self._add(name, file_size(path))
+        mend = "put the files themselves into the folder"
+        if is_link and is_folder(path):
+            raise DataError("this is a link to a folder, which is not followed", where=str(path), mend=mend)
+        try:
+            if is_link and not Path(os.path.realpath(path)).is_relative_to(root):
+                raise DataError("this is a link to a file elsewhere", where=str(path), mend=mend)
+            return file_size(path)
+        except DataError as error:
+            self._refused[name] = error
+            return 0
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, as it was when the folder was opened; raises DataError where there is none to be read."""
+        if name in self._refused:
+            raise self._refused[name]
+        return super().size(name)
 
     def _open(self, name: str) -> IO[bytes]:
         return (self.path / name).open("rb")
