@@ -138,6 +138,11 @@ class Outcome(Listener):
         return shlex.join([*words, *options])
 
 
+def query_facts(sources: Sequence[str], run: str) -> list[Fact]:
+    """The command that shows how often a run drew each label, for each source that keeps it."""
+    return [("drawn", shlex.join(["netforge", "data", "stats", source, "--run", run])) for source in sources]
+
+
 def batches_text(result: TestResult) -> str:
     """Where a score comes from."""
     batches = counted(result.batches, "test batch", "test batches")

@@ -22,7 +22,7 @@ from netforge.cli.options import (
     split_commas,
     state_options,
 )
-from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts
+from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts, query_facts
 from netforge.cli.screen import console, on_terminal, styled
 from netforge.cli.signals import Signals
 from netforge.cli.train_log import TrainLog
@@ -31,7 +31,7 @@ from netforge.cli.weights import show_report
 from netforge.errors import NetforgeError
 from netforge.schema import messages, parse_solver, read_solver
 from netforge.schema.fields import is_repeated
-from netforge.solver import Listener, RunLog, Solver, StopReason
+from netforge.solver import Listener, RunLog, Solver, StopReason, StoredQueries
 from netforge.solver.settings import device_name as solver_device
 from netforge.solver.settings import override
 
@@ -110,12 +110,14 @@ def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
             if is_verbose() or solver.restored_from is None:
                 show_report(report)
     log = RunLog()
-    solver.listeners += [log, *displays(solver, signals)]
+    queries = StoredQueries(log)
+    solver.listeners += [queries, log, *displays(solver, signals)]
     try:
         solver.solve()
     finally:
         solver.close()
-        show_facts(outcome.facts(solver, log.path), bold=outcome.scores)
+        facts = outcome.facts(solver, log.path) + query_facts(queries.stored, log.run_name)
+        show_facts(facts, bold=outcome.scores)
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from netforge.cli.outputs import loss_tail, scalars
+from netforge.cli.query_text import log_lines
 from netforge.cli.screen import number
 from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason, TestResult
+
+if TYPE_CHECKING:
+    from netforge.data.label_queries import QueryCounts
 
 
 class TrainLog(Listener):
@@ -44,6 +49,11 @@ class TrainLog(Listener):
             click.echo(f"Test loss: {number(result.loss)}")
         for index, (output, value) in enumerate(scalars(result.outputs)):
             click.echo(f"    Test net output #{index}: {output.name} = {number(value)}{loss_tail(output, value)}")
+
+    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+        """How often training drew each label."""
+        for line in log_lines(queries):
+            click.echo(f"    {line}")
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
         """The files."""

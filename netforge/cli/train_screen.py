@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from netforge.cli.outputs import single_values
 from netforge.cli.progress import Progress
+from netforge.cli.query_text import screen_texts
 from netforge.cli.screen import console, seconds_text, styled
 from netforge.cli.signals import Signals
 from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason, TestResult
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+    from netforge.data.label_queries import QueryCounts
 
 REFRESH_S = 0.2
 
@@ -82,6 +85,11 @@ class TrainScreen(Listener):
         numbers = [part for name, value in values.items() for part in ((f"   {name} ", "dim"), f"{value:<8.4g}")]
         which = f"test #{result.net}" if len(solver.test_nets) > 1 else "test"
         self._say(f"  iteration {result.iteration:>7,}", (f"   {which:8}", "green"), *numbers)
+
+    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+        """A line for each source: how often training drew its labels."""
+        for text in screen_texts(queries):
+            self._say(f"  iteration {solver.iteration:>7,}", ("   drawn   ", "magenta"), f"   {text}")
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
         """A line with the files."""

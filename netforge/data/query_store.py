@@ -17,7 +17,7 @@ PATIENCE_S = 2.0
 def store_queries(counts: QueryCounts, run: str) -> None:
     """Put the counts of a run into the database of its source, in the place of what is stored under that name.
 
-    Raises DataError where the database is locked or cannot be written, or has no such source any more.
+    Raises DataError where the database is locked or cannot be written, UnknownNameError where the source is gone.
     """
     assert counts.database is not None
     with ImageDatabase(counts.database, timeout_s=PATIENCE_S) as database:

@@ -6,7 +6,8 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 word for (NaN, infinity) are written as strings.
 
 Events: start (versions, seed, device, how it runs iterations, the solver file's text), display, notice (what a layer
-finds wrong with the training), test, snapshot, end (why, and how iterations ran at last).
+finds wrong with the training), test, queries (how often training drew each label of a source), snapshot, end (why, and
+how iterations ran at last).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +29,7 @@ from netforge.solver.events import Display, Listener, Output, SnapshotPaths, Sto
 from netforge.solver.settings import snapshot_prefix
 
 if TYPE_CHECKING:
+    from netforge.data.label_queries import QueryCounts
     from netforge.solver.solver import Solver
 
 
@@ -39,6 +42,11 @@ class RunLog(Listener):
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = Path(path) if path is not None else None
         self._file: IO[str] | None = None
+
+    @property
+    def run_name(self) -> str:
+        """What this run is called: the name of its log without the endings, PREFIX.TIME; empty before it starts."""
+        return "" if self.path is None else self.path.name.removesuffix(".jsonl").removesuffix(".log")
 
     def on_start(self, solver: Solver) -> None:
         """Open the file and record where everything came from."""
@@ -91,6 +99,20 @@ class RunLog(Listener):
             outputs=_by_name(result.outputs),
             seconds=result.seconds,
         )
+
+    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+        """Record how often each label was drawn; a record for each source."""
+        for entry in queries:
+            epochs = entry.epochs
+            self._write(
+                "queries",
+                iteration=solver.iteration,
+                source=entry.source,
+                labels=entry.labels.tolist(),
+                counts=entry.counts.tolist(),
+                hit_percent=entry.hit_percent.round(4).tolist(),
+                epochs=None if epochs is None else epochs.round(4).tolist(),
+            )
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
         """Record the files of a snapshot."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from netforge import snapshot
+from netforge.data.label_queries import QueryCounts
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import SettingsError
@@ -25,6 +26,7 @@ from netforge.solver.nets import build_nets
 from netforge.solver.notices import Notices
 from netforge.solver.policies import make_policy
 from netforge.solver.progress import Meter
+from netforge.solver.queries import queries_of
 from netforge.solver.rules import Buffers, make_rule
 
 
@@ -270,7 +272,16 @@ class Solver:
         Single values are floats, others arrays. Empty where a stop was requested meanwhile: then every test net's data
         position is as it was.
         """
-        return [result.as_dict() for result in run_tests(self, interrupted=lambda: self._stop_requests > 0)]
+        results = run_tests(self, interrupted=lambda: self._stop_requests > 0)
+        queries = self.label_queries
+        if len(results) == len(self.test_nets) and any(entry.counts.any() for entry in queries):
+            self.tell("on_queries", queries)
+        return [result.as_dict() for result in results]
+
+    @property
+    def label_queries(self) -> list[QueryCounts]:
+        """How often training drew each label, since its first iteration, resumed runs included: one entry a source."""
+        return queries_of(self.net)
 
     # --- snapshots -------------------------------------------------------------------------------------------------
 
