@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from netforge.cli.data_cifar import import_cifar10, import_cifar100
 from netforge.cli.data_copy import copy
 from netforge.cli.data_import import import_group
 from netforge.cli.data_options import database_option
@@ -20,6 +21,8 @@ def data() -> None:
     """
 
 
+import_group.add_command(import_cifar10)
+import_group.add_command(import_cifar100)
 data.add_command(import_group)
 data.add_command(copy)
 data.add_command(verify)

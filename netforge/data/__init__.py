@@ -1,5 +1,6 @@
 """Data: the image database, other sources of images, and how batches are drawn from them and made into input."""
 
+from netforge.data.cifar import import_cifar10, import_cifar100
 from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.folder_importer import FolderImport, import_folder
@@ -19,6 +20,8 @@ __all__ = [
     "Source",
     "SourceInfo",
     "copy_images",
+    "import_cifar10",
+    "import_cifar100",
     "import_folder",
     "import_mnist",
     "import_npz",

@@ -21,8 +21,8 @@ Progress = Callable[[int], None]
 class Draft:
     """A source that is to be made; what the fields hold is said at `Writer.add`.
 
-    blocks: read once, and only when the source is stored or rehearsed. labels, origins: looked at after that, so lists
-    may be filled meanwhile.
+    blocks: read once, and only when the source is stored or rehearsed. labels, groups, origins: looked at after that,
+    so lists may be filled meanwhile.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Draft:
     labels: npt.NDArray[np.int64] | list[int]
     class_names: dict[int, str]
     original_labels: npt.NDArray[np.int64] | None = None
-    groups: npt.NDArray[np.int64] | None = None
+    groups: npt.NDArray[np.int64] | list[int] | None = None
     auto: npt.NDArray[np.int64] | None = None
     boosts: npt.NDArray[np.int64] | None = None
     origins: list[str | None] | None = None
