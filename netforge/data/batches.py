@@ -23,7 +23,7 @@ LARGEST_LABEL = 1 << 24
 
 
 class Sampler(Protocol):
-    """Says which images a batch holds."""
+    """Says which images a batch holds; may be asked by several threads at once."""
 
     images_per_item: int
 
@@ -49,7 +49,7 @@ class Noise:
 
 
 class BatchReader:
-    """Reads batch after batch of `size` items; its methods may be called from any one thread at a time.
+    """Reads batch after batch of `size` items; its methods may be called from any thread.
 
     images: how many images a batch has.
     """
@@ -105,7 +105,7 @@ class BatchReader:
     def _checked(self, labels: Indices, indices: Indices) -> Indices:
         if self._noise is not None:
             labels[indices < 0] = self._noise.label
-        if max(-int(labels.min()), int(labels.max())) > LARGEST_LABEL:
+        if max(-int(np.minimum.reduce(labels)), int(np.maximum.reduce(labels))) > LARGEST_LABEL:
             raise DataError(
                 f"a label is larger than {LARGEST_LABEL}, which a blob cannot hold exactly",
                 where=self.source.name,
@@ -143,7 +143,7 @@ class HostBatches:
     residence = ""
 
     def __init__(self, reader: BatchReader, label_of: Callable[[Indices], npt.NDArray[Any]], depth: int) -> None:
-        self._ahead = Prefetcher(reader.read, depth)
+        self._ahead = Prefetcher(reader.read, depth, helping=True)
         self._label_of = label_of
 
     def feed(self, position: int, tops: Sequence[Array]) -> Drawn:

@@ -96,13 +96,12 @@ class EpochLength:
         self._images = index.order[chosen[index.class_of[index.order]]]
         self._classes = index.class_of[self._images]
         self.start_of = np.searchsorted(self._classes, np.arange(len(index.labels)))
-        self._epoch = -1
-        self._order: Indices
+        self._known: tuple[int, Indices] | None = None
 
     def order(self, epoch: int, stream: RandomStream, draw: int) -> Indices:
         """The images of one epoch, class by class, each class shuffled by draw number `draw` of the stream."""
-        if self._epoch != epoch:
+        known = self._known  # replaced as a whole: several threads may draw
+        if known is None or known[0] != epoch:
             words = random_words(stream, draw, len(self._images))
-            self._order = self._images[np.lexsort((words, self._classes))]
-            self._epoch = epoch
-        return self._order
+            self._known = known = epoch, self._images[np.lexsort((words, self._classes))]
+        return known[1]

@@ -1,4 +1,4 @@
-"""Makes batches ahead of their use, in one background thread.
+"""Makes batches ahead of their use, in one background thread, and where that is too slow in the caller's own too.
 
 What is made must be a pure function of a number (the batch number), so that results do not depend on timing: a reader
 that asks for batch k gets batch k, whether it was made ahead or not.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -17,16 +16,24 @@ T = TypeVar("T")
 
 
 class _Queue(Generic[T]):
-    """What the thread and its owner share; the thread holds no reference to the owner, so that the owner can go."""
+    """What the thread and its owner share; the thread holds no reference to the owner, so that the owner can go.
 
-    def __init__(self, make: Callable[[int], T], depth: int, discard: Callable[[T], object] | None) -> None:
+    Items next_taken .. next_made - 1 are there or in the making. restarts: how often another run of numbers was asked
+    for; what was begun before counts for nothing. stalled: nothing is to be made until an item is asked for.
+    """
+
+    def __init__(
+        self, make: Callable[[int], T], depth: int, discard: Callable[[T], object] | None, helping: bool
+    ) -> None:
         self.make = make
         self.depth = depth
         self.discard = discard
+        self.helping = helping
         self.process = os.getpid()
         self.changed = threading.Condition()
-        self.items: deque[T | BaseException] = deque()
+        self.items: dict[int, T | BaseException] = {}
         self.next_taken = 0
+        self.next_made = 0
         self.restarts = 0
         self.stalled = True
         self.closed = False
@@ -35,22 +42,35 @@ class _Queue(Generic[T]):
         """The thread's work: keep `items` filled until closed."""
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.closed or not (self.stalled or len(self.items) >= self.depth))
+                self.changed.wait_for(lambda: self.closed or self.has_work())
                 if self.closed:
                     return
-                position, restarts = self.next_taken + len(self.items), self.restarts
-            item: T | BaseException
-            try:
-                item = self.make(position)
-            except BaseException as error:
-                item = error
-            with self.changed:
-                if restarts == self.restarts:
-                    self.items.append(item)
-                    self.stalled = isinstance(item, BaseException)
-                    self.changed.notify_all()
-                else:
-                    self.drop(item)
+                claim = self.claim()
+            self.work(*claim)
+
+    def has_work(self) -> bool:
+        """Whether an item may be made."""
+        return not self.stalled and self.next_made < self.next_taken + self.depth
+
+    def claim(self) -> tuple[int, int]:
+        """The number of an item that only the caller makes, and of the restart it belongs to."""
+        self.next_made += 1
+        return self.next_made - 1, self.restarts
+
+    def work(self, position: int, restarts: int) -> None:
+        """Make an item that was claimed."""
+        item: T | BaseException
+        try:
+            item = self.make(position)
+        except BaseException as error:
+            item = error
+        with self.changed:
+            if restarts == self.restarts:
+                self.items[position] = item
+                self.stalled |= isinstance(item, BaseException)
+                self.changed.notify_all()
+            else:
+                self.drop(item)
 
     def drop(self, *items: T | BaseException) -> None:
         """Give back items that nobody gets."""
@@ -59,24 +79,45 @@ class _Queue(Generic[T]):
                 if not isinstance(item, BaseException):
                     self.discard(item)
 
+    def restart(self, position: int, *, stalled: bool) -> None:
+        """Forget what was made and what is in the making; `position` is asked for next."""
+        self.drop(*self.items.values())
+        self.items.clear()
+        self.next_taken = self.next_made = position
+        self.restarts += 1
+        self.stalled = stalled
+        self.changed.notify_all()
+
     def take(self, position: int) -> T:
-        """Item number `position`; waits for it. An exception of `make` is raised here."""
-        with self.changed:
-            exhausted = self.stalled and not self.items
-            if position != self.next_taken or exhausted:
-                self.drop(*self.items)
-                self.items.clear()
-                self.next_taken = position
-                self.restarts += 1
-                self.stalled = False
+        """Item number `position`; waits for it, or helps. An exception of `make` is raised here."""
+        try:
+            with self.changed:
+                if position != self.next_taken or (self.stalled and position == self.next_made):
+                    self.restart(position, stalled=False)
+                while position not in self.items:
+                    self.help_or_wait()
+                item = self.items.pop(position)
+                if isinstance(item, BaseException):
+                    raise item
+                self.next_taken += 1
                 self.changed.notify_all()
-            self.changed.wait_for(lambda: self.items)
-            item = self.items.popleft()
-            if isinstance(item, BaseException):
-                raise item
-            self.next_taken += 1
-            self.changed.notify_all()
-            return item
+                return item
+        except BaseException:  # an interrupt of the user's, maybe, with an item in the making
+            with self.changed:
+                self.restart(position, stalled=True)
+            raise
+
+    def help_or_wait(self) -> None:
+        """What the owner does, who holds the lock, while its item is not there."""
+        if not (self.helping and self.has_work()):
+            self.changed.wait()
+            return
+        claim = self.claim()
+        self.changed.release()
+        try:
+            self.work(*claim)
+        finally:
+            self.changed.acquire()
 
     def close(self, thread: threading.Thread) -> None:
         """End the thread and wait for its end; in a forked child, where the thread does not exist, do nothing."""
@@ -87,7 +128,7 @@ class _Queue(Generic[T]):
             self.changed.notify_all()
         if thread is not threading.current_thread():
             thread.join()
-        self.drop(*self.items)
+        self.drop(*self.items.values())
 
 
 class Prefetcher(Generic[T]):
@@ -95,13 +136,22 @@ class Prefetcher(Generic[T]):
 
     depth 0 makes each item when it is asked for, without a thread. The thread starts at the first request, and ends
     with `close`, when the prefetcher is collected, or when the interpreter exits. In a forked child a new thread is
-    started. discard: gets every item that was made and that nobody will get.
+    started. discard: gets every item that was made and that nobody will get. helping: who has to wait for an item makes
+    one meanwhile; `make` must bear to be called by two threads at once.
     """
 
-    def __init__(self, make: Callable[[int], T], depth: int, *, discard: Callable[[T], object] | None = None) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], T],
+        depth: int,
+        *,
+        discard: Callable[[T], object] | None = None,
+        helping: bool = False,
+    ) -> None:
         self._make = make
         self._depth = depth
         self._discard = discard
+        self._helping = helping
         self._queue: _Queue[T] | None = None
         self._finalizer: weakref.finalize[..., Prefetcher[T]] | None = None
 
@@ -114,7 +164,7 @@ class Prefetcher(Generic[T]):
         return self._queue.take(position)
 
     def _start(self) -> _Queue[T]:
-        queue = _Queue(self._make, self._depth, self._discard)
+        queue = _Queue(self._make, self._depth, self._discard, self._helping)
         thread = threading.Thread(target=queue.run, name="netforge prefetch", daemon=True)
         self._finalizer = weakref.finalize(self, queue.close, thread)
         thread.start()

@@ -79,12 +79,11 @@ class Shuffled:
         return joined[offset : offset + length]
 
     def _epoch(self, epoch: int) -> Indices:
-        drawn = self._epochs.get(epoch)
+        known = self._epochs  # replaced as a whole and never changed: several threads may draw
+        drawn = known.get(epoch)
         if drawn is None:
             drawn = permutation(random_words(self._stream, epoch, self.count))
-            for old in [e for e in self._epochs if e != epoch - 1]:
-                del self._epochs[old]
-            self._epochs[epoch] = drawn
+            self._epochs = {e: order for e, order in known.items() if e == epoch - 1} | {epoch: drawn}
         return drawn
 
 

@@ -26,10 +26,10 @@ def threads() -> set[threading.Thread]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 4), st.lists(st.integers(0, 9), max_size=30))
-def test_any_order_of_requests_gives_the_same_items(depth: int, positions: list[int]) -> None:
+@given(st.integers(0, 4), st.lists(st.integers(0, 9), max_size=30), st.booleans())
+def test_any_order_of_requests_gives_the_same_items(depth: int, positions: list[int], helping: bool) -> None:
     before = threads()
-    prefetcher = Prefetcher(square, depth)
+    prefetcher = Prefetcher(square, depth, helping=helping)
     assert [prefetcher.get(p) for p in positions] == [p * p for p in positions]
     prefetcher.close()
     assert threads() <= before
@@ -44,6 +44,40 @@ def test_items_are_made_ahead_but_not_without_bound() -> None:
         time.sleep(0.001)
     time.sleep(0.05)
     assert made == [0, 1, 2, 3]
+    prefetcher.close()
+
+
+def test_who_waits_makes_items_too() -> None:
+    both_at_work = threading.Barrier(2, timeout=20)
+    makers = {}
+
+    def make(position: int) -> int:
+        makers[position] = threading.current_thread()
+        if position < 2:
+            both_at_work.wait()
+        return position
+
+    prefetcher = Prefetcher(make, 2, helping=True)
+    assert [prefetcher.get(k) for k in range(5)] == list(range(5))
+    prefetcher.close()
+    assert threading.current_thread() in (makers[0], makers[1]) and makers[0] is not makers[1]
+
+
+@pytest.mark.parametrize("helping", [False, True])
+def test_an_interrupted_wait_can_be_taken_up_again(helping: bool) -> None:
+    interrupted = []
+
+    def make(position: int) -> int:
+        if position == 1 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return position
+
+    prefetcher = Prefetcher(make, 3, helping=helping)
+    assert prefetcher.get(0) == 0
+    with pytest.raises(KeyboardInterrupt):
+        prefetcher.get(1)
+    assert [prefetcher.get(k) for k in (1, 2, 3)] == [1, 2, 3]
     prefetcher.close()
 
 
@@ -136,15 +170,16 @@ def test_a_forked_child_gets_its_own_thread() -> None:
     assert done.stdout == "[1, 4, 9, 16, 25] 0\n", done.stderr
 
 
+@pytest.mark.parametrize("helping", [False, True])
 @pytest.mark.parametrize("depth", [1, 3])
-def test_items_that_nobody_gets_are_given_back(depth: int) -> None:
+def test_items_that_nobody_gets_are_given_back(depth: int, helping: bool) -> None:
     made, given_back = [], []
 
     def make(position: int) -> int:
         made.append(position)
         return position
 
-    prefetcher = Prefetcher(make, depth, discard=given_back.append)
+    prefetcher = Prefetcher(make, depth, discard=given_back.append, helping=helping)
     got = [prefetcher.get(0), prefetcher.get(1), prefetcher.get(7), prefetcher.get(8)]
     prefetcher.close()
     assert got == [0, 1, 7, 8]

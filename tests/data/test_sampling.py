@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netforge.data.batches import Sampler
+from netforge.data.class_batches import ClassBatchSampler
 from netforge.data.sampling import (
     BalancedPairSampler,
     ClassIndex,
@@ -142,3 +146,23 @@ def test_noise_takes_the_place_of_other_classes() -> None:
 def test_one_class_cannot_be_balanced() -> None:
     with pytest.raises(DataError, match="at least two classes, but all images have label 4"):
         balanced([4, 4, 4])
+
+
+def test_threads_may_draw_at_once() -> None:
+    labels = np.arange(60) % 3
+
+    def samplers() -> list[Sampler]:
+        index = ClassIndex(labels)
+        return [
+            SingleSampler(Shuffled(60, RandomStream(1, "one"))),
+            BalancedPairSampler(Shuffled(60, RandomStream(1, "two")), index, RandomStream(1, "three")),
+            ClassBatchSampler(2, 5, index, RandomStream(1, "four"), RandomStream(1, "five")),
+        ]
+
+    alone, shared = samplers(), samplers()
+    numbers = np.random.default_rng(0).integers(0, 40, 400).tolist()
+    with ThreadPoolExecutor(4) as pool:
+        for one, many in zip(alone, shared, strict=True):
+            drawn = pool.map(lambda number, sampler=many: sampler.draw(number, 10), numbers)
+            for number, images in zip(numbers, drawn, strict=True):
+                np.testing.assert_array_equal(images, one.draw(number, 10))
