@@ -8,6 +8,7 @@ import click
 
 from netforge.cli.data_cifar import import_cifar10, import_cifar100
 from netforge.cli.data_copy import copy
+from netforge.cli.data_images import import_images
 from netforge.cli.data_import import import_group
 from netforge.cli.data_options import database_option
 from netforge.cli.data_verify import verify
@@ -23,6 +24,7 @@ def data() -> None:
 
 import_group.add_command(import_cifar10)
 import_group.add_command(import_cifar100)
+import_group.add_command(import_images)
 data.add_command(import_group)
 data.add_command(copy)
 data.add_command(verify)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from netforge.cli.data_options import making_options, mean_option, report, size_option
-from netforge.cli.options import FiniteRange
 from netforge.cli.screen import image_bar
 
 
@@ -104,70 +102,3 @@ def import_npz(
             progress=advance,
         )
     report([done], dry_run=dry_run)
-
-
-@import_group.command("images", short_help="Import a folder of pictures, a sub-folder for each class.")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="Name of the source, or with --testing the part before .training.")
-@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1: grey. 3: colour.")
-@size_option
-@click.option(
-    "--fit",
-    type=click.Choice(["stretch", "crop", "pad"]),
-    default="stretch",
-    show_default=True,
-    help="Where a picture has another shape than --size: stretch it, crop two sides, or pad them with black.",
-)
-@click.option(
-    "--testing",
-    type=FiniteRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    help="Put this share of each class into NAME.testing, and the others into NAME.training.",
-)
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which ones --testing takes.")
-@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read, and name them.")
-@mean_option
-@making_options
-def import_images(
-    folder: Path,
-    name: str,
-    channels: str,
-    size: tuple[int, int] | None,
-    fit: Literal["stretch", "crop", "pad"],
-    testing: float | None,
-    seed: int,
-    skip_unreadable: bool,
-    mean_of: str | None,
-    replace: bool,
-    dry_run: bool,
-    database: Path | None,
-) -> None:
-    """Import the pictures in FOLDER, which has one sub-folder for each class, named after it.
-
-    The sub-folders in the order of their names are the classes 0, 1, ... Hidden files, and files that do not end as
-    pictures do, are left alone.
-
-    Example:
-
-    \b
-      netforge data import images flowers --name flowers --size 64x64 --fit crop --testing 0.2
-    """
-    from netforge.data import ImageDatabase, PictureForm, import_folder
-
-    with ImageDatabase(database) as images, image_bar() as advance:
-        done = import_folder(
-            images,
-            folder,
-            name=name,
-            form=PictureForm(int(channels), size, fit),
-            testing=testing or 0.0,
-            seed=seed,
-            skip_unreadable=skip_unreadable,
-            mean_of=mean_of,
-            replace=replace,
-            dry_run=dry_run,
-            progress=advance,
-        )
-    for error in done.unreadable:
-        click.echo(f"left out: {error.where}: {error.found}")
-    report(done.sources, dry_run=dry_run)

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from netforge.data.drafts import Stored
+    from netforge.errors import DataError
 
 LARGEST_SIDE = 16_384
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,6 +61,32 @@ def _parsed_size(_ctx: click.Context, _param: click.Parameter, text: str | None)
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
         raise click.BadParameter(f'"{text}" is no size; write HEIGHTxWIDTH in pixels, such as 56x46.')
     return height, width
+
+
+def fit_option(command: F) -> F:
+    """--fit."""
+    return click.option(
+        "--fit",
+        type=click.Choice(["stretch", "crop", "pad"]),
+        default="stretch",
+        show_default=True,
+        help="Where a picture has another shape than --size: stretch it, crop two sides, or pad them with black.",
+    )(command)
+
+
+def skip_option(command: F) -> F:
+    """--skip-unreadable."""
+    return click.option(
+        "--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read, and name them."
+    )(command)
+
+
+def report_left_out(unreadable: Iterable[DataError]) -> None:
+    """A line for each picture that could not be read."""
+    from netforge.cli.screen import one_line
+
+    for error in unreadable:
+        click.echo(f"left out: {one_line(f'{error.where}: {error.found}')}")
 
 
 def report(sources: Iterable[Stored], *, dry_run: bool) -> None:

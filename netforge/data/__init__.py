@@ -3,26 +3,28 @@
 from netforge.data.cifar import import_cifar10, import_cifar100
 from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
-from netforge.data.folder_importer import FolderImport, import_folder
 from netforge.data.importers import import_mnist
 from netforge.data.npz_importer import NpzKeys, import_npz
 from netforge.data.opening import BACKENDS, open_images, open_source
 from netforge.data.picture import PictureForm
+from netforge.data.picture_importer import PictureImport, import_images
+from netforge.data.picture_lists import Columns
 from netforge.data.source import ArraySource, Source
 
 __all__ = [
     "BACKENDS",
     "ArraySource",
-    "FolderImport",
+    "Columns",
     "ImageDatabase",
     "NpzKeys",
     "PictureForm",
+    "PictureImport",
     "Source",
     "SourceInfo",
     "copy_images",
     "import_cifar10",
     "import_cifar100",
-    "import_folder",
+    "import_images",
     "import_mnist",
     "import_npz",
     "open_images",

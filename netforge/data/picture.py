@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import math
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.fitting import Fit, Placement, place
 from netforge.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Fit = Literal["stretch", "crop", "pad"]
-FITS: tuple[Fit, ...] = ("stretch", "crop", "pad")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpg", ".jpeg", ".jfif", ".png", ".pgm", ".pbm", ".ppm", ".pnm", ".tif", ".tiff", ".webp"}
@@ -27,8 +30,20 @@ MOST_PIXELS = 1 << 26
 MOST_KEPT_PIXELS = 1 << 22  # of a picture that is not brought to another size
 UNREADABLE = "the picture cannot be read: "
 REPLACE = "replace it by a PNG or JPEG file of 8 bits a channel"
-_ORIENTATION = 0x0112  # the EXIF tag; from 5 on, the sides change places
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, OverflowError, TypeError, KeyError, IndexError)
+_ORIENTATION = 0x0112  # the EXIF tag
+_LYING = 5  # from this orientation on, the sides change places
+_DAMAGED = (
+    EOFError,
+    IndexError,
+    KeyError,
+    OSError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -44,30 +59,34 @@ class PictureForm:
     fit: Fit = "stretch"
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: pixels (C, H, W), and the (height, width) it had before it was brought to another size."""
+
+    pixels: npt.NDArray[np.uint8]
+    size: tuple[int, int]
+
+
 def read_picture(path: Path, form: PictureForm, *, mend: str = REPLACE) -> npt.NDArray[np.uint8]:
     """The picture in a file, (C, H, W): upright as its EXIF data say, the first one of several, on white where clear.
 
     Raises DataError, naming the file, where it is missing, damaged, of another format, of more than 67 million pixels
     (4 million where it keeps its size), or of more than 8 bits a channel; `mend` says what to do about a bad file.
-    Pillow warns of odd metadata: see `without_warnings`.
     """
-    from PIL import ImageOps
-
     with opened(path, str(path), mend) as picture:
-        if form.size is None and picture.width * picture.height > MOST_KEPT_PIXELS:
-            raise _unreadable(
-                str(path),
-                f"at {picture.width} x {picture.height} pixels it is too large for a net",
-                "bring all to one size: --size HEIGHTxWIDTH",
-            )
-        return _array(_fitted(_on_white(ImageOps.exif_transpose(picture)), form), form.channels)
+        return _made(picture, form, str(path)).pixels
+
+
+def decode_picture(data: bytes, where: str, form: PictureForm, *, mend: str = REPLACE) -> Picture:
+    """The picture in the bytes of a file, as `read_picture` makes it; `where` names the file in messages."""
+    with opened(io.BytesIO(data), where, mend) as picture:
+        return _made(picture, form, where)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width of the picture in a file as it stands upright; raises DataError as `read_picture` does."""
     with opened(path, str(path), REPLACE) as picture:
-        lying = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        return (picture.width, picture.height) if lying else (picture.height, picture.width)
+        return _upright_size(picture, _orientation(picture))
 
 
 @contextmanager
@@ -114,6 +133,65 @@ def _unreadable(where: str, reason: str, mend: str) -> DataError:
     return DataError(UNREADABLE + reason.rstrip("."), where=where, mend=mend)
 
 
+def _made(picture: Image, form: PictureForm, where: str) -> Picture:
+    """The picture in the form that is asked for."""
+    if form.size is None and picture.width * picture.height > MOST_KEPT_PIXELS:
+        raise _unreadable(
+            where,
+            f"at {picture.width} x {picture.height} pixels it is too large for a net",
+            "bring all to one size: --size HEIGHTxWIDTH",
+        )
+    orientation = _orientation(picture)
+    size = _upright_size(picture, orientation)
+    if form.size is None:
+        return Picture(_array(_on_white(_upright(picture, orientation)), form.channels), size)
+    placement = place(size, form.size, form.fit)
+    scale = _shrunk(picture, placement)
+    whole = _on_white(_upright(picture, orientation))
+    return Picture(_array(_fitted(whole, placement, scale), form.channels), size)
+
+
+def _orientation(picture: Image) -> int:
+    """How the picture was turned and flipped, 1 to 8 as EXIF counts."""
+    found = picture.getexif().get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _upright_size(picture: Image, orientation: int) -> tuple[int, int]:
+    """Height and width of the picture once it stands upright."""
+    return (picture.width, picture.height) if orientation >= _LYING else (picture.height, picture.width)
+
+
+def _upright(picture: Image, orientation: int) -> Image:
+    if orientation == 1:
+        return picture
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return picture.transpose(turns[orientation])
+
+
+def _shrunk(picture: Image, placement: Placement) -> int:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its sides where it stays twice as large as needed; by which number.
+
+    Decoding is most of the work for photographs; what remains is shrunk smoothly.
+    """
+    (left, top, right, bottom), placed = placement.taken, placement.placed
+    share = max((placed[2] - placed[0]) / (right - left), (placed[3] - placed[1]) / (bottom - top))
+    full_width = picture.width
+    wanted = (math.ceil(2 * share * full_width), math.ceil(2 * share * picture.height))
+    picture.draft(None, wanted)  # None keeps the mode
+    return round(full_width / picture.width)
+
+
 def _on_white(picture: Image) -> Image:
     """Grey or RGB, what is clear on white paper."""
     from PIL import Image
@@ -124,21 +202,22 @@ def _on_white(picture: Image) -> Image:
     return picture if picture.mode in ("L", "RGB") else picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def _fitted(picture: Image, form: PictureForm) -> Image:
-    """The picture at the size that is asked for; shrunk smoothly, every pixel counts."""
-    from PIL import Image, ImageOps
+def _fitted(picture: Image, placement: Placement, scale: int) -> Image:
+    """The picture, whose sides were divided by `scale`, where it is to go; shrunk smoothly, every pixel counts."""
+    from PIL import Image
 
-    if form.size is None:
-        return picture
-    size = (form.size[1], form.size[0])
-    method = Image.Resampling.BILINEAR
-    if form.fit == "crop":
-        return ImageOps.fit(picture, size, method)
-    if form.fit == "pad":
-        return ImageOps.pad(picture, size, method, color="black")
-    return picture.resize(size, method)
+    left, top, right, bottom = placement.placed
+    first, above, last, below = (edge / scale for edge in placement.taken)
+    part = picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR, (first, above, last, below))
+    height, width = placement.made
+    if part.size == (width, height):
+        return part
+    whole = Image.new(part.mode, (width, height), "black")
+    whole.paste(part, (left, top))
+    return whole
 
 
 def _array(picture: Image, channels: int) -> npt.NDArray[np.uint8]:
-    array: npt.NDArray[Any] = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    mode = "L" if channels == 1 else "RGB"
+    array: npt.NDArray[Any] = np.asarray(picture if picture.mode == mode else picture.convert(mode))
     return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))

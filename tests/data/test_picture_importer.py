@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netforge.data import ImageDatabase, PictureForm, import_folder, open_source
+from netforge.data import ImageDatabase, PictureForm, import_images, open_source
 from netforge.data.picture import read_picture
 from netforge.errors import DataError
 
@@ -33,7 +33,7 @@ def write_folder(folder: Path, counts: dict[str, int], size: tuple[int, int] = (
 
 def imported(folder: Path, **options: object):
     with ImageDatabase() as database:
-        return import_folder(database, folder, **({"name": "a", "form": GREY} | options))
+        return import_images(database, folder, **({"name": "a", "form": GREY} | options))
 
 
 def test_sub_folders_in_the_order_of_their_names_are_the_classes(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_folders_that_cannot_be_imported(tmp_path: Path) -> None:
         ("sizes", "the picture has 6 x 6 pixels, those before it 5 x 7. Bring all to one size"),
         ("no picture", "there is no picture in here. Put some in"),
         ("flat", "there are no sub-folders in here. Name a folder"),
-        ("none", "there is no such folder"),
+        ("none", "there is no such file"),
     ):
         for dry_run in (True, False):
             with pytest.raises(DataError) as caught:
@@ -223,5 +223,5 @@ def test_folders_that_cannot_be_imported(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
 def test_a_folder_whose_name_is_no_line(tmp_path: Path) -> None:
     write_folder(tmp_path, {"two\nlines": 1})
-    with pytest.raises(DataError, match="cannot name a class"):
+    with pytest.raises(DataError, match="is no printable path"):
         imported(tmp_path)

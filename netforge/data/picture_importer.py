@@ -1,0 +1,136 @@
+"""Bringing picture files into the image database: folders, archives, lists and tables that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.data.archive import open_files
+from netforge.data.copying import draw
+from netforge.data.database import ImageDatabase
+from netforge.data.decoding import picture_blocks
+from netforge.data.drafts import Draft, Progress, Stored, store
+from netforge.data.picture import Picture, PictureForm, without_warnings
+from netforge.data.picture_folders import list_folders
+from netforge.data.picture_lists import Columns, is_list, list_named
+from netforge.data.picture_set import PictureSet
+from netforge.data.writer import check_name
+from netforge.errors import DataError
+
+
+@dataclass(frozen=True)
+class PictureImport:
+    """What became of pictures: the sources, and the pictures that were left out because they cannot be read."""
+
+    sources: list[Stored]
+    unreadable: list[DataError]
+
+
+def import_images(
+    database: ImageDatabase,
+    source: str | Path,
+    *,
+    name: str,
+    form: PictureForm,
+    root: str | Path | None = None,
+    columns: Columns | None = None,
+    testing: float = 0.0,
+    seed: int = 0,
+    skip_unreadable: bool = False,
+    mean_of: str | None = None,
+    replace: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> PictureImport:
+    """Make a source of pictures.
+
+    source: a folder or archive (.zip, .tar, .tar.gz) of pictures by class, see `list_folders`; a list or a table of
+    pictures, see `list_named`, with the folder or archive `root` and the names of `columns` for these two. Each image's
+    origin is the name of its file there.
+
+    name: of the source. Folders for training and testing make NAME.training and NAME.testing, and maybe
+    NAME.validation. testing: share of each class that goes into a source NAME.testing, the others into NAME.training;
+    which ones depends on `seed`. form: what each picture is made into; all must come out at one size.
+    skip_unreadable: leave out pictures that cannot be read, rather than raise. mean_of, replace, dry_run, progress: see
+    `store`.
+
+    Raises DataError where `source` is none of these, where pictures cannot be read (several of them are named), where
+    they differ in size, or where a name is taken.
+    """
+    check_name(name)
+    pictures = _listed(Path(source), root, columns)
+    with pictures.files, without_warnings():
+        unreadable: list[DataError] = []
+        drafts = [
+            _draft(part, pictures, rows, form, unreadable, skip_unreadable=skip_unreadable)
+            for part, rows in _parts(pictures, name, testing, seed).items()
+        ]
+        done = store(database, drafts, mean_of=mean_of, replace=replace, dry_run=dry_run, progress=progress)
+    return PictureImport(done, unreadable)
+
+
+def _listed(source: Path, root: str | Path | None, columns: Columns | None) -> PictureSet:
+    """The pictures that `source` names."""
+    if is_list(source):
+        return list_named(source, root, columns or Columns())
+    if root is not None or columns is not None:
+        found = "a root and columns go with a list or a table of pictures, and this is a folder or an archive"
+        raise DataError(found, where=str(source), mend="leave them out")
+    files = open_files(source)
+    try:
+        return list_folders(files)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _parts(pictures: PictureSet, name: str, testing: float, seed: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Name of a source to the numbers of its pictures."""
+    if pictures.parts and testing:
+        found = "there are folders for training and testing already"
+        raise DataError(found, where=str(pictures.files.path), mend="leave out --testing, or import one of them")
+    parts = {f"{name}.{part}": rows for part, rows in pictures.parts.items()}
+    if testing:
+        chosen = _testing_rows(pictures.labels, testing, seed)
+        parts = {f"{name}.training": np.flatnonzero(~chosen), f"{name}.testing": np.flatnonzero(chosen)}
+    return parts or {name: np.arange(len(pictures.names))}
+
+
+def _testing_rows(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Which pictures are testing ones: `share` of each class, rounded, all equally likely."""
+    chosen = np.zeros(len(labels), np.bool_)
+    for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
+        chosen |= draw(labels, labels == label, round(int(size) * share), seed)
+    return chosen
+
+
+def _draft(
+    name: str,
+    pictures: PictureSet,
+    rows: npt.NDArray[np.int64],
+    form: PictureForm,
+    unreadable: list[DataError],
+    *,
+    skip_unreadable: bool,
+) -> Draft:
+    """The draft of one source; its columns fill while the pictures are read, whose errors go into `unreadable`."""
+    if not len(rows):
+        raise DataError(
+            f'no picture is left for source "{name}"', where=str(pictures.files.path), mend="choose another share"
+        )
+    names = [pictures.names[row] for row in rows]
+    labels: list[int] = []
+    origins: list[str | None] = []
+    groups: list[int] | None = None if pictures.groups is None else []
+
+    def take(number: int, picture: Picture) -> None:
+        labels.append(int(pictures.labels[rows[number]]))
+        origins.append(names[number])
+        if groups is not None and pictures.groups is not None:
+            groups.append(int(pictures.groups[rows[number]]))
+
+    blocks = picture_blocks(pictures.files, names, form, take, unreadable, skip_unreadable=skip_unreadable)
+    return Draft(name, blocks, labels, pictures.class_names, groups=groups, origins=origins)
