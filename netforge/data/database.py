@@ -249,7 +249,7 @@ class ImageDatabase:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            tables.checkpoint(connection)
             stamps = {s for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for s in pair}
         self.cache.discard(writer.dropped_stamps - stamps)
 

@@ -182,3 +182,16 @@ def _set_write_ahead_log(connection: sqlite3.Connection) -> None:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def checkpoint(connection: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file and empty it; False where readers still need it, which is not waited for.
+
+    What was committed is safe either way. A log that stays is emptied after a later transaction.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(LOCK_TIMEOUT_S * 1000)}")
+    return not busy
