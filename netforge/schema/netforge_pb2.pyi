@@ -1051,6 +1051,8 @@ class DataParameter(Message):
     batch_classes: int
     batch_images: int
     quarter_turns: bool
+    balance_labels: bool
+    superboost_probability: float
     def __init__(
         self,
         *,
@@ -1078,6 +1080,8 @@ class DataParameter(Message):
         batch_classes: int | None = ...,
         batch_images: int | None = ...,
         quarter_turns: bool | None = ...,
+        balance_labels: bool | None = ...,
+        superboost_probability: float | None = ...,
     ) -> None: ...
 
 class DataNoiseParameter(Message):
