@@ -78,7 +78,7 @@ class Files(ABC):
 
     def where(self, name: str) -> str:
         """The place of a file, for messages."""
-        return str(self.path / name)
+        return os.path.join(self.path, name)  # a tenth of the time of pathlib's, for every picture of a folder
 
     def open(self, name: str) -> IO[bytes]:
         """A file as a stream; DataError, naming it, where it is missing or damaged, here or while it is read."""
@@ -204,7 +204,7 @@ class _Folder(Files):
         return super().size(name)
 
     def _open(self, name: str) -> IO[bytes]:
-        return (self.path / name).open("rb")
+        return open(os.path.join(self.path, name), "rb")
 
 
 class _Zip(Files):
