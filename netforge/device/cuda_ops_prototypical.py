@@ -8,6 +8,7 @@ import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
 from netforge.device.operations.prototypical import PrototypeRule
+from netforge.device.operations.sup_con import PairRule
 
 Array = Any  # a CuPy array
 
@@ -59,15 +60,14 @@ class CudaPrototypical(CudaCore):
 
     # --- pairs -------------------------------------------------------------------------------------------------------
 
-    def sup_con_pairs(
-        self, similarities: Array, labels: Array, slopes: Array, tally: Array, temperature: float
-    ) -> None:
-        """The cost of each anchor, and slopes, its gradient by the row's similarities."""
-        arrays = (similarities, labels, slopes, tally)
-        self.launch.warps("sup_con_pairs", slopes.dtype, len(labels), *arrays, *labels.shape, temperature)
+    def sup_con_pairs(self, values: Array, labels: Array, slopes: Array, tally: Array, rule: PairRule) -> None:
+        """The cost of each anchor, and slopes, its gradient by the row's values."""
+        kernel = "sup_con_against_negatives" if rule.negatives_only else "sup_con_against_all"
+        arrays = (values, labels, slopes, tally)
+        self.launch.warps(kernel, slopes.dtype, len(labels), *arrays, *labels.shape, rule.temperature)
 
     def sup_con_summary(self, tally: Array, loss: Array, anchors: Array, means: Array) -> None:
-        """loss[0] = the mean cost of anchors, anchors[0] their number, at least 1; means of similarities."""
+        """loss[0] = the mean cost of anchors, anchors[0] their number, at least 1; means of values."""
         self.launch.grid("sup_con_summary", tally.dtype, (1,), tally, loss, anchors, means, len(tally))
 
     def sup_con_backward(self, slopes: Array, anchors: Array, scale: Array, weights: Array) -> None:

@@ -1,50 +1,103 @@
-// The supervised contrastive loss (netforge/device/operations/sup_con.py): similarities and slopes (items, items), labels
-// (items, columns) of which column 0 counts. loss, anchors and scale are arrays of one number.
+// The supervised contrastive loss (netforge/device/operations/sup_con.py): values and slopes (items, items), labels
+// (items, columns) of which column 0 counts. loss, anchors and scale are arrays of one number. Scores are values /
+// temperature, which is below 0 where the values are distances.
 #include "common.cuh"
 
-#define TALLY 6  // cost, anchor or not, sum and number of the similarities to positives, and of those to negatives
+#define TALLY 6  // cost, anchor or not, sum and number of the values to positives, and of those to negatives
 
-// tally (items, 6); slopes = the gradient of each anchor's cost by its row of similarities, 0 where an item has no
-// positive.
-// Launch: one warp an item. Memory: similarities three times, twice from cache; slopes once; coalesced.
-KERNEL(sup_con_pairs)(const Real* __restrict__ similarities, const Real* __restrict__ labels,
-                      Real* __restrict__ slopes, Real* __restrict__ tally, int items, int columns, Real temperature) {
+// What a warp learns from the row of values of its item.
+struct Row {
+    Real most;  // the highest score of those that a positive pair competes with
+    Real to_positives, to_negatives;
+    int positives;
+};
+
+static __device__ Row survey(const Real* row, const Real* labels, int item, int items, int columns, Real temperature,
+                             bool negatives_only) {
+    Row found = {lowest(), Real(0), Real(0), 0};
+    FOR_EACH_IN_WARP(j, items) {
+        if (j == item) continue;
+        const bool positive = labels[j * columns] == labels[item * columns];
+        if (!positive || !negatives_only) found.most = larger(row[j] / temperature, found.most);
+        found.positives += positive;
+        (positive ? found.to_positives : found.to_negatives) += row[j];
+    }
+    found.most = warp_max(found.most);
+    found.positives = warp_sum(found.positives);
+    found.to_positives = warp_sum(found.to_positives);
+    found.to_negatives = warp_sum(found.to_negatives);
+    return found;
+}
+
+static __device__ void write_tally(Real* out, const Row& row, Real cost, int items) {
+    if (threadIdx.x % WARP != 0) return;
+    out[0] = row.positives ? cost : Real(0);
+    out[1] = row.positives ? Real(1) : Real(0);
+    out[2] = row.to_positives;
+    out[3] = Real(row.positives);
+    out[4] = row.to_negatives;
+    out[5] = Real(items - 1 - row.positives);
+}
+
+// Positive pairs compete with all other items. tally (items, 6); slopes = the gradient of each anchor's cost by its row
+// of values, 0 where an item has no positive.
+// Launch: one warp an item. Memory: values three times, twice from cache; slopes once; coalesced.
+KERNEL(sup_con_against_all)(const Real* __restrict__ values, const Real* __restrict__ labels,
+                            Real* __restrict__ slopes, Real* __restrict__ tally, int items, int columns,
+                            Real temperature) {
     FOR_EACH_WARP(item, items) {
-        const Real *row = similarities + item * items, own = labels[item * columns];
-        Real most = lowest(), to_positives = 0, to_negatives = 0, sum = 0;
-        int positives = 0;
-        FOR_EACH_IN_WARP(j, items) {
-            if (j == item) continue;
-            const bool positive = labels[j * columns] == own;
-            most = larger(row[j], most);
-            positives += positive;
-            (positive ? to_positives : to_negatives) += row[j];
-        }
-        most = warp_max(most);
-        positives = warp_sum(positives);
-        to_positives = warp_sum(to_positives);
-        to_negatives = warp_sum(to_negatives);
-        FOR_EACH_IN_WARP(j, items) sum += j == item ? Real(0) : exp((row[j] - most) / temperature);
+        const Real *row = values + item * items, own = labels[item * columns];
+        const Row found = survey(row, labels, item, items, columns, temperature, false);
+        Real sum = 0;
+        FOR_EACH_IN_WARP(j, items) sum += j == item ? Real(0) : exp(row[j] / temperature - found.most);
         sum = warp_sum(sum);
-        const Real pairs = Real(max(positives, 1));
+        const Real pairs = Real(max(found.positives, 1));
         FOR_EACH_IN_WARP(j, items) {
             const Real share = labels[j * columns] == own ? Real(1) / pairs : Real(0);
-            const Real slope = (exp((row[j] - most) / temperature) / sum - share) / temperature;
-            slopes[item * items + j] = j == item || positives == 0 ? Real(0) : slope;
+            const Real slope = (exp(row[j] / temperature - found.most) / sum - share) / temperature;
+            slopes[item * items + j] = j == item || found.positives == 0 ? Real(0) : slope;
         }
-        if (threadIdx.x % WARP != 0) continue;
-        Real* out = tally + item * TALLY;
-        out[0] = positives ? most / temperature + log(sum) - to_positives / (temperature * pairs) : Real(0);
-        out[1] = positives ? Real(1) : Real(0);
-        out[2] = to_positives;
-        out[3] = Real(positives);
-        out[4] = to_negatives;
-        out[5] = Real(items - 1 - positives);
+        const Real cost = found.most + log(sum) - found.to_positives / (temperature * pairs);
+        write_tally(tally + item * TALLY, found, cost, items);
     }
 }
 
-// loss[0] = the mean cost of anchors, anchors[0] their number, at least 1; means = mean similarity of positive pairs, and
-// of negative ones. Launch: one block. Memory: tally once.
+// Each positive pair competes with the negatives of its anchor alone. Arrays and launch as above.
+KERNEL(sup_con_against_negatives)(const Real* __restrict__ values, const Real* __restrict__ labels,
+                                  Real* __restrict__ slopes, Real* __restrict__ tally, int items, int columns,
+                                  Real temperature) {
+    FOR_EACH_WARP(item, items) {
+        const Real *row = values + item * items, own = labels[item * columns];
+        const Row found = survey(row, labels, item, items, columns, temperature, true);
+        const bool alone = found.positives == items - 1;  // no negatives: nothing to compete with
+        Real sum = 0;
+        FOR_EACH_IN_WARP(j, items) {
+            if (j != item && labels[j * columns] != own) sum += exp(row[j] / temperature - found.most);
+        }
+        sum = warp_sum(sum);
+        const Real level = alone ? lowest() : found.most + log(sum), pairs = Real(max(found.positives, 1));
+        Real cost = 0, lost = 0;
+        FOR_EACH_IN_WARP(j, items) {
+            if (j == item || labels[j * columns] != own) continue;
+            const Real behind = level - row[j] / temperature;  // how far the positive lies behind the negatives
+            const Real odds = exp(-fabs(behind)), share = (behind > 0 ? Real(1) : odds) / (1 + odds);
+            cost += (behind > 0 ? behind : Real(0)) + log1p(odds);
+            lost += share;
+            slopes[item * items + j] = -share / pairs / temperature;
+        }
+        cost = warp_sum(cost) / pairs;
+        lost = warp_sum(lost);
+        FOR_EACH_IN_WARP(j, items) {
+            if (j != item && labels[j * columns] == own) continue;
+            const Real slope = exp(row[j] / temperature - found.most) / sum * lost / pairs / temperature;
+            slopes[item * items + j] = j == item || found.positives == 0 ? Real(0) : slope;
+        }
+        write_tally(tally + item * TALLY, found, cost, items);
+    }
+}
+
+// loss[0] = the mean cost of anchors, anchors[0] their number, at least 1; means = mean value of positive pairs, and of
+// negative ones. Launch: one block. Memory: tally once.
 KERNEL(sup_con_summary)(const Real* __restrict__ tally, Real* loss, Real* anchors, Real* means, int items) {
     Real sums[TALLY] = {};
     FOR_EACH_IN_BLOCK(i, items) {

@@ -18,7 +18,7 @@ from netforge.device.operations.contrastive import ContrastiveRule
 from netforge.device.operations.convolution import ConvGeometry
 from netforge.device.operations.pooling import PoolGeometry, pool_output_shape
 from netforge.device.operations.prototypical import PrototypeRule
-from netforge.device.operations.sup_con import TALLY
+from netforge.device.operations.sup_con import TALLY, PairRule
 from netforge.device.operations.transform import ImageTransform
 from netforge.device.operations.triplet_rule import TALLY as TRIPLET_TALLY
 from netforge.device.operations.triplet_rule import TripletRule
@@ -311,16 +311,17 @@ def episodes(b: Bench) -> Iterator[Work]:
     x, labels, kept = b.normal(items, EMBEDDING), b.labels(items, 1, below=classes), b.normal(classes, EMBEDDING)
     targets, shares, one, two = b.labels(items, below=classes), b.empty(classes, items), b.positive(1), b.empty(2)
     yield b.work("split_episode", labels, 5, targets, shares, b.empty(classes), two, read=[labels], write=[shares])
-    distances, p, rule = b.positive(items, classes), b.empty(items, classes), PrototypeRule()
+    distances, p, judge = b.positive(items, classes), b.empty(items, classes), PrototypeRule()
     arrays = (distances, targets, p, one, b.empty(1), None, two)
-    yield b.work("prototypical_forward", *arrays, rule, read=[distances], write=[p])
-    yield b.work("prototypical_backward", p, targets, one, one, distances, rule, read=[p], write=[distances])
+    yield b.work("prototypical_forward", *arrays, judge, read=[distances], write=[p])
+    yield b.work("prototypical_backward", p, targets, one, one, distances, judge, read=[p], write=[distances])
     arrays = (x, kept, distances, b.empty(items, EMBEDDING), b.empty(classes, EMBEDDING))
     yield b.work("squared_distances_backward", *arrays, read=[x, distances], write=[x])
-    similarities, slopes, tally = b.normal(items, items), b.empty(items, items), b.empty(items, TALLY)
-    yield b.work("sup_con_pairs", similarities, labels, slopes, tally, 0.1, read=[similarities], write=[slopes])
+    values, slopes, tally = b.normal(items, items), b.empty(items, items), b.empty(items, TALLY)
+    for rule in (PairRule(), PairRule(negatives_only=True)):
+        yield b.work("sup_con_pairs", values, labels, slopes, tally, rule, read=[values], write=[slopes])
     yield b.work("sup_con_summary", tally, b.empty(1), one, two, read=[tally])
-    yield b.work("sup_con_backward", slopes, one, one, similarities, read=[slopes], write=[similarities])
+    yield b.work("sup_con_backward", slopes, one, one, values, read=[slopes], write=[values])
 
 
 def newest(b: Bench) -> Iterator[Work]:

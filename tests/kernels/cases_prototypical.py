@@ -8,7 +8,7 @@ import numpy as np
 from harness import Bench, case
 
 from netforge.device.operations.prototypical import PrototypeRule
-from netforge.device.operations.sup_con import TALLY
+from netforge.device.operations.sup_con import TALLY, PairRule
 
 FLT_MAX = np.finfo(np.float32).max
 
@@ -68,12 +68,13 @@ def squared_distances(b: Bench, shape: tuple[int, int, int]) -> None:
 @case((5, 2), (0, 2), (1, 1), (2, 9), (33, 6), (70, 40))
 def sup_con(b: Bench, size: tuple[int, int]) -> None:
     items, kinds = size
-    for columns, temperature in product((1, 2), (0.07, 1.0)):
-        similarities, labels = b.uniform(items, items, low=-1), b.whole(kinds, items, columns) - 3
+    for columns, temperature, negatives_only in product((1, 2), (0.07, 1.0, -0.3), (False, True)):
+        values, labels = b.uniform(items, items, low=-1), b.whole(kinds, items, columns) - 3
+        kernel = "sup_con_against_negatives" if negatives_only else "sup_con_against_all"
         scale = b.number(0.7)
         got, wanted = ([b.dirty(items, items), b.dirty(items, TALLY)] for _ in range(2))
-        b.launch("sup_con_pairs", similarities, labels, *got, items, columns, temperature)
-        b.ops.sup_con_pairs(similarities, labels, *wanted, temperature)
+        b.launch(kernel, values, labels, *got, items, columns, temperature)
+        b.ops.sup_con_pairs(values, labels, *wanted, PairRule(temperature, negatives_only))
         for a, expected in zip(got, wanted, strict=True):
             b.equal(a, expected)
         slopes, tally = wanted

@@ -32,6 +32,7 @@ BY_SEVERAL = {
     "nearest_scores": ("nearest_means", "nearness"),
     "channel_statistics": ("channel_moments", "finish_moments"),
     "transform_images": ("transform_bytes", "transform_pixels"),
+    "sup_con_pairs": ("sup_con_against_all", "sup_con_against_negatives"),
     "triplet_mine": ("triplet_mine_all", "triplet_mine_hard", "triplet_mine_semihard"),
 }
 """Operations whose kernels have other names."""

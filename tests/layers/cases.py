@@ -512,6 +512,33 @@ EPISODES = [
         [()],
         [None, exactly([4, 0, 4, 1, -1, 2, 9, 3, 4, 4])],
     ),
+    LayerCase(
+        "sup_con_squared",
+        row("SupConLoss", "x label", "loss", "sup_con_loss_param { temperature: 1.5 distance: SQUARED }"),
+        [(6, 2, 2), (6,)],
+        [()],
+        [None, labels(3)],
+    ),
+    LayerCase(
+        "sup_con_negatives",
+        row("SupConLoss", "x label", "loss", "sup_con_loss_param { temperature: 0.3 against: NEGATIVES }"),
+        [(7, 3), (7,)],
+        [()],
+        [None, labels(3)],
+        loose=5,
+    ),
+    LayerCase(
+        "n_pair",
+        row(
+            "SupConLoss",
+            "x label",
+            "loss",
+            "sup_con_loss_param { temperature: 1 distance: SQUARED against: NEGATIVES }",
+        ),
+        [(7, 3), (7,)],
+        [()],
+        [None, exactly([4, 0, 4, 1, 0, 0, 4])],
+    ),
 ]
 
 METRICS = [

@@ -17,32 +17,54 @@ def sup_con(x, labels, settings: str = "", tops: str = "loss cosines", **options
     return LayerRun(text, [np.asarray(x, float), np.asarray(labels, float)], **options)
 
 
-def reference(x: np.ndarray, labels: list[int], temperature: float) -> tuple[float, float, float]:
-    """Loss and both mean cosines, one pair after the other."""
+def reference(
+    x: np.ndarray, labels: list[int], temperature: float, *, squared: bool, negatives_only: bool
+) -> tuple[float, float, float]:
+    """Loss and both mean values, one pair after the other."""
     z = x / np.linalg.norm(x, axis=1, keepdims=True)
     items, costs = range(len(x)), []
-    cosines: dict[bool, list[float]] = {True: [], False: []}
+    value = (lambda i, j: ((x[i] - x[j]) ** 2).sum()) if squared else (lambda i, j: z[i] @ z[j])
+    weight = lambda i, j: np.exp((-1 if squared else 1) * value(i, j) / temperature)  # noqa: E731
+    values: dict[bool, list[float]] = {True: [], False: []}
     for i in items:
-        others = [a for a in items if a != i]
-        total = sum(np.exp(z[i] @ z[a] / temperature) for a in others)
-        for a in others:
-            cosines[labels[a] == labels[i]].append(z[i] @ z[a])
-        own = [-np.log(np.exp(z[i] @ z[p] / temperature) / total) for p in others if labels[p] == labels[i]]
+        others, own = [a for a in items if a != i], []
+        for p in others:
+            values[labels[p] == labels[i]].append(value(i, p))
+            if labels[p] == labels[i]:
+                rivals = [a for a in others if a == p or labels[a] != labels[i] or not negatives_only]
+                own.append(-np.log(weight(i, p) / sum(weight(i, a) for a in rivals)))
         if own:
             costs.append(np.mean(own))
-    mean = [float(np.mean(values)) if values else 0.0 for values in (costs, cosines[True], cosines[False])]
+    mean = [float(np.mean(found)) if found else 0.0 for found in (costs, values[True], values[False])]
     return mean[0], mean[1], mean[2]
 
 
 @given(
     labels=st.lists(st.integers(-2, 4), min_size=1, max_size=12),
     temperature=st.sampled_from([0.07, 0.5, 2.0]),
+    squared=st.booleans(),
+    negatives_only=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_it_is_what_a_plain_loop_gives(labels: list[int], temperature: float, seed: int) -> None:
+def test_it_is_what_a_plain_loop_gives(
+    labels: list[int], temperature: float, squared: bool, negatives_only: bool, seed: int
+) -> None:
     x = np.random.default_rng(seed).standard_normal((len(labels), 4))
-    loss, cosines = sup_con(x, labels, f"temperature: {temperature}").forward()
-    np.testing.assert_allclose([loss, *cosines], reference(x, labels, np.float32(temperature)), rtol=1e-9, atol=1e-12)
+    settings = f"temperature: {temperature} distance: {'SQUARED' if squared else 'COSINE'}"
+    settings += f" against: {'NEGATIVES' if negatives_only else 'ALL'}"
+    loss, means = sup_con(x, labels, settings).forward()
+    wanted = reference(x, labels, np.float32(temperature), squared=squared, negatives_only=negatives_only)
+    np.testing.assert_allclose([loss, *means], wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("against", ["ALL", "NEGATIVES"])
+def test_far_positives_cost_their_distance(against: str) -> None:
+    x = np.array([[0.0], [1000], [1], [2]])
+    run = sup_con(x, [0, 0, 1, 2], f"temperature: 1 distance: SQUARED against: {against}", dtype=np.float32)
+    loss, _ = run.forward()
+    np.testing.assert_allclose(loss, np.mean([1000**2 - 1, 1000**2 - 998**2]), rtol=1e-5)
+    (dx, _), _ = run.backward([np.array(1.0), np.zeros(2)])
+    assert np.isfinite(dx).all()
 
 
 def test_a_low_temperature_overflows_nowhere() -> None:
@@ -76,8 +98,9 @@ def test_shapes_that_do_not_fit() -> None:
         sup_con(np.zeros((4, 2)), np.zeros((4, 0)))
 
 
-def test_a_collapse_is_told_after_some_looks() -> None:
-    run = sup_con(np.ones((5, 3)), [0, 0, 1, 1, 1], tops="loss")
+@pytest.mark.parametrize("distance", ["COSINE", "SQUARED"])
+def test_a_collapse_is_told_after_some_looks(distance: str) -> None:
+    run = sup_con(np.ones((5, 3)), [0, 0, 1, 1, 1], f"distance: {distance}", tops="loss")
     assert run.forward()[0] == pytest.approx(np.log(4))
     told = [run.layer.diagnose(run.bottom, run.top) for _ in range(4)]
     assert told[0] is None and told[-1] is not None
