@@ -11,6 +11,7 @@ from netforge.cli.data_copy import copy
 from netforge.cli.data_images import import_images
 from netforge.cli.data_import import import_group
 from netforge.cli.data_options import database_option
+from netforge.cli.data_stats import stats
 from netforge.cli.data_verify import verify
 
 
@@ -27,6 +28,7 @@ import_group.add_command(import_cifar100)
 import_group.add_command(import_images)
 data.add_command(import_group)
 data.add_command(copy)
+data.add_command(stats)
 data.add_command(verify)
 
 

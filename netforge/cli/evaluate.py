@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netforge.cli.options import CaffeCommand, FiniteRange, is_quiet, output_options
+from netforge.cli.options import CaffeCommand, FiniteRange, check_target, is_quiet, output_options
 from netforge.cli.recognition import (
     NetOptions,
-    check_target,
     images_line,
     images_options,
     open_embedder,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -126,12 +125,6 @@ def open_embedder(given: NetOptions) -> Embedder:
     if not embedder.transforms:
         note("The net has no Data layer: pixels are taken as they are, not scaled, without a mean.")
     return embedder
-
-
-def check_target(path: Path | None) -> None:
-    """Raise DataError where a file cannot be made for lack of its folder: before the work, not after it."""
-    if path is not None and not path.parent.is_dir():
-        raise DataError("its folder does not exist", where=str(path), mend="make the folder, or correct the path")
 
 
 def note(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,23 @@ def print_columns(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) 
     for row in rows:
         cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
         click.echo("  ".join(cells).rstrip())
+
+
+def show_facts(facts: Sequence[tuple[str, str]], *, bold: Collection[str] = ()) -> None:
+    """Print words and texts in two columns; the texts of the words in `bold` stand out on a terminal."""
+    import click
+
+    width = max((len(word) for word, _ in facts), default=0)
+    if not on_terminal():
+        for word, text in facts:
+            click.echo(f"{word}: {text}")
+        return
+    screen = console()
+    screen.print()
+    for word, text in facts:
+        style = "bold green" if word in bold else ""
+        screen.print(styled((f"  {word:{width}}  ", "dim"), (text, style)), soft_wrap=True)
+    screen.print()
 
 
 def number(value: float) -> str:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.options import CaffeCommand, is_quiet, output_options
+from netforge.cli.options import CaffeCommand, check_target, is_quiet, output_options
 from netforge.cli.recognition import (
     NetOptions,
     centroids_option,
-    check_target,
     distance_text,
     images_line,
     images_options,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import click
@@ -22,8 +21,8 @@ from netforge.cli.options import (
     split_commas,
     state_options,
 )
-from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts, query_facts
-from netforge.cli.screen import console, on_terminal, styled
+from netforge.cli.run_facts import Outcome, images_per_iteration, notes_of, opening_facts, query_facts
+from netforge.cli.screen import on_terminal, show_facts
 from netforge.cli.signals import Signals
 from netforge.cli.train_log import TrainLog
 from netforge.cli.train_screen import TrainScreen
@@ -129,21 +128,6 @@ def displays(solver: Solver, signals: Signals) -> list[Listener]:
     if on_terminal():
         return [TrainScreen(images_per_iteration(solver), signals)]
     return [TrainLog()]
-
-
-def show_facts(facts: list[Fact], *, bold: Collection[str] = ()) -> None:
-    """Print words and texts in two columns; the texts of the words in `bold` stand out on a terminal."""
-    width = max((len(word) for word, _ in facts), default=0)
-    if not on_terminal():
-        for word, text in facts:
-            click.echo(f"{word}: {text}")
-        return
-    screen = console()
-    screen.print()
-    for word, text in facts:
-        style = "bold green" if word in bold else ""
-        screen.print(styled((f"  {word:{width}}  ", "dim"), (text, style)), soft_wrap=True)
-    screen.print()
 
 
 def as_options(values: dict[str, Any]) -> tuple[str, ...]:

@@ -37,3 +37,19 @@ def read_mean(path: Path) -> npt.NDArray[np.float32]:
             mend="name a file that holds the mean of the images",
         )
     return values.reshape(shape)
+
+
+def write_mean(path: Path, mean: npt.NDArray[np.float32]) -> None:
+    """Write a mean image (C, H, W) as Caffe's compute_image_mean does: a BlobProto of shape 1, C, H, W.
+
+    Raises DataError where the file cannot be written.
+    """
+    channels, height, width = mean.shape
+    blob = messages.BlobProto(num=1, channels=channels, height=height, width=width)
+    blob.data.extend(np.ravel(mean).tolist())
+    try:
+        path.write_bytes(blob.SerializeToString())
+    except OSError as error:
+        raise DataError(
+            f"the mean file cannot be written: {error.strerror}", where=str(path), mend="choose another place"
+        ) from error

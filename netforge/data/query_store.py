@@ -47,7 +47,7 @@ def stored_queries(database: ImageDatabase, info: SourceInfo, run: str) -> Query
         ).fetchall()
         runs = stored_runs(database, info)
     if not drawn:
-        mend = did_you_mean(run, runs) or "netforge data stats SOURCE names the runs"
+        mend = did_you_mean(run, runs) or 'name one of those that "netforge data stats" lists'
         raise UnknownNameError(
             f'no run "{run}" is stored for source "{info.name}"', where=str(database.path), mend=mend
         )

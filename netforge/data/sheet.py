@@ -108,6 +108,15 @@ def chosen_images(source: Source, classes: ClassIndex, per_class: int, seed: int
     return rows
 
 
+def draw_image(pixels: npt.NDArray[Any], source: Source) -> Image:
+    """One image (C, H, W) of a source, or its mean, in the values of its pixels; small ones are magnified."""
+    from PIL import Image
+
+    if pixels.dtype != np.uint8 and pixels.min() >= 0 and 1 < pixels.max() <= 255:
+        pixels = np.rint(pixels).astype(np.uint8)
+    return Image.fromarray(tile(pixels, source))
+
+
 def tile_size(shape: tuple[int, int, int]) -> tuple[int, int]:
     """Height and width of the tile for an image of shape (C, H, W); 2 channels, or more than 3, stand side by side."""
     channels, height, width = shape
