@@ -41,9 +41,16 @@ LAYERS = {
     "coloured": ("grey", "force_encoded_color: true prefetch: 0", "crop_size: 3 color_order: BGR"),
     "greyed": ("colour", PAIRS, f"force_gray: true {CROPS.replace('use_imagedb_mean: true', 'mean_value: 9')}"),
     "warped": ("grey", "", f"{CROPS} warp_param {{ rotation: 20 shift: 1 }}"),
+    "resized": ("colour", PAIRS, f"{CROPS} resize_param {{ height: 9 width: 8 interp_mode: [LINEAR, AREA] }}"),
+    "noisy": ("colour", "", f"{CROPS} color_order: BGR noise_param {{ prob: 0.5 erode: true hist_eq: true }}"),
     "floats": ("floats", f"{PAIRS} {NOISE}", CROPS),
 }
-ON_HOST = {"greyed": "force_gray is done there", "warped": "warp_param is done there"}
+ON_HOST = {
+    "greyed": "force_gray is done there",
+    "warped": "warp_param is done there",
+    "resized": "resize_param is done there",
+    "noisy": "noise_param is done there",
+}
 
 
 def net_of(name: str, device: CudaDevice | str) -> Net:
