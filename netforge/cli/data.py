@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from netforge.cli.data_cifar import import_cifar10, import_cifar100
+from netforge.cli.data_clean import clean, remove
 from netforge.cli.data_copy import copy
 from netforge.cli.data_images import import_images
 from netforge.cli.data_import import import_group
+from netforge.cli.data_lmdb import import_lmdb
 from netforge.cli.data_options import database_option
 from netforge.cli.data_stats import stats
 from netforge.cli.data_verify import verify
@@ -26,10 +28,13 @@ def data() -> None:
 import_group.add_command(import_cifar10)
 import_group.add_command(import_cifar100)
 import_group.add_command(import_images)
+import_group.add_command(import_lmdb)
 data.add_command(import_group)
 data.add_command(copy)
 data.add_command(stats)
 data.add_command(verify)
+data.add_command(clean)
+data.add_command(remove)
 
 
 @data.command("list")

@@ -4,6 +4,8 @@ from netforge.data.cifar import import_cifar10, import_cifar100
 from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.importers import import_mnist
+from netforge.data.labels import Labels
+from netforge.data.lmdb_importer import LmdbForm, LmdbImport, import_lmdb
 from netforge.data.npz_importer import NpzKeys, import_npz
 from netforge.data.opening import BACKENDS, open_images, open_source
 from netforge.data.picture import PictureForm
@@ -16,6 +18,9 @@ __all__ = [
     "ArraySource",
     "Columns",
     "ImageDatabase",
+    "Labels",
+    "LmdbForm",
+    "LmdbImport",
     "NpzKeys",
     "PictureForm",
     "PictureImport",
@@ -25,6 +30,7 @@ __all__ = [
     "import_cifar10",
     "import_cifar100",
     "import_images",
+    "import_lmdb",
     "import_mnist",
     "import_npz",
     "open_images",

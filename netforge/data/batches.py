@@ -11,15 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.prefetch import Prefetcher
-from netforge.data.source import Indices, Pixels, Source
+from netforge.data.source import LARGEST_LABEL, Indices, Pixels, Source
 from netforge.data.transform import Transformer
 from netforge.errors import DataError
 
 Array = Any  # an array of a device
 Drawn = tuple[Indices, Indices]  # of a batch: numbers of its images and their labels, (N, images_per_item) each
-
-# Labels travel in blobs of float32, which holds whole numbers exactly up to here.
-LARGEST_LABEL = 1 << 24
 
 
 class Sampler(Protocol):

@@ -14,15 +14,16 @@ from netforge.errors import DataError
 from netforge.schema import messages
 
 
-def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
+def decode_datum(record: bytes, where: str, color_order: str = "BGR") -> tuple[npt.NDArray[Any], int]:
     """The image (C, H, W), uint8 or float32, and the label of a serialized Datum.
 
-    Encoded images come out as Caffe's do: channels in the order B, G, R. Raises DataError, with `where`, for a record
-    that is damaged or whose sizes contradict its content.
+    color_order: in which the channels of encoded images come out, "BGR" as Caffe's do, or "RGB"; raw values stay as
+    they are. Raises DataError, with `where`, for a record that is damaged or whose sizes contradict its content.
     """
     datum = _parse(record, where)
     if datum.encoded:
-        return decode_image(datum.data, where), datum.label
+        image = decode_image(datum.data, where)
+        return (image if color_order == "BGR" else _swapped(image)), datum.label
     shape = (datum.channels, datum.height, datum.width)
     if min(shape) < 1:
         raise DataError(
@@ -40,6 +41,11 @@ def decode_datum(record: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
             mend="make the record again",
         )
     return values.reshape(shape), datum.label
+
+
+def _swapped(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """An image with B and R in each other's place."""
+    return image if len(image) < 3 else image[[2, 1, 0, 3][: len(image)]]
 
 
 def decode_label(record: bytes, where: str) -> int:

@@ -21,8 +21,8 @@ Progress = Callable[[int], None]
 class Draft:
     """A source that is to be made; what the fields hold is said at `Writer.add`.
 
-    blocks: read once, and only when the source is stored or rehearsed. labels, groups, origins: looked at after that,
-    so lists may be filled meanwhile.
+    blocks: read once, and only when the source is stored or rehearsed. labels, class_names, groups, origins: looked at
+    after that, so lists and names may be filled in meanwhile.
     """
 
     name: str
@@ -63,13 +63,15 @@ def store(
     replace: bool = False,
     dry_run: bool = False,
     mean_of: str | None = None,
+    mean: npt.NDArray[np.float32] | None = None,
     progress: Progress | None = None,
 ) -> list[Stored]:
     """Make sources of the drafts, all at once or, after an error, none.
 
     replace: whether sources of these names may be replaced. dry_run: read and check everything, and change nothing.
-    mean_of: the source whose mean image goes with the new ones; None takes the mean of the first draft, so that one
-    holds the training images. progress: called with the number of images of each block that is done.
+    mean_of: the source whose mean image goes with the new ones. mean: that mean image itself, (C, H, W). Without them
+    it is the mean of the first draft, so that one holds the training images. progress: called with the number of images
+    of each block that is done.
 
     Raises DataError where a name is taken or cannot be, where images do not fit together, and whatever reading the
     blocks raises; UnknownNameError where there is no source `mean_of`.
@@ -78,7 +80,7 @@ def store(
         check_name(draft.name)
         if not replace and draft.name in database:
             raise name_is_taken(draft.name, str(database.path))
-    given_mean = None if mean_of is None else _mean(database, mean_of)
+    given_mean = mean if mean_of is None else _mean(database, mean_of)
     if dry_run:
         return [_rehearsed(draft, given_mean, progress) for draft in drafts]
     done = []

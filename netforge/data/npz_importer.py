@@ -15,13 +15,13 @@ from netforge.data.drafts import Draft, Progress, Stored, number_names, store
 from netforge.data.label_ranges import LabelRanges
 from netforge.data.npz import Npz
 from netforge.data.resize import resized
+from netforge.data.source import LARGEST_LABEL
 from netforge.data.writer import check_class_name
 from netforge.errors import DataError
 
 LAYOUTS = ("NHW", "NHWC", "NCHW")
 COLOURS = (1, 3)
 LARGEST_SIDE = 1 << 14
-LARGEST_LABEL = 1 << 24  # labels travel through nets as float32, which holds whole numbers up to this one
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from netforge.data.archive import LONGEST_NAME, ZIP_MAGICS, Files, open_files
 from netforge.data.drafts import number_names
 from netforge.data.packed import GZIP_MAGIC, explained, file_size, is_folder
 from netforge.data.picture_set import PictureSet
+from netforge.data.source import LARGEST_LABEL
 from netforge.data.writer import check_class_name
 from netforge.errors import DataError, Place, counted, did_you_mean
 
 LARGEST_LIST = 1 << 28
-LARGEST_LABEL = 1 << 24  # labels travel through nets as float32, which holds whole numbers up to this one
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz")
 TABLE_SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"

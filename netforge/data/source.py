@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from netforge.errors import DataError
 
+LARGEST_LABEL = 1 << 24  # labels travel through nets as float32, which holds whole numbers up to this one
+
 Pixels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
@@ -65,6 +67,11 @@ class Source(ABC):
         """What images share beside their class, such as who drew them, (count,) integers; None where not known."""
         return None
 
+    @property
+    def boosts(self) -> Indices | None:
+        """How much people want the images to be drawn, (count,) integers from 0 on; None where all are 0 or unknown."""
+        return None
+
     def stored(self, indices: Indices) -> tuple[Source, Indices]:
         """The source as it is stored, without new labels and turns, and which of its images these are made of."""
         return self, indices
@@ -107,7 +114,7 @@ class ArraySource(Source):
     """Images in an array, in memory or memory-mapped.
 
     pixels: (n, C, H, W), uint8 or float32. rows: which of the n images belong to the source, in which order; None means
-    all. labels, groups: (count,) integers. mean: (C, H, W). identity: equal for sources with equal images in equal
+    all. labels, groups, boosts: (count,) integers. mean: (C, H, W). identity: equal for sources with equal images in equal
     order; None where no more is known than the object.
     """
 
@@ -119,6 +126,7 @@ class ArraySource(Source):
         *,
         rows: Indices | None = None,
         groups: npt.ArrayLike | None = None,
+        boosts: npt.ArrayLike | None = None,
         class_names: dict[int, str] | None = None,
         mean: npt.NDArray[np.float32] | None = None,
         color_order: str = "RGB",
@@ -131,6 +139,7 @@ class ArraySource(Source):
         self._rows = rows
         self._labels = np.asarray(labels, np.int64)
         self._groups = None if groups is None else np.asarray(groups, np.int64)
+        self._boosts = None if boosts is None else np.asarray(boosts, np.int64)
         self._mean = mean
         self._identity = identity
         self.shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
@@ -139,8 +148,9 @@ class ArraySource(Source):
         self.color_order = color_order
         if self._labels.shape != (self.count,):
             raise DataError(f"{self.count} images have labels of shape {self._labels.shape}", where=name)
-        if self._groups is not None and self._groups.shape != (self.count,):
-            raise DataError(f"{self.count} images have groups of shape {self._groups.shape}", where=name)
+        for kind, column in (("groups", self._groups), ("boosts", self._boosts)):
+            if column is not None and column.shape != (self.count,):
+                raise DataError(f"{self.count} images have {kind} of shape {column.shape}", where=name)
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
         """Gather the images."""
@@ -156,6 +166,11 @@ class ArraySource(Source):
     def groups(self) -> Indices | None:
         """The group of every image."""
         return self._groups
+
+    @property
+    def boosts(self) -> Indices | None:
+        """The boost of every image."""
+        return self._boosts
 
     @property
     def identity(self) -> Hashable:
@@ -208,6 +223,11 @@ class RelabelledSource(Source):
     def groups(self) -> Indices | None:
         """The group of every image."""
         return self._source.groups
+
+    @property
+    def boosts(self) -> Indices | None:
+        """The boost of every image."""
+        return self._source.boosts
 
     @property
     def identity(self) -> Hashable:
