@@ -8,6 +8,7 @@ import click
 
 from netforge.cli.data_cifar import import_cifar10, import_cifar100
 from netforge.cli.data_clean import clean, remove
+from netforge.cli.data_clean import clean, remove
 from netforge.cli.data_copy import copy
 from netforge.cli.data_images import import_images
 from netforge.cli.data_import import import_group
@@ -33,6 +34,8 @@ data.add_command(import_group)
 data.add_command(copy)
 data.add_command(stats)
 data.add_command(verify)
+data.add_command(clean)
+data.add_command(remove)
 data.add_command(clean)
 data.add_command(remove)
 

@@ -253,6 +253,12 @@ class ImageDatabase:
             stamps = {s for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for s in pair}
         self.cache.discard(writer.dropped_stamps - stamps)
 
+    def shrink(self) -> bool:
+        """Write the file anew, without its free pages; False where it keeps its size until those who read it end."""
+        with self._explained() as connection:
+            connection.execute("VACUUM")
+            return tables.checkpoint(connection)
+
     @contextmanager
     def _explained(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection; what SQLite complains about becomes a DataError."""

@@ -185,13 +185,16 @@ def _set_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 def checkpoint(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the file and empty it; False where readers still need it, which is not waited for.
+    """Move the write-ahead log into the file and empty it; False where readers or the disk do not let it.
 
-    What was committed is safe either way. A log that stays is emptied after a later transaction.
+    Neither is waited for: what was committed is safe in the log, which is emptied after a later transaction.
     """
+    (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:
+        return False
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {round(LOCK_TIMEOUT_S * 1000)}")
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")
     return not busy
