@@ -18,6 +18,7 @@ import numpy.typing as npt
 from netforge.data import tables
 from netforge.data.cache import Cache
 from netforge.data.home import database_path
+from netforge.data.label_columns import NO_GROUP, LabelColumns
 from netforge.data.query import Query, parse
 from netforge.data.source import ArraySource
 from netforge.data.writer import PixelDigest, Writer
@@ -41,10 +42,6 @@ class SourceInfo:
     stamp: str
     label_stamp: str
     created: str
-
-
-def _query(where: str | Query) -> Query:
-    return where if isinstance(where, Query) else parse(where)
 
 
 class ImageDatabase:
@@ -137,20 +134,21 @@ class ImageDatabase:
         with self.snapshot():
             info = self.find(name)
             label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
-            positions, labels, *groups = self.cache.array(label_key, lambda path: self._store_labels(info, path))
-            if len(labels) == 0:
+            columns = LabelColumns.of(self.cache.array(label_key, lambda path: self._store_labels(info, path)))
+            if len(columns.labels) == 0:
                 raise DataError(
                     f'all images of source "{name}" are disabled',
                     where=str(self.path),
-                    mend="import it again with --replace",
+                    mend=f"enable some: netforge data enable {name} --all",
                 )
             pixels = self.cache.array(pixel_key, lambda path: self._store_pixels(info, path))
             source = ArraySource(
                 name,
                 pixels,
-                labels,
-                rows=None if len(positions) == len(pixels) else np.asarray(positions),
-                groups=groups[0] if groups else None,
+                columns.labels,
+                rows=None if len(columns.positions) == len(pixels) else columns.positions,
+                groups=columns.groups,
+                boosts=columns.boosts,
                 class_names=self.class_names(info),
                 mean=self.mean(info),
                 color_order=info.color_order,
@@ -163,13 +161,13 @@ class ImageDatabase:
         """Positions of the images of a source that a query means, disabled ones among them; see `data.query`."""
         info = self.find(name)
         with self._explained() as connection:
-            return _query(where).positions(connection, info.id)
+            return parse(where).positions(connection, info.id)
 
     def indices(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
         """Numbers, among the images in use, of those that a query means; as an opened source counts them."""
         info = self.find(name)
         with self._explained() as connection:
-            return _query(where).indices(connection, info.id)
+            return parse(where).indices(connection, info.id)
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -189,7 +187,7 @@ class ImageDatabase:
                     connection.execute("ROLLBACK")
 
     def label_columns(self, info: SourceInfo) -> npt.NDArray[np.int64]:
-        """Positions, labels and, where images have them, groups of the images in use, (2 or 3, count).
+        """What nets see of the labels of the images in use: the rows of `LabelColumns`, (2 to 4, count).
 
         Their digest, `label_stamp`, is what `info.label_stamp` should be.
         """
@@ -197,19 +195,21 @@ class ImageDatabase:
             (grouped,) = connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM images WHERE source = ? AND group_number IS NOT NULL)", (info.id,)
             ).fetchone()
-            columns = "position, label, group_number" if grouped else "position, label"
             rows = connection.execute(
-                f"SELECT {columns} FROM images WHERE source = ? AND active ORDER BY position", (info.id,)
+                f"SELECT position, label, boost, {'group_number' if grouped else NO_GROUP} FROM images"
+                " WHERE source = ? AND active ORDER BY position",
+                (info.id,),
             )
             try:
                 flat = np.fromiter((value for row in rows for value in row), np.int64)
             except (ValueError, TypeError, OverflowError) as error:
                 raise DataError(
-                    f'a label or group of source "{info.name}" is no whole number: {error}',
+                    f'a label, group or boost of source "{info.name}" is no whole number: {error}',
                     where=str(self.path),
                     mend="import the source again with --replace",
                 ) from None
-        return np.ascontiguousarray(flat.reshape(-1, 3 if grouped else 2).T)
+        positions, labels, boosts, groups = flat.reshape(-1, 4).T
+        return LabelColumns(positions, labels, groups if grouped else None, boosts).rows
 
     def _store_labels(self, info: SourceInfo, path: Path) -> None:
         """Write the columns of the labels into an .npy file."""

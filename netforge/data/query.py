@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -64,25 +64,30 @@ class Query:
     """A condition on the images of a source; `parse` and `among` make it.
 
     text: as it was written. condition: SQL over the columns of `images`, with named parameters. values: theirs.
-    class_names: the names of classes it asks for, each with its column in the text.
+    class_names: the names of classes it asks for, each with its column in the text. listed: how many images it names
+    one by one; None where it tells them by what they are.
     """
 
     text: str
     condition: str
     values: dict[str, int | str]
     class_names: tuple[tuple[str, int], ...] = ()
+    listed: int | None = None
 
     @property
     def rows(self) -> str:
         """FROM and WHERE of the images that are meant, to be executed with `parameters`."""
-        return self._rows("images" if NUMBER_IN_USE not in self.condition else NUMBERED)
-
-    def _rows(self, table: str) -> str:
+        table = NUMBERED if NUMBER_IN_USE in self.condition else "images"
         return f"FROM {table} WHERE source = :source AND ({self.condition})"
 
     def parameters(self, source: int) -> dict[str, int | str]:
         """The values of the parameters in `rows`, for the source with this number in the table `sources`."""
         return {**self.values, "source": source}
+
+    def restricted(self, condition: str, text: str) -> Query:
+        """Those of the images that meet a further condition, given as SQL and in words."""
+        words = text if self is ALL_IMAGES else f"({self.text}) and {text}"
+        return replace(self, text=words, condition=f"({self.condition}) AND {condition}", listed=None)
 
     def check(self, connection: sqlite3.Connection, source: int) -> None:
         """Raise UnknownNameError where the source has no class of a name that the query asks for."""
@@ -107,7 +112,9 @@ class Query:
 
     def indices(self, connection: sqlite3.Connection, source: int) -> npt.NDArray[np.int64]:
         """The indices, numbers among the images in use, of those that are meant; otherwise as `positions`."""
-        return self._column(connection, source, f"SELECT {NUMBER_IN_USE} {self._rows(NUMBERED)} AND active")
+        chosen = self._column(connection, source, f"SELECT position {self.rows} AND active")
+        in_use = ALL_IMAGES._column(connection, source, f"SELECT position {ALL_IMAGES.rows} AND active")
+        return np.searchsorted(in_use, chosen)
 
     def _column(self, connection: sqlite3.Connection, source: int, select: str) -> npt.NDArray[np.int64]:
         self.check(connection, source)
@@ -115,20 +122,27 @@ class Query:
         return np.fromiter((value for (value,) in rows), np.int64)
 
 
-def parse(text: str) -> Query:
-    """The query that `text` writes, in the language described at the top of this module.
+ALL_IMAGES = Query("all images", "1", {})
+
+
+def parse(text: str | Query) -> Query:
+    """The query that `text` writes, in the language described at the top of this module; a query is given back.
 
     Raises DataError or UnknownNameError with the column at fault, and what was expected there.
     """
-    return _Parser(text).query()
+    return text if isinstance(text, Query) else _Parser(text).query()
 
 
 def among(word: str, text: str) -> Query:
     """The images whose `word`, such as "id" or "index", lies in ranges such as "1,5,9-20"; raises DataError."""
     parser = _Parser(text)
-    condition = parser.ranges(NUMBERS[word])
+    ranges = sorted(parser.ranges())
     parser.expect_end("a comma")
-    return Query(text, condition, parser.values)
+    listed, end = 0, ranges[0][0] - 1
+    for first, last in ranges:
+        listed += max(0, last - max(first - 1, end))
+        end = max(end, last)
+    return Query(f"{word} in {text}", parser.within(NUMBERS[word], ranges), parser.values, listed=listed)
 
 
 def _joined(conditions: list[str], word: str) -> str:
@@ -221,7 +235,7 @@ class _Parser(Scanner):
 
     def _number(self, column: str) -> str:
         if (negative := self.negated("in")) is not None:
-            return negative + self.ranges(column)
+            return negative + self.within(column, self.ranges())
         operator = self.match(OPERATOR)
         if operator is None:
             raise self.unexpected('=, !=, <, <=, >, >= or "in"')
@@ -233,11 +247,10 @@ class _Parser(Scanner):
             return f"({column} IS {'NOT ' if operator[0] == '!=' else ''}{parameter})"
         return f"coalesce({column} {operator[0]} {parameter}, 0)"
 
-    def ranges(self, column: str) -> str:
-        """A list such as 1-5,9, in parentheses or not."""
+    def ranges(self) -> list[tuple[int, int]]:
+        """A list such as 1-5,9, in parentheses or not: first and last of each range."""
         closed = self.take("(")
-        listed: list[int] = []
-        conditions = []
+        read = []
         while True:
             start, found = self.at, self.match(RANGE)
             if found is None:
@@ -245,14 +258,22 @@ class _Parser(Scanner):
             first, last = int(found[1]), int(found[2] or found[1])
             if last < first:
                 raise self.error(f'the range "{found[0].strip()}" ends before it begins', start)
-            if last - first < LISTED_RANGE:
-                listed += range(first, last + 1)
-            else:
-                conditions.append(f"{column} BETWEEN {self._parameter(first)} AND {self._parameter(last)}")
+            read.append((first, last))
             if not self.take(","):
                 break
         if closed and not self.take(")"):
             raise self.unexpected('a comma or ")"')
+        return read
+
+    def within(self, column: str, ranges: list[tuple[int, int]]) -> str:
+        """The condition that a column lies in one of the ranges."""
+        listed: list[int] = []
+        conditions = []
+        for first, last in ranges:
+            if last - first < LISTED_RANGE:
+                listed += range(first, last + 1)
+            else:
+                conditions.append(f"{column} BETWEEN {self._parameter(first)} AND {self._parameter(last)}")
         if listed:
             conditions.append(f"{column} IN (SELECT value FROM json_each({self._parameter(json.dumps(listed))}))")
         return f"coalesce({_joined(conditions, 'OR')}, 0)"
