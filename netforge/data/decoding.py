@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,8 +15,10 @@ from netforge.data.archive import Files
 from netforge.data.picture import UNREADABLE, Picture, PictureForm, decode_picture
 from netforge.errors import DataError, counted
 
-THREADS = 4
+THREADS = min(8, os.cpu_count() or 1)
 AHEAD = 2 * THREADS  # tasks that are under way or wait to be taken
+AHEAD_OF_SMALL = 2  # small pictures take more of Python's time than of the decoder's: more threads would stand in line
+SMALL_PIXELS = 1 << 14
 TASK_BYTES = 1 << 20  # of pixels that one task makes; many small pictures a task, as handing over a task costs time
 MOST_IN_TASK = 256
 LARGEST_PICTURE_FILE = 1 << 28
@@ -70,15 +74,16 @@ def decoded_pictures(files: Files, names: Sequence[str], form: PictureForm) -> I
         return [_decoded(files, name, form) for name in part]
 
     waiting: deque[Future[list[Decoded]]] = deque()
-    start, length = 0, 1
+    start, length, ahead = 0, 1, 1
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             while start < len(names) or waiting:
-                while start < len(names) and len(waiting) < AHEAD:
+                while start < len(names) and len(waiting) < ahead:
                     waiting.append(pool.submit(work, names[start : start + length]))
                     start += length
                 for picture in waiting.popleft().result():
                     if isinstance(picture, Picture):
+                        ahead = AHEAD if math.prod(picture.size) > SMALL_PIXELS else AHEAD_OF_SMALL
                         length = max(1, min(TASK_BYTES // picture.pixels.nbytes, MOST_IN_TASK))
                     yield picture
         finally:

@@ -1,18 +1,23 @@
-"""Folders of pictures: every form of picture, the split, and pictures that cannot be read."""
+"""Folders and archives of pictures: forms of pictures, splits, and pictures that cannot be read."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import struct
+import tarfile
+import threading
+import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from netforge.data import ImageDatabase, PictureForm, import_images, open_source
+from netforge.data import ImageDatabase, PictureForm, decoding, import_images, open_source
+from netforge.data.archive import open_files
+from netforge.data.fitting import place
 from netforge.data.picture import read_picture
 from netforge.errors import DataError
 
@@ -117,6 +122,165 @@ def test_pictures_stand_upright(tmp_path: Path) -> None:
     assert pixels.shape == (1, 6, 4) and pixels[0, 0, 3] == 255
 
 
+@pytest.mark.parametrize(
+    ("folders", "parts"),
+    [
+        (("training", "testing"), {"training": [0, 1, 2], "testing": [1]}),
+        (("Train", "TEST"), {"training": [0, 1, 2], "testing": [1]}),
+        (("train", "val"), {"training": [0, 1, 2], "testing": [1]}),
+        (("train", "test", "val"), {"training": [0, 1, 2], "testing": [1], "validation": [2]}),
+        (("training",), {"training": [0, 1]}),
+    ],
+)
+def test_folders_for_training_and_testing(tmp_path: Path, folders: tuple[str, ...], parts: dict[str, list]) -> None:
+    first, *others = folders
+    write_folder(tmp_path / first, {"ant": 1, "bee": 1} if not others else {"ant": 1, "bee": 1, "cat": 1})
+    for folder, name in zip(others, ("bee", "cat"), strict=False):
+        write_folder(tmp_path / folder, {name: 1})
+    (tmp_path / "readme.txt").write_text("not a class")
+    (tmp_path / first / "list.txt").write_text("not a class either")
+    done = imported(tmp_path).sources
+    assert {part.name: part.labels.tolist() for part in done} == {f"a.{part}": rows for part, rows in parts.items()}
+    names = {label: ["ant", "bee", "cat"][label] for label in range(2 if not others else 3)}
+    assert all(open_source("IMAGEDB", part.name).class_names == names for part in done)
+    with pytest.raises(DataError, match="there are folders for training and testing already"):
+        imported(tmp_path, testing=0.5)
+
+
+def test_folders_called_like_parts_may_be_classes(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"train": 1, "test": 2})
+    (done,) = imported(tmp_path).sources
+    assert (done.name, done.labels.tolist()) == ("a", [0, 0, 1])
+    assert open_source("IMAGEDB", "a").class_names == {0: "test", 1: "train"}
+
+
+def test_two_folders_for_one_part(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", {"a": 1})
+    write_folder(tmp_path / "training", {"a": 1})
+    with pytest.raises(DataError, match='the folders "train" and "training" are both for training'):
+        imported(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("around", ["", "pets/", "a/"])
+def test_archives_of_folders(tmp_path: Path, kind: str, around: str) -> None:
+    folder = write_folder(tmp_path / "in", {"b": 2, "a": 3})
+    names = sorted((path.relative_to(folder).as_posix() for path in folder.rglob("*.png")), reverse=True)
+    archive = tmp_path / f"x.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in names:
+                packed.write(folder / name, around + name)
+    else:
+        with tarfile.open(archive, "w:gz" if kind == "tar.gz" else "w") as tar:
+            for name in names:
+                tar.add(folder / name, around + name)
+    imported(folder, name="plain")
+    imported(archive)
+    plain, packed_source = open_source("IMAGEDB", "plain"), open_source("IMAGEDB", "a")
+    np.testing.assert_array_equal(plain.images[:], packed_source.images[:])
+    assert packed_source.class_names == {0: "a", 1: "b"} and packed_source.labels.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_folder_that_was_packed_with_a_way_out(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr("a/1.png", b"")
+        packed.writestr("../a/2.png", b"")
+    with pytest.raises(DataError, match="leads out of it"):
+        imported(tmp_path / "x.zip")
+
+
+def test_every_image_knows_its_file(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"b": 2, "a": 1})
+    imported(tmp_path)
+    with ImageDatabase() as database, database._explained() as connection:
+        found = connection.execute("SELECT origin FROM images ORDER BY position").fetchall()
+    assert found == [("a/000.png",), ("b/000.png",), ("b/001.png",)]
+
+
+def test_many_pictures_come_in_order_and_few_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path, {"a": 200})
+    monkeypatch.setattr(decoding, "TASK_BYTES", 4 * 35)
+    alive, most, lock = 0, 0, threading.Lock()
+    decode = decoding.decode_picture
+
+    def counted_decode(*arguments: object, **options: object) -> object:
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(decoding, "decode_picture", counted_decode)
+    with open_files(tmp_path) as files:
+        found = []
+        for picture in decoding.decoded_pictures(files, files.names(), GREY):
+            found.append(int(picture.pixels[0, 0, 0]))
+            with lock:
+                alive -= 1
+    assert found == list(range(10, 210))
+    assert most <= 4 * (decoding.AHEAD_OF_SMALL + 1)
+
+
+def test_a_failure_ends_the_threads(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a": 60})
+    before = threading.active_count()
+    with open_files(tmp_path) as files:
+        pictures = decoding.decoded_pictures(files, files.names(), GREY)
+        next(pictures)
+        pictures.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("side", [16, 40, 100])
+def test_photographs_shrink_smoothly_whatever_the_decoder_leaves_out(tmp_path: Path, fit: str, side: int) -> None:
+    rows, columns = np.mgrid[:403, :611]
+    waves = 128 + 90 * np.sin(rows / 40) * np.cos(columns / 60)
+    Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], 2).astype(np.uint8)).save(
+        tmp_path / "x.jpg", quality=95
+    )
+    form = PictureForm(3, (side, side), fit)
+    with Image.open(tmp_path / "x.jpg") as whole:
+        whole.save(tmp_path / "x.png")
+    found, wanted = (read_picture(tmp_path / name, form).astype(int) for name in ("x.jpg", "x.png"))
+    assert np.abs(found - wanted).max() <= 4
+    checks = np.indices((256, 256)).sum(0) % 2 * 255  # turns to grey where every pixel counts, else to moire
+    Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "checks.png")
+    small = read_picture(tmp_path / "checks.png", PictureForm(1, (10, 10), fit))
+    assert np.abs(small.astype(int) - 127).max() <= 3
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(30, 50), (50, 30), (31, 31), (1, 90)])
+def test_points_of_a_picture_go_where_its_pixels_go(tmp_path: Path, fit: str, size: tuple[int, int]) -> None:
+    height, width = size
+    made = (64, 48)
+    placement = place(size, made, fit)
+    corners = placement.moved(np.array([[0.25, 0.25, 0.75, 0.75]]))[0]
+    picture = np.zeros((height * 20, width * 20), np.uint8)
+    picture[height * 5 : height * 15, width * 5 : width * 15] = 255
+    Image.fromarray(picture).save(tmp_path / "x.png")
+    found = read_picture(tmp_path / "x.png", PictureForm(1, made, fit))[0] > 127
+    inside = np.clip(np.rint(corners * [48, 64, 48, 64]), 0, [48, 64, 48, 64])
+    rows, columns = found.any(1).nonzero()[0], found.any(0).nonzero()[0]
+    seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if found.any() else inside
+    np.testing.assert_allclose(inside, seen, atol=1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(tmp_path: Path, orientation: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (48, 64), np.uint8)
+    picture = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("x.png", "x.jpg"):
+        picture.save(tmp_path / name, exif=exif)
+        with Image.open(tmp_path / name) as stored:
+            wanted = np.asarray(ImageOps.exif_transpose(stored))
+        np.testing.assert_array_equal(read_picture(tmp_path / name, GREY)[0], wanted)
+
+
 def huge_png(width: int, height: int) -> bytes:
     """A PNG file that claims a size and holds nothing."""
 
@@ -163,8 +327,8 @@ def test_any_change_of_a_byte_gives_a_picture_or_an_error_of_ours(tmp_path: Path
         whole = path.read_bytes()
         for _ in range(60):
             broken = bytearray(whole)
-            for place in rng.integers(0, len(whole), 3):
-                broken[place] = rng.integers(256)
+            for at in rng.integers(0, len(whole), 3):
+                broken[at] = rng.integers(256)
             path.write_bytes(broken)
             with contextlib.suppress(DataError):
                 assert read_picture(path, PictureForm(3, (4, 4))).shape == (3, 4, 4)
