@@ -31,6 +31,10 @@ PADS = {"CONSTANT": "constant", "MIRRORED": "reflect", "REPEAT_NEAREST": "edge"}
 CUBIC_SLOPE = -0.75
 
 
+# Images are worked on so many values at a time that they stay in the processor's cache.
+PIECE_VALUES = 1 << 14
+
+
 @dataclass(frozen=True)
 class Taps:
     """Which pixels of a line make each pixel of another one: sum over k of weights[i, k] * line[index[i, k]].
@@ -45,11 +49,15 @@ class Taps:
         """The sums along an axis of `values`, float32."""
         shape = [1] * values.ndim
         shape[axis] = len(self.index)
-        total: Floats | None = None
-        for index, weights in zip(self.index.T, self.weights.T, strict=True):
-            part = np.multiply(values.take(index, axis), weights.reshape(shape), dtype=np.float32)
-            total = part if total is None else np.add(total, part, out=total)
-        assert total is not None
+        values = values.astype(np.float32, copy=False)
+        weights = self.weights.T.reshape(-1, *shape)
+        total: Floats = values.take(self.index[:, 0], axis, mode="clip")
+        total *= weights[0]
+        part = np.empty_like(total) if len(weights) > 1 else total
+        for index, weight in zip(self.index.T[1:], weights[1:], strict=True):
+            values.take(index, axis, out=part, mode="clip")
+            part *= weight
+            total += part
         return total
 
 
@@ -137,6 +145,7 @@ class Resizing:
         self._content = size.content(height, width)
         rows, columns = self._content
         self._same = (rows, columns) == (height, width)
+        self._piece = max(1, PIECE_VALUES // (max(height, rows) * max(width, columns)))
         self._taps = [(find_taps(height, rows, m), find_taps(width, columns, m)) for m in methods]
         padded = size.policy == "FIT_LARGE_SIZE_AND_PAD"
         self.shape = (size.height, size.width) if padded else self._content
@@ -164,7 +173,12 @@ class Resizing:
 
     def _with(self, pixels: npt.NDArray[Any], method: int) -> Floats:
         rows, columns = self._taps[method]
-        return columns.along(rows.along(pixels, 2), 3)
+        out = np.empty((*pixels.shape[:2], *self._content), np.float32)
+        for start in range(0, len(pixels), self._piece):
+            part = slice(start, start + self._piece)
+            lying = np.ascontiguousarray(rows.along(pixels[part], 2).swapaxes(2, 3))
+            out[part] = columns.along(lying, 2).swapaxes(2, 3)
+        return out
 
     def _padded(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         missing = [wanted - found for wanted, found in zip(self.shape, values.shape[2:], strict=True)]
