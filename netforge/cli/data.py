@@ -8,12 +8,12 @@ import click
 
 from netforge.cli.data_cifar import import_cifar10, import_cifar100
 from netforge.cli.data_clean import clean, remove
-from netforge.cli.data_clean import clean, remove
 from netforge.cli.data_copy import copy
 from netforge.cli.data_images import import_images
 from netforge.cli.data_import import import_group
 from netforge.cli.data_lmdb import import_lmdb
 from netforge.cli.data_options import database_option
+from netforge.cli.data_show import show
 from netforge.cli.data_stats import stats
 from netforge.cli.data_verify import verify
 
@@ -32,10 +32,9 @@ import_group.add_command(import_images)
 import_group.add_command(import_lmdb)
 data.add_command(import_group)
 data.add_command(copy)
+data.add_command(show)
 data.add_command(stats)
 data.add_command(verify)
-data.add_command(clean)
-data.add_command(remove)
 data.add_command(clean)
 data.add_command(remove)
 
@@ -64,29 +63,3 @@ def list_sources(database: Path | None) -> None:
     for row in rows:
         shown.add_row(*row)
     console().print(shown)
-
-
-@data.command("show")
-@click.argument("source")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The PNG file to write.")
-@click.option(
-    "--per-class",
-    type=click.IntRange(1, 1000),
-    metavar="N",
-    default=12,
-    show_default=True,
-    help="Images of each class.",
-)
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images are chosen.")
-@database_option
-def show(source: str, out: Path, per_class: int, seed: int, database: Path | None) -> None:
-    """Draw a contact sheet: some images of every class of SOURCE.
-
-    SOURCE is a source of the image database, or the folder of an LMDB.
-    """
-    from netforge.data import open_source
-    from netforge.data.sheet import contact_sheet
-
-    sheet = contact_sheet(open_source(None, source, database=database), per_class=per_class, seed=seed)
-    sheet.save(out, format="PNG")
-    click.echo(f"{out}: {sheet.width} x {sheet.height} pixels")

@@ -50,9 +50,18 @@ class ImageSet(Source):
 
     def origin(self, number: int) -> tuple[str, int]:
         """Name of the source of an image, and its number there."""
+        source, row = self._place(number)
+        return source.name, row
+
+    def _place(self, number: int) -> tuple[Source, int]:
         row = int(self._rows[number])
         which = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._sources[which].name, row - int(self._starts[which])
+        return self._sources[which], row - int(self._starts[which])
+
+    def ids(self, indices: Indices) -> Indices:
+        """Those that the images have in their sources."""
+        origins = [self._place(int(number)) for number in indices]
+        return np.array([int(source.ids(np.array([row]))[0]) for source, row in origins], np.int64)
 
     def runs(self, most: int) -> Iterator[Indices]:
         """The numbers of all images in order, at most `most` at a time, and those of one source only."""

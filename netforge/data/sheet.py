@@ -1,7 +1,8 @@
-"""Contact sheets: some images of every class of a source on one picture, to look at."""
+"""Contact sheets: images of a source on one picture, to look at, in rows with a name and with captions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,77 +10,200 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.sampling import ClassIndex, permutation, random_words
-from netforge.data.source import Source
+from netforge.data.sheet_boxes import Boxes
+from netforge.data.source import Indices, Pixels, Source
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
     from PIL import ImageFont
     from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
 
 TILE, LARGEST_TILE = 56, 112  # small images are magnified to at least TILE pixels, large ones reduced to LARGEST_TILE
+CAPTIONED_TILE, BOXED_TILE = 84, 224  # instead of both where there are captions, or boxes to be seen
 GAP, MARGIN, HEADER, LARGEST_NAME, NARROWEST = 4, 20, 64, 180, 420
-PAPER, INK, PALE = (255, 255, 255), (24, 28, 36), (120, 126, 138)
+CAPTION_GAP, CAPTION_LINE, LARGEST_CAPTION = 14, 15, 190
+PAPER, INK, PALE, ALARM = (255, 255, 255), (24, 28, 36), (120, 126, 138), (192, 44, 28)
+BOX_COLOURS = ((255, 214, 10), (64, 224, 255), (255, 105, 97), (120, 255, 120), (255, 140, 255), (255, 170, 60))
 MOST_PIXELS = 60_000_000
+
+Font = Any  # of Pillow: one of two classes
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image of a sheet. number: in the source. caption: lines below it. alarm: the first line is in red."""
+
+    number: int
+    caption: tuple[str, ...] = ()
+    alarm: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tiles beside each other, with a name and a remark in front of them; empty where they need none."""
+
+    tiles: Sequence[Tile]
+    name: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where things stand on the sheet, in pixels.
 
-    rows, columns: of tiles. tile: height and width of one. left: where the tiles begin.
+    rows, columns: of tiles. tile: height and width of one. left: where the tiles begin. caption: width and height of
+    what stands below a tile.
     """
 
     rows: int
     columns: int
     tile: tuple[int, int]
     left: int
+    caption: tuple[int, int] = (0, 0)
 
     @property
     def pitch(self) -> int:
         """From the top of one row to the top of the next: room for a tile and for two lines of text."""
-        return max(self.tile[0], 40) + GAP
+        gap = CAPTION_GAP if self.caption[1] else GAP
+        return max(self.tile[0] + self.caption[1], 40) + gap
+
+    @property
+    def step(self) -> int:
+        """From the left of one tile to the left of the next."""
+        return max(self.tile[1] + GAP, self.caption[0] + CAPTION_GAP if self.caption[0] else 0)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the sheet."""
-        width = self.left + self.columns * (self.tile[1] + GAP) - GAP + MARGIN
+        width = self.left + self.columns * self.step - GAP + MARGIN
         return max(width, NARROWEST), HEADER + self.rows * self.pitch + MARGIN
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """x and y of the upper left corner of a tile."""
-        return self.left + column * (self.tile[1] + GAP), HEADER + row * self.pitch
+        return self.left + column * self.step, HEADER + row * self.pitch
 
 
-def contact_sheet(source: Source, *, per_class: int = 12, seed: int = 0) -> Image:
+def contact_sheet(
+    source: Source,
+    *,
+    per_class: int = 12,
+    seed: int = 0,
+    with_ids: bool = False,
+    boxes: Boxes | None = None,
+    side: int | None = None,
+) -> Image:
     """A picture with one row for each class: its name, how many images it has, and up to `per_class` of them.
 
     Which images are shown depends on `seed` alone. Small images are magnified by a whole number without smoothing.
-    Raises DataError where the picture would be too large.
+    with_ids: write the id of each image below it. boxes, side: see `draw_sheet`. Raises DataError where the picture
+    would be too large.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
-    heading, middle, small = (ImageFont.load_default(size) for size in (20, 16, 12))
     classes = ClassIndex(source.labels)
-    names = [fitted(source.class_name(label), middle, LARGEST_NAME) for label in classes.labels]
-    counts = [counted(int(size), "image") for size in classes.sizes]
-    widest = max(*(middle.getlength(name) for name in names), *(small.getlength(count) for count in counts))
-    columns = min(per_class, int(classes.sizes.max()))
-    layout = Layout(len(names), columns, tile_size(source.shape), MARGIN + round(widest) + 16)
+    chosen = chosen_images(classes, per_class, seed)
+    names = [source.class_name(label) for label in classes.labels]
+    rows = []
+    for name, size, numbers in zip(names, classes.sizes.tolist(), chosen, strict=True):
+        ids = source.ids(numbers).tolist() if with_ids else []
+        captions: list[tuple[str, ...]] = [(f"#{i}",) for i in ids] or [()] * len(numbers)
+        tiles = [Tile(number, caption) for number, caption in zip(numbers.tolist(), captions, strict=True)]
+        rows.append(Row(tiles, name, counted(size, "image")))
+    return draw_sheet(source, rows, summary(source, len(names)), boxes=boxes, side=side)
+
+
+def draw_sheet(
+    source: Source,
+    rows: Sequence[Row],
+    remark: str,
+    *,
+    heading: str | None = None,
+    boxes: Boxes | None = None,
+    side: int | None = None,
+) -> Image:
+    """Rows of images of a source below a heading, which is its name by default, and a remark.
+
+    boxes: of the images, to be drawn into them. side: length of the longer side of a tile, in pixels; None for one that
+    suits the images. Raises DataError where the picture would be too large.
+    """
+    from PIL import Image, ImageDraw
+
+    large, small = _font(20), _font(12)
+    layout = _lay_out(source, rows, side or (BOXED_TILE if boxes else None))
     width, height = layout.size
     if width * height > MOST_PIXELS:
-        raise DataError(f"the sheet would have {width} x {height} pixels", mend="show fewer images per class")
+        raise DataError(f"the sheet would have {width} x {height} pixels", mend="show fewer images")
     sheet = Image.new("RGB", layout.size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, 14), fitted(source.name, heading, width - 2 * MARGIN), INK, font=heading)
-    draw.text((MARGIN, 40), summary(source, len(names)), PALE, font=small)
-    for row, images in enumerate(chosen_images(source, classes, per_class, seed)):
-        y = layout.corner(row, 0)[1] + layout.pitch // 2
-        draw.text((MARGIN, y), names[row], INK, font=middle, anchor="ls")
-        draw.text((MARGIN, y + 15), counts[row], PALE, font=small, anchor="ls")
-        for column, pixels in enumerate(images):
-            sheet.paste(Image.fromarray(tile(pixels, source)), layout.corner(row, column))
+    draw.text((MARGIN, 14), fitted(heading or source.name, large, width - 2 * MARGIN), INK, font=large)
+    draw.text((MARGIN, 40), fitted(remark, small, width - 2 * MARGIN), PALE, font=small)
+    for number, row in enumerate(rows):
+        _draw_name(draw, row, layout, number)
+        pixels = source.images.take([tile.number for tile in row.tiles])
+        for column, (image, shown) in enumerate(zip(pixels, row.tiles, strict=True)):
+            picture = Image.fromarray(tile(image, source, layout.tile))
+            if boxes is not None:
+                _draw_boxes(ImageDraw.Draw(picture), boxes, source, shown.number)
+            x, y = layout.corner(number, column)
+            sheet.paste(picture, (x, y))
+            _draw_caption(draw, shown, x, y + layout.tile[0] + 4, layout.step - CAPTION_GAP)
     return sheet
+
+
+def _font(size: int) -> Font:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _lay_out(source: Source, rows: Sequence[Row], side: int | None) -> Layout:
+    middle, small = _font(16), _font(12)
+    names = [middle.getlength(fitted(row.name, middle, LARGEST_NAME)) for row in rows]
+    remarks = [small.getlength(fitted(row.remark, small, LARGEST_NAME)) for row in rows]
+    widest = round(max([0, *names, *remarks]))
+    captions = [tile.caption for row in rows for tile in row.tiles if tile.caption]
+    lines = max(map(len, captions), default=0)
+    longest = max((small.getlength(line) for caption in captions for line in caption), default=0)
+    return Layout(
+        len(rows),
+        max((len(row.tiles) for row in rows), default=0),
+        tile_size(source.shape, CAPTIONED_TILE if lines > 1 and side is None else side),
+        MARGIN + (widest + 16 if widest else 0),
+        (min(round(longest), LARGEST_CAPTION), 4 + CAPTION_LINE * lines if lines else 0),
+    )
+
+
+def _draw_name(draw: ImageDraw, row: Row, layout: Layout, number: int) -> None:
+    middle, small = _font(16), _font(12)
+    y = layout.corner(number, 0)[1] + layout.tile[0] // 2 + (2 if layout.caption[1] else GAP // 2)
+    if not layout.caption[1]:
+        y = layout.corner(number, 0)[1] + layout.pitch // 2
+    draw.text((MARGIN, y), fitted(row.name, middle, LARGEST_NAME), INK, font=middle, anchor="ls")
+    draw.text((MARGIN, y + 15), fitted(row.remark, small, LARGEST_NAME), PALE, font=small, anchor="ls")
+
+
+def _draw_caption(draw: ImageDraw, tile: Tile, x: int, y: int, width: int) -> None:
+    small = _font(12)
+    for number, line in enumerate(tile.caption):
+        ink = PALE if number else ALARM if tile.alarm else INK
+        draw.text((x, y + number * CAPTION_LINE), fitted(line, small, width), ink, font=small)
+
+
+def _draw_boxes(draw: ImageDraw, boxes: Boxes, source: Source, number: int) -> None:
+    """The boxes of an image, those of a class in one colour, with its name where there is room."""
+    width, height = draw.im.size
+    small = _font(11)
+    for box in boxes.of(source, number):
+        colour = BOX_COLOURS[box.label % len(BOX_COLOURS)]
+        corners = [round(box.xmin * (width - 1)), round(box.ymin * (height - 1))]
+        corners += [round(box.xmax * (width - 1)), round(box.ymax * (height - 1))]
+        draw.rectangle(corners, outline=colour, width=2)
+        name = source.class_name(box.label)
+        left, top = corners[:2]
+        text = draw.textbbox((left + 3, top + 1), name, font=small)
+        if text[2] <= corners[2] and text[3] <= corners[3]:
+            draw.rectangle((left, top, text[2] + 2, text[3] + 1), fill=colour)
+            draw.text((left + 3, top + 1), name, INK, font=small)
 
 
 def summary(source: Source, classes: int) -> str:
@@ -98,14 +222,14 @@ def fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width:
     return "..." + text
 
 
-def chosen_images(source: Source, classes: ClassIndex, per_class: int, seed: int) -> list[npt.NDArray[Any]]:
-    """For each class an array (n, C, H, W) of images drawn without replacement."""
+def chosen_images(classes: ClassIndex, per_class: int, seed: int) -> list[Indices]:
+    """For each class the numbers of images drawn without replacement, in stored order."""
     stream = RandomStream(seed, "contact sheet")
-    rows = []
+    chosen = []
     for k, (start, size) in enumerate(zip(classes.starts, classes.sizes, strict=True)):
         drawn = permutation(random_words(stream, k, int(size)))[:per_class]
-        rows.append(source.images.take(classes.order[start + np.sort(drawn)]))
-    return rows
+        chosen.append(classes.order[start + np.sort(drawn)])
+    return chosen
 
 
 def draw_image(pixels: npt.NDArray[Any], source: Source) -> Image:
@@ -117,22 +241,26 @@ def draw_image(pixels: npt.NDArray[Any], source: Source) -> Image:
     return Image.fromarray(tile(pixels, source))
 
 
-def tile_size(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Height and width of the tile for an image of shape (C, H, W); 2 channels, or more than 3, stand side by side."""
+def tile_size(shape: tuple[int, int, int], side: int | None = None) -> tuple[int, int]:
+    """Height and width of the tile for an image of shape (C, H, W); 2 channels, or more than 3, stand side by side.
+
+    side: how long the longer side should be; small images become a little longer, magnified by a whole number.
+    """
     channels, height, width = shape
     width *= 1 if channels in (1, 3) else channels
     longest = max(height, width)
-    if longest <= LARGEST_TILE:
-        factor = -(-TILE // longest)
+    if longest <= (side or LARGEST_TILE):
+        factor = -(-(side or TILE) // longest)
         return height * factor, width * factor
-    return max(1, height * LARGEST_TILE // longest), max(1, width * LARGEST_TILE // longest)
+    largest = side or LARGEST_TILE
+    return max(1, height * largest // longest), max(1, width * largest // longest)
 
 
-def tile(pixels: npt.NDArray[Any], source: Source) -> npt.NDArray[np.uint8]:
+def tile(pixels: Pixels, source: Source, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """An image (C, H, W) as a tile of `tile_size`, (h, w, 3) in RGB; images of floats are stretched to 0..255."""
     from PIL import Image
 
-    height, width = tile_size(source.shape)
+    height, width = size or tile_size(source.shape)
     if pixels.dtype != np.uint8:
         low, high = float(pixels.min()), float(pixels.max())
         pixels = ((pixels - low) * (255 / (high - low or 1))).astype(np.uint8)

@@ -76,6 +76,10 @@ class Source(ABC):
         """The source as it is stored, without new labels and turns, and which of its images these are made of."""
         return self, indices
 
+    def ids(self, indices: Indices) -> Indices:
+        """The numbers by which queries and edits know images: positions in the database, which disabled ones keep."""
+        return indices
+
     @property
     def images(self) -> Images:
         """The pixels as something that is indexed like an array."""
@@ -114,8 +118,8 @@ class ArraySource(Source):
     """Images in an array, in memory or memory-mapped.
 
     pixels: (n, C, H, W), uint8 or float32. rows: which of the n images belong to the source, in which order; None means
-    all. labels, groups, boosts: (count,) integers. mean: (C, H, W). identity: equal for sources with equal images in equal
-    order; None where no more is known than the object.
+    all. labels, groups, boosts: (count,) integers. mean: (C, H, W). identity: equal for sources with equal images in
+    equal order; None where no more is known than the object.
     """
 
     def __init__(
@@ -156,6 +160,10 @@ class ArraySource(Source):
         """Gather the images."""
         rows = indices if self._rows is None else self._rows[indices]
         return self._pixels[rows], self._labels[indices]
+
+    def ids(self, indices: Indices) -> Indices:
+        """The rows of the pixels: so the image database lays them out."""
+        return indices if self._rows is None else self._rows[indices]
 
     @property
     def labels(self) -> Indices:
