@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netforge.data import tables
+from netforge.data.boxes import Boxes, read_boxes
 from netforge.data.cache import Cache
 from netforge.data.home import database_path
 from netforge.data.label_columns import NO_GROUP, LabelColumns
@@ -111,13 +113,26 @@ class ImageDatabase:
 
     def original_labels(self, name: str) -> npt.NDArray[np.int64]:
         """The labels that the images in use of a source were imported with, whatever became of them later."""
+        return np.array(self._in_use("original_label", name), np.int64)
+
+    def origins(self, name: str) -> list[str | None]:
+        """The file or record that each image in use of a source came from; None where that is not known."""
+        return self._in_use("origin", name)
+
+    def boxes(self, name: str) -> Boxes:
+        """The boxes of the images in use of a source, which are counted as an opened source counts them."""
+        info = self.find(name)
+        with self.snapshot() as connection:
+            return read_boxes(connection, info.id, str(self.path))
+
+    def _in_use(self, column: str, name: str) -> list[Any]:
+        """A column of `images` for the images in use."""
         with self._explained() as connection:
             rows = connection.execute(
-                "SELECT original_label FROM images JOIN sources ON source = id WHERE name = ? AND active"
-                " ORDER BY position",
+                f"SELECT {column} FROM images JOIN sources ON source = id WHERE name = ? AND active ORDER BY position",
                 (name,),
             )
-            return np.fromiter((label for (label,) in rows), np.int64)
+            return [value for (value,) in rows]
 
     def mean(self, info: SourceInfo) -> npt.NDArray[np.float32] | None:
         """The mean image (C, H, W) that goes with a source; None where none was stored."""
