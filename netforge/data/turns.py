@@ -90,6 +90,12 @@ class QuarterTurns(Source):
         return None if groups is None else np.tile(groups, TURNS)
 
     @property
+    def boosts(self) -> Indices | None:
+        """The boost of every image, that of the image before it was turned."""
+        boosts = self._source.boosts
+        return None if boosts is None else np.tile(boosts, TURNS)
+
+    @property
     def mean(self) -> npt.NDArray[np.float32] | None:
         """The mean image of all four turns."""
         mean = self._source.mean

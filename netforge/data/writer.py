@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.boxes import Boxes, write_boxes
+from netforge.data.label_columns import Column, LabelColumns
 from netforge.errors import DataError, counted
-
-Column = npt.NDArray[np.int64]
 
 ROW_BYTES = 1 << 20
 LONGEST_NAME = 200
@@ -39,7 +39,7 @@ class PixelDigest:
 
 
 def label_stamp(*columns: npt.NDArray[np.int64]) -> str:
-    """A digest of which images are in use, of their labels, and of their groups where they have some."""
+    """A digest of which images are in use and of their labels, groups and boosts: of the rows of `LabelColumns`."""
     digest = hashlib.blake2b(digest_size=16)
     for column in columns:
         digest.update(np.ascontiguousarray(column, "<i8").tobytes())
@@ -177,7 +177,8 @@ class Writer:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
-        return label_stamp(np.arange(count), columns["labels"], *(columns[k] for k in ("groups",) if k in columns))
+        kept = LabelColumns(np.arange(count), columns["labels"], columns.get("groups"), columns.get("boosts"))
+        return label_stamp(*kept.rows)
 
     def _claim(self, name: str, color_order: str) -> int:
         """A row of `sources` for that name, its sizes to be filled in; the number of the source."""
@@ -188,6 +189,11 @@ class Writer:
             (name, color_order, datetime.now(UTC).isoformat(timespec="seconds")),
         )
         return int(cursor.lastrowid or 0)
+
+    def add_boxes(self, name: str, boxes: Boxes) -> None:
+        """Add the boxes of the images of a source that was added before."""
+        (source,) = self._connection.execute("SELECT id FROM sources WHERE name = ?", (name,)).fetchone()
+        write_boxes(self._connection, source, boxes)
 
     def set_mean(self, name: str, mean: npt.NDArray[np.float32]) -> None:
         """Store the mean image of the training images that a source belongs to, float32 (C, H, W)."""

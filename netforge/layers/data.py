@@ -24,6 +24,7 @@ from netforge.layers.data_param import (
     open_for,
     transformer_for,
 )
+from netforge.layers.data_selection import check_selection
 from netforge.schema import LayerDefinition
 
 
@@ -37,7 +38,10 @@ class Data(Layer):
     1 for the same class and 0 for two classes, or both labels with output_all_labels.
 
     With batch_classes and batch_images each batch holds so many different images of each of so many classes, class by
-    class, for losses that compare the items of a batch. With quarter_turns each image comes upright and turned by one,
+    class, for losses that compare the items of a batch. With balance_labels every label is drawn equally often; with
+    superboost_probability that share of the draws goes to images with a boost above 0; with enable_pair_selection every
+    second image is the one behind the last. What else these settings draw, they draw as without them: at random without
+    replacement, or in stored order. With quarter_turns each image comes upright and turned by one,
     two and three quarters, under labels of their own.
 
     Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and
@@ -66,6 +70,7 @@ class Data(Layer):
         check_data_param(self, len(top))
         context, settings = self.context, self.settings
         self.source = open_for(self.definition, context.folder, header_only=context.plan_only, fail=self.fail)
+        check_selection(self, self.source)
         self.transformer = transformer_for(
             self.definition,
             self.source,

@@ -10,17 +10,7 @@ import numpy as np
 from netforge.data.batches import Noise, Sampler
 from netforge.data.class_batches import ClassBatchSampler
 from netforge.data.opening import open_source
-from netforge.data.sampling import (
-    BalancedPairSampler,
-    ClassIndex,
-    NextPairSampler,
-    Selection,
-    Sequential,
-    Shuffled,
-    SingleSampler,
-    below,
-    random_words,
-)
+from netforge.data.sampling import BalancedPairSampler, ClassIndex, NextPairSampler, SingleSampler
 from netforge.data.source import RelabelledSource, Source
 from netforge.data.transform import Transformer
 from netforge.data.transform_blocks import Fail
@@ -30,6 +20,7 @@ from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError
 from netforge.filler import make_fill
 from netforge.layers.base import Layer
+from netforge.layers.data_selection import make_selection, stream_of
 from netforge.schema import LayerDefinition, messages
 
 FOR_SINGLES = "does not go with batch_classes"
@@ -95,12 +86,19 @@ def check_data_param(layer: Layer, tops: int) -> None:
     form = messages.DataParameter.LabelType.Name(settings.label_type)
     plain = form == "SINGLE" or (form == "NONE" and tops == 1)
     noise, balanced = settings.enable_noise_for_nonmatch, settings.balance_matches
+    asked, forced = settings.HasField("balance_matches") and balanced, settings.forced_primary_label >= 0
     wrong = (
         ("images_per_blob", settings.images_per_blob not in (1, 2), "must be 1 or 2", "use 1, or 2 for pairs"),
         ("label_type", not plain, f"{form} is not supported with a label top", "use SINGLE"),
         ("one_hot_label_size", settings.one_hot_label_size, "is not supported", "use plain labels"),
-        ("enable_pair_selection", settings.enable_pair_selection, "is not supported", "remove it"),
         ("output_all_labels", settings.output_all_labels and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
+        ("balance_matches", asked and not pairs, FOR_PAIRS, "remove it, or write images_per_blob: 2"),
+        (
+            "forced_primary_label",
+            forced and not settings.output_all_labels,
+            "has a meaning with output_all_labels only",
+            "write output_all_labels: true, or remove it",
+        ),
         ("enable_noise_for_nonmatch", noise and not pairs, FOR_PAIRS, "write images_per_blob: 2"),
         ("enable_noise_for_nonmatch", noise and not balanced, NEEDS_BALANCE, "write balance_matches: true"),
         (
@@ -149,7 +147,7 @@ def make_sampler(layer: Layer, source: Source) -> Sampler:
     try:
         if settings.batch_classes:
             return _make_class_batches(layer, source)
-        selection = _make_selection(layer, source)
+        selection = make_selection(layer, source)
         if settings.images_per_blob == 1:
             return SingleSampler(selection)
         if not settings.balance_matches:
@@ -157,7 +155,7 @@ def make_sampler(layer: Layer, source: Source) -> Sampler:
         return BalancedPairSampler(
             selection,
             ClassIndex(source.labels),
-            _stream(layer, "partners"),
+            stream_of(layer, "partners"),
             noise=settings.enable_noise_for_nonmatch,
         )
     except DataError as error:
@@ -169,21 +167,10 @@ def _make_class_batches(layer: Layer, source: Source) -> ClassBatchSampler:
         layer.settings.batch_classes,
         layer.settings.batch_images,
         ClassIndex(source.labels),
-        _stream(layer, "classes"),
-        _stream(layer, "images"),
+        stream_of(layer, "classes"),
+        stream_of(layer, "images"),
         name_of=source.class_name,
     )
-
-
-def _make_selection(layer: Layer, source: Source) -> Selection:
-    settings, count = layer.settings, source.count
-    shuffled = source.shuffled
-    if settings.HasField("enable_random_selection"):
-        shuffled = settings.enable_random_selection
-    if shuffled:
-        return Shuffled(count, _stream(layer, "selection"))
-    skip = below(random_words(_stream(layer, "selection"), 0, 1), settings.rand_skip + 1)
-    return Sequential(count, int(skip[0]))
 
 
 def make_noise(layer: Layer, source: Source) -> Noise | None:
@@ -198,7 +185,7 @@ def make_noise(layer: Layer, source: Source) -> Noise | None:
     if param.HasField("noise_filler"):
         filler = param.noise_filler
     flat = layer.device.zeros((int(np.prod(source.shape)),), np.float32)
-    fill = make_fill(filler, source.shape, _stream(layer, "noise"), layer.device)
+    fill = make_fill(filler, source.shape, stream_of(layer, "noise"), layer.device)
     if fill is not None:
         fill(flat)
     image = layer.device.to_host(flat).reshape(source.shape)
@@ -210,7 +197,3 @@ def make_noise(layer: Layer, source: Source) -> Noise | None:
         mend = "write data_noise_param { use_noisy_mean: false }"
         raise layer.fail(f'source "{source.name}" has no mean to multiply the noise with', setting=setting, mend=mend)
     return Noise(image * mean, param.noise_data_label)
-
-
-def _stream(layer: Layer, purpose: str) -> RandomStream:
-    return RandomStream(layer.context.seed, f"{layer.name}.{purpose}")

@@ -112,7 +112,7 @@ def test_labels_that_are_no_numbers_are_noticed() -> None:
     with sqlite3.connect(database_path()) as raw:
         raw.execute("UPDATE images SET label = 'seven' WHERE position = 2")
     raw.close()
-    with pytest.raises(DataError, match=r'a label or group of source "a" is no whole number.*seven'):
+    with pytest.raises(DataError, match=r'a label, group or boost of source "a" is no whole number.*seven'):
         open_source("IMAGEDB", "a")
 
 

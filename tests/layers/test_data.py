@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netforge.data import open_source
+from netforge.data import ImageDatabase, open_source
 from netforge.data.distortion import Distortion, DistortionRanges
 from netforge.data.sampling import Sequential, Shuffled
 from netforge.data.warp import Warp, WarpRanges
@@ -101,6 +101,31 @@ def test_rand_skip_starts_somewhere_else() -> None:
         batches(data_layer("enable_random_selection: false rand_skip: 3"), 1, seed=s)[0]["label"][0] for s in range(20)
     }
     assert starts == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_balanced_labels_and_boosts(pairs: bool) -> None:
+    """Of first images, or single ones: half are drawn among those with a boost, half every label equally often."""
+    source = array_source()
+    labels = np.minimum(source.labels * 5, 7)  # 0, 5, 7 and 7
+    boosts = (np.arange(40) % 10 == 3) * 2
+    with ImageDatabase() as database, database.write() as writer:
+        writer.add("boosted", [source.images[:]], labels, boosts=boosts)
+    param = "balance_labels: true superboost_probability: 0.5 output_image_index: true"
+    if pairs:
+        param += " images_per_blob: 2 output_all_labels: true"
+    found = batches(data_layer(param, source="boosted", tops=TOPS + ' top: "index"'), 512)
+    drawn = np.concatenate([batch["index"].reshape(6, -1)[:, 0] for batch in found]).astype(int)
+    plain = np.bincount(labels[drawn[boosts[drawn] == 0]])[[0, 5, 7]]
+    without_boost = np.bincount(labels[boosts == 0])[[0, 5, 7]] / np.bincount(labels)[[0, 5, 7]]
+    np.testing.assert_allclose(plain / len(drawn), without_boost / 6, atol=0.01)
+
+
+def test_every_second_image_follows_the_one_before() -> None:
+    param = "enable_pair_selection: true images_per_blob: 2 balance_matches: false output_image_index: true"
+    (found,) = batches(data_layer(param, tops=TOPS + ' top: "index"'), 1)
+    assert ((found["index"][:, 0] + 1) % 40 == found["index"][:, 1]).all()
+    assert len(set(np.diff(found["index"][:, 0]).tolist())) > 1
 
 
 @pytest.mark.parametrize("prefetch", [0, 4])
@@ -364,7 +389,29 @@ REFUSED = {
     "many labels": (data_layer("label_type: MULTIPLE"), "label_type MULTIPLE is not supported"),
     "no labels": (data_layer("label_type: NONE"), "label_type NONE is not supported with a label top"),
     "one hot": (data_layer("one_hot_label_size: 4"), "one_hot_label_size is not supported"),
-    "neighbours": (data_layer("enable_pair_selection: true"), "enable_pair_selection is not supported"),
+    "followers in order": (
+        data_layer("enable_pair_selection: true enable_random_selection: false"),
+        "enable_pair_selection has a meaning for images drawn at random only",
+    ),
+    "followers of balanced pairs": (
+        data_layer("enable_pair_selection: true images_per_blob: 2"),
+        "enable_pair_selection does not go with balance_matches",
+    ),
+    "skip of random images": (data_layer("rand_skip: 2"), "rand_skip goes with images in stored order only"),
+    "skip of balanced labels": (
+        data_layer("rand_skip: 2 balance_labels: true enable_random_selection: false"),
+        "rand_skip does not go with balance_labels",
+    ),
+    "balanced single images": (data_layer("balance_matches: true"), "balance_matches has a meaning for pairs only"),
+    "one label to force": (
+        data_layer("images_per_blob: 2 forced_primary_label: 3"),
+        "forced_primary_label has a meaning with output_all_labels only",
+    ),
+    "nothing boosted": (
+        data_layer("superboost_probability: 0.5"),
+        'needs images with a boost above 0, but "tiny.training" has none',
+    ),
+    "too often": (data_layer("superboost_probability: 1.5"), "superboost_probability"),
     "index": (data_layer("output_image_index: true"), "output_image_index does not go with 2 tops"),
     "no index": (data_layer("", tops=TOPS + ' top: "index"'), "output_image_index does not go with 3 tops"),
     "large crop": (data_layer("", "crop_size: 6"), "crop_size 6 is larger than the images, 5 x 6 pixels"),
@@ -408,6 +455,22 @@ REFUSED |= {
         data_layer("batch_classes: 3 batch_images: 2 enable_random_selection: false"),
         "enable_random_selection false does not go",
     ),
+    "balance of class batches": (
+        data_layer("batch_classes: 3 batch_images: 2 balance_matches: true"),
+        "balance_matches has a meaning for pairs only",
+    ),
+    "labels of class batches": (
+        data_layer("batch_classes: 3 batch_images: 2 balance_labels: true"),
+        "balance_labels does not go with batch_classes",
+    ),
+    "boosts of class batches": (
+        data_layer("batch_classes: 3 batch_images: 2 superboost_probability: 0.5"),
+        "superboost_probability does not go with batch_classes",
+    ),
+    "followers of class batches": (
+        data_layer("batch_classes: 3 batch_images: 2 enable_pair_selection: true"),
+        "enable_pair_selection does not go with batch_classes",
+    ),
     "turned rectangles": (data_layer("quarter_turns: true"), 'square images, but those of "tiny.training" have 5 x 6'),
     "few classes": (
         SIZELESS.replace("batch_classes: 3", "batch_classes: 5"),
@@ -418,7 +481,7 @@ REFUSED |= {
         "batch_images asks for 11 images of each class, but there are fewer in 4 classes: 10 in class zero",
     ),
 }
-NEEDS_DATA = {"few classes", "few images", "one class", "no mean", "no mean of noise", "saved noise"}
+NEEDS_DATA = {"nothing boosted", "few classes", "few images", "one class", "no mean", "no mean of noise", "saved noise"}
 
 
 @pytest.mark.parametrize("kind", sorted(REFUSED.keys() - NEEDS_DATA))
@@ -439,7 +502,7 @@ def test_settings_that_cannot_be_are_refused(kind: str, tmp_path: Path) -> None:
     with pytest.raises(NetforgeError) as caught:
         Net(parse_net(text.replace('"DB"', f'"{db}"')), "TRAIN", seed=1)
     assert message in str(caught.value)
-    assert '"pairs" (Data)' in str(caught.value) or kind in ("no source", "three images")
+    assert '"pairs" (Data)' in str(caught.value) or kind in ("no source", "three images", "too often")
     assert str(caught.value.where).startswith("<text>:"), "the error names a line of the file"
 
 
