@@ -10,17 +10,20 @@ from netforge.cli.data_cifar import import_cifar10, import_cifar100
 from netforge.cli.data_clean import clean, remove
 from netforge.cli.data_copy import copy
 from netforge.cli.data_images import import_images
+from netforge.cli.data_export import export
 from netforge.cli.data_import import import_group
+from netforge.cli.data_labels import COMMANDS as LABEL_COMMANDS
 from netforge.cli.data_lmdb import import_lmdb
 from netforge.cli.data_options import database_option
 from netforge.cli.data_show import show
+from netforge.cli.data_sklearn import import_sklearn
 from netforge.cli.data_stats import stats
 from netforge.cli.data_verify import verify
 
 
 @click.group()
 def data() -> None:
-    """Import, copy, list and look at image data.
+    """Import, copy, list, look at and correct image data.
 
     Sources of the image database are what `backend: IMAGEDB` reads: a Data layer names one in `source`.
     """
@@ -30,13 +33,17 @@ import_group.add_command(import_cifar10)
 import_group.add_command(import_cifar100)
 import_group.add_command(import_images)
 import_group.add_command(import_lmdb)
+import_group.add_command(import_sklearn)
 data.add_command(import_group)
 data.add_command(copy)
 data.add_command(show)
 data.add_command(stats)
+for label_command in LABEL_COMMANDS:
+    data.add_command(label_command)
 data.add_command(verify)
 data.add_command(clean)
 data.add_command(remove)
+data.add_command(export)
 
 
 @data.command("list")

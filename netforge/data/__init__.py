@@ -1,8 +1,11 @@
 """Data: the image database, other sources of images, and how batches are drawn from them and made into input."""
 
+from netforge.data.array_importer import import_arrays, import_sklearn
 from netforge.data.cifar import import_cifar10, import_cifar100
+from netforge.data.clean import clean_database, remove_sources
 from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
+from netforge.data.export import export_images
 from netforge.data.importers import import_mnist
 from netforge.data.labels import Labels
 from netforge.data.lmdb_importer import LmdbForm, LmdbImport, import_lmdb
@@ -12,6 +15,7 @@ from netforge.data.picture import PictureForm
 from netforge.data.picture_importer import PictureImport, import_images
 from netforge.data.picture_lists import Columns
 from netforge.data.source import ArraySource, Source
+from netforge.data.verify import verify_images
 
 __all__ = [
     "BACKENDS",
@@ -26,13 +30,19 @@ __all__ = [
     "PictureImport",
     "Source",
     "SourceInfo",
+    "clean_database",
     "copy_images",
+    "export_images",
+    "import_arrays",
     "import_cifar10",
     "import_cifar100",
     "import_images",
     "import_lmdb",
     "import_mnist",
     "import_npz",
+    "import_sklearn",
     "open_images",
     "open_source",
+    "remove_sources",
+    "verify_images",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.boxes import Boxes
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, store
 from netforge.data.image_set import ImageSet
@@ -35,7 +37,8 @@ def copy_images(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> list[Stored]:
-    """Copy images into a source of their own, in their order; labels, groups and names of classes come along.
+    """Copy images into a source of their own, in their order; labels, groups, boxes, origins and names of classes come
+    along.
 
     sources: names in the database, or folders of LMDBs; the images of all of them are taken together. most_per_label:
     so many images of each label, or all of a label that has fewer; which ones depends on `seed`, the label and the
@@ -51,7 +54,7 @@ def copy_images(
         if target in sources or targets.count(target) > 1:
             raise DataError(f'"{target}" is named twice: images cannot be copied onto themselves')
     opened = [open_source(None, source, database=database.path) for source in sources]
-    pool = _Pool(opened, [_original_labels(database, source) for source in opened])
+    pool = _Pool(opened, [_Kept.of(database, source) for source in opened])
     chosen = np.ones(len(pool.labels), np.bool_) if only_labels is None else LabelRanges(only_labels).mask(pool.labels)
     if most_per_label is not None:
         chosen = draw(pool.labels, chosen, most_per_label, seed)
@@ -71,21 +74,43 @@ def draw(labels: npt.NDArray[np.int64], among: npt.NDArray[np.bool_], most: int,
     return chosen
 
 
-def _original_labels(database: ImageDatabase, source: Source) -> npt.NDArray[np.int64]:
-    """The labels of the first import; those in use where the source lies elsewhere."""
-    found = database.original_labels(source.name) if source.name in database else source.labels
-    if len(found) != source.count:
-        raise DataError(f'source "{source.name}" was changed meanwhile', where=str(database.path), mend="try again")
-    return found
+def draw_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Choose `share` of the images of each label, rounded, all equally likely; a mask over all images."""
+    chosen = np.zeros(len(labels), np.bool_)
+    for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
+        chosen |= draw(labels, labels == label, round(int(size) * share), seed)
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the database knows of the images of a source beside what nets see; of an LMDB, nothing."""
+
+    original_labels: npt.NDArray[np.int64]
+    origins: list[str | None]
+    boxes: Boxes
+
+    @classmethod
+    def of(cls, database: ImageDatabase, source: Source) -> _Kept:
+        if source.name not in database:
+            return cls(source.labels, [None] * source.count, Boxes.none())
+        kept = cls(database.original_labels(source.name), database.origins(source.name), database.boxes(source.name))
+        if len(kept.original_labels) != source.count or len(kept.origins) != source.count:
+            found = f'source "{source.name}" was changed meanwhile'
+            raise DataError(found, where=str(database.path), mend="try again")
+        return kept
 
 
 class _Pool:
     """The images of several sources of one shape, numbered through, whose classes have the same names everywhere."""
 
-    def __init__(self, sources: Sequence[Source], originals: Sequence[npt.NDArray[np.int64]]) -> None:
+    def __init__(self, sources: Sequence[Source], kept: Sequence[_Kept]) -> None:
         self._images = ImageSet(sources)
         self.labels = self._images.labels
-        self._originals = np.concatenate(originals)
+        self._originals = np.concatenate([part.original_labels for part in kept])
+        self._origins = [origin for part in kept for origin in part.origins]
+        starts = np.cumsum([0, *(source.count for source in sources[:-1])]).tolist()
+        self._boxes = Boxes.joined([part.boxes for part in kept], starts)
         self._class_names: dict[int, str] = {}
         for source in sources:
             for label, text in source.class_names.items():
@@ -98,7 +123,8 @@ class _Pool:
         if not len(rows):
             raise DataError(f'no image is left for source "{name}"', mend="choose fewer or other images")
         images = self._images[rows]
-        present = set(np.unique(images.labels).tolist())
+        boxes = self._boxes.of_images(rows)
+        present = {*np.unique(images.labels).tolist(), *np.unique(boxes.label).tolist()}
         return Draft(
             name,
             _blocks(images),
@@ -106,6 +132,8 @@ class _Pool:
             {label: text for label, text in self._class_names.items() if label in present},
             original_labels=self._originals[rows],
             groups=images.groups,
+            origins=[self._origins[row] for row in rows],
+            boxes=boxes,
             color_order=images.color_order,
         )
 

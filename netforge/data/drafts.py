@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.boxes import Boxes
+from netforge.data.builtin import BUILTIN_NAMES
 from netforge.data.database import ImageDatabase
 from netforge.data.writer import PixelRows, check_name, checked_columns, name_is_taken
 from netforge.errors import DataError
@@ -22,7 +24,7 @@ class Draft:
     """A source that is to be made; what the fields hold is said at `Writer.add`.
 
     blocks: read once, and only when the source is stored or rehearsed. labels, class_names, groups, origins: looked at
-    after that, so lists and names may be filled in meanwhile.
+    after that, so lists and names may be filled in meanwhile. boxes: a function is called after that, too.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Draft:
     auto: npt.NDArray[np.int64] | None = None
     boosts: npt.NDArray[np.int64] | None = None
     origins: list[str | None] | None = None
+    boxes: Boxes | Callable[[], Boxes] = field(default_factory=Boxes.none)
     color_order: str = "RGB"
 
 
@@ -78,6 +81,9 @@ def store(
     """
     for draft in drafts:
         check_name(draft.name)
+        if draft.name in BUILTIN_NAMES:
+            found = f'"{draft.name}" is the name of a source that is the same for everyone'
+            raise DataError(found, mend="choose another name")
         if not replace and draft.name in database:
             raise name_is_taken(draft.name, str(database.path))
     given_mean = mean if mean_of is None else _mean(database, mean_of)
@@ -100,6 +106,7 @@ def store(
                 color_order=draft.color_order,
                 replace=replace,
             )
+            writer.add_boxes(draft.name, _checked_boxes(draft))
             mean = own_mean if mean is None else mean
             _check_mean(draft.name, own_mean.shape, mean)
             writer.set_mean(draft.name, mean)
@@ -129,9 +136,16 @@ def _rehearsed(draft: Draft, mean: npt.NDArray[np.float32] | None, progress: Pro
     for block in _reported(draft.blocks, progress):
         pixels.add(block)
     checked_columns(draft.name, pixels.count, labels=draft.labels, groups=draft.groups)
+    _checked_boxes(draft)
     if mean is not None:
         _check_mean(draft.name, pixels.shape, mean)
     return Stored(draft.name, pixels.shape, np.asarray(draft.labels))
+
+
+def _checked_boxes(draft: Draft) -> Boxes:
+    boxes = draft.boxes() if callable(draft.boxes) else draft.boxes
+    boxes.check(draft.name, len(draft.labels))
+    return boxes
 
 
 def _reported(blocks: Iterable[Block], progress: Progress | None) -> Iterator[Block]:

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.arrays import as_bytes, as_numbers, as_planes, check_whole_numbers, image_layout
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, number_names, store
 from netforge.data.label_ranges import LabelRanges
 from netforge.data.npz import Npz
 from netforge.data.resize import resized
-from netforge.data.source import LARGEST_LABEL
 from netforge.data.writer import check_class_name
 from netforge.errors import DataError
-
-LAYOUTS = ("NHW", "NHWC", "NCHW")
-COLOURS = (1, 3)
-LARGEST_SIDE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -83,47 +78,14 @@ def import_npz(
 def _image_shape(file: Npz, key: str, layout: str | None) -> tuple[tuple[int, ...], str]:
     """Shape of the array of images, and its layout."""
     header = file.header(key)
-    shape, where = header.shape, file.where(key)
-    if len(shape) not in (3, 4) or 0 in shape or header.dtype.kind not in "biuf":
-        raise DataError(
-            f"the array has shape {shape} and type {header.dtype}: these are no images",
-            where=where,
-            mend="name an array (n, H, W), (n, H, W, C) or (n, C, H, W) of bytes, or of floats from 0 to 1",
-        )
-    if len(shape) == 3:
-        layout = "NHW"
-    elif layout is None:
-        possible = [name for name, axis in (("NHWC", 3), ("NCHW", 1)) if shape[axis] in COLOURS]
-        if len(possible) != 1:
-            raise DataError(
-                f"it is not clear which axis of {shape} holds the colours",
-                where=where,
-                mend="say so with --layout NHWC or --layout NCHW",
-            )
-        layout = possible[0]
-    if max(shape[layout.index("H")], shape[layout.index("W")]) > LARGEST_SIDE:
-        raise DataError(f"images of shape {shape[1:]} have sides above {LARGEST_SIDE:,} pixels", where=where)
-    return shape, layout
+    return header.shape, image_layout(header.shape, header.dtype, file.where(key), layout)
 
 
 def _numbers(file: Npz, key: str, count: int) -> npt.NDArray[np.int64]:
     """One whole number for each image."""
     header = file.header(key)
-    if header.shape != (count,) or header.dtype.kind not in "iu":
-        raise DataError(
-            f"the array has shape {header.shape} and type {header.dtype}, expected a whole number for each of the "
-            f"{count:,} images",
-            where=file.where(key),
-        )
-    values = file.whole(key)
-    wrong = np.flatnonzero((values > LARGEST_LABEL) | (values < -LARGEST_LABEL))
-    if len(wrong):
-        raise DataError(
-            f"number {wrong[0]} of the array is {values[wrong[0]]}",
-            where=file.where(key),
-            mend=f"give labels and groups between {-LARGEST_LABEL:,} and {LARGEST_LABEL:,}",
-        )
-    return values.astype(np.int64)
+    check_whole_numbers(header.shape, header.dtype, count, file.where(key))
+    return as_numbers(file.whole(key), file.where(key))
 
 
 def _class_names(file: Npz, key: str | None, labels: npt.NDArray[np.int64]) -> dict[int, str]:
@@ -156,33 +118,6 @@ def _pixels(
     for block in file.blocks(key):
         kept = chosen[first : first + len(block)]
         if kept.any():
-            images = as_bytes(block[kept], file.where(key), first + np.flatnonzero(kept))
-            if layout == "NHW":
-                images = images[:, None]
-            elif layout == "NHWC":
-                images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+            images = as_planes(as_bytes(block[kept], file.where(key), first + np.flatnonzero(kept)), layout)
             yield images if size is None else resized(images, size)
         first += len(block)
-
-
-def as_bytes(images: npt.NDArray[Any], where: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Pixels as bytes 0 .. 255, from bytes, whole numbers 0 .. 255, floats 0 .. 1 or truth values.
-
-    where, numbers: the array and the number of each image in it, for messages. Raises DataError where a value is out
-    of range or not a number.
-    """
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype.kind == "b":
-        return images.astype(np.uint8) * np.uint8(255)
-    is_float = images.dtype.kind == "f"
-    limit = 1 if is_float else 255
-    right = (images >= 0) & (images <= limit)  # false for NaN
-    if not right.all():
-        place = np.argwhere(~right)[0]
-        raise DataError(
-            f"image {numbers[place[0]]} has the value {images[tuple(place)]}, expected 0 to {limit} for {images.dtype}",
-            where=where,
-            mend="scale the pixels to 0..1, or save them as uint8",
-        )
-    return np.rint(images * 255.0).astype(np.uint8) if is_float else images.astype(np.uint8)

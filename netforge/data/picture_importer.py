@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.archive import open_files
-from netforge.data.copying import draw
+from netforge.data.copying import draw_share
 from netforge.data.database import ImageDatabase
 from netforge.data.decoding import picture_blocks
 from netforge.data.drafts import Draft, Progress, Stored, store
@@ -94,17 +94,9 @@ def _parts(pictures: PictureSet, name: str, testing: float, seed: int) -> dict[s
         raise DataError(found, where=str(pictures.files.path), mend="leave out --testing, or import one of them")
     parts = {f"{name}.{part}": rows for part, rows in pictures.parts.items()}
     if testing:
-        chosen = _testing_rows(pictures.labels, testing, seed)
+        chosen = draw_share(pictures.labels, testing, seed)
         parts = {f"{name}.training": np.flatnonzero(~chosen), f"{name}.testing": np.flatnonzero(chosen)}
     return parts or {name: np.arange(len(pictures.names))}
-
-
-def _testing_rows(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which pictures are testing ones: `share` of each class, rounded, all equally likely."""
-    chosen = np.zeros(len(labels), np.bool_)
-    for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
-        chosen |= draw(labels, labels == label, round(int(size) * share), seed)
-    return chosen
 
 
 def _draft(
