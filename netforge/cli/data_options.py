@@ -27,6 +27,13 @@ def database_option(command: F) -> F:
     )(command)
 
 
+def where_option(command: F) -> F:
+    """--where."""
+    return click.option(
+        "--where", metavar="QUERY", help='Only images that meet a query: "label = 3 and auto"; see data relabel.'
+    )(command)
+
+
 def making_options(command: F) -> F:
     """--replace, --dry-run and --database, which every command that makes sources takes."""
     command = database_option(command)
