@@ -24,12 +24,11 @@ def clean(apply: bool, database: Path | None) -> None:
     then the file is written anew, which takes time and room on the disk. No image of a source is touched.
     """
     from netforge.cli.screen import bytes_text
-    from netforge.data import ImageDatabase
-    from netforge.data.clean import clean as waste_of
+    from netforge.data import ImageDatabase, clean_database
 
     total = count = 0
     with ImageDatabase(database) as images:
-        for waste in waste_of(images, dry_run=not apply):
+        for waste in clean_database(images, dry_run=not apply):
             _show(waste)
             total, count = total + waste.size, count + 1
         path = images.path
@@ -51,8 +50,7 @@ def remove(sources: tuple[str, ...], dry_run: bool, database: Path | None) -> No
     All go at once or, after an error, none. The file keeps its size, and new images use the space;
     "netforge data clean --apply" gives it back to the disk.
     """
-    from netforge.data import ImageDatabase
-    from netforge.data.clean import remove_sources
+    from netforge.data import ImageDatabase, remove_sources
 
     with ImageDatabase(database) as images:
         for waste in remove_sources(images, sources, dry_run=dry_run):

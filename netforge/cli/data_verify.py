@@ -25,8 +25,7 @@ def verify(ctx: click.Context, sources: tuple[str, ...], database: Path | None) 
     does no harm. The exit status is 1 where something is wrong, otherwise 0.
     """
     from netforge.cli.screen import one_line
-    from netforge.data import ImageDatabase
-    from netforge.data.verify import verify as findings_of
+    from netforge.data import ImageDatabase, verify_images
     from netforge.errors import counted
 
     wrong = count = 0
@@ -37,7 +36,7 @@ def verify(ctx: click.Context, sources: tuple[str, ...], database: Path | None) 
         show(images)
 
     with ImageDatabase(database) as images, image_bar() as show:
-        for finding in findings_of(images, sources, progress=advance):
+        for finding in verify_images(images, sources, progress=advance):
             wrong += not finding.harmless
             click.echo(one_line(f"note: {finding}" if finding.harmless else str(finding)))
         checked = ", ".join(sources) or str(images.path)

@@ -51,7 +51,7 @@ def _taken(connection: sqlite3.Connection, info: SourceInfo) -> Waste:
     return Waste(f"{info.name}: {counted(info.count, 'image')}", int(size))
 
 
-def clean(database: ImageDatabase, *, dry_run: bool = False) -> Iterator[Waste]:
+def clean_database(database: ImageDatabase, *, dry_run: bool = False) -> Iterator[Waste]:
     """Remove what nothing needs, and yield what it was.
 
     That is: rows whose source is gone, with pixels, labels, means and query statistics; files of the cache that no

@@ -24,7 +24,7 @@ MOST_RECORDS_NAMED = 20
 REDO = "make the LMDB again"
 
 
-def verify(
+def verify_images(
     database: ImageDatabase, names: Sequence[str] = (), *, progress: Progress | None = None
 ) -> Iterator[Finding]:
     """Check sources, or the whole of the image database, and yield what is found as soon as it is found.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from netforge.data import ArraySource, ImageDatabase
+from netforge.data.home import database_path
 from netforge.schema import messages
 
 
@@ -25,6 +27,13 @@ def fill_database(name: str = "tiny.training", source: ArraySource | None = None
     with ImageDatabase(path) as database, database.write() as writer:
         mean = writer.add(name, [source.images[:]], source.labels, class_names={0: "zero", 1: "one"}, replace=True)
         writer.set_mean(name, mean)
+
+
+def damage(*statements: str, path: Path | None = None) -> None:
+    """Change an image database behind its back."""
+    with closing(sqlite3.connect(path or database_path(), isolation_level=None)) as raw:
+        for statement in ("PRAGMA synchronous = OFF", "PRAGMA ignore_check_constraints = ON", *statements):
+            raw.execute(statement)
 
 
 def idx_bytes(array: np.ndarray, magic: int | None = None) -> bytes:

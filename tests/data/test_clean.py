@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from netforge.data import ArraySource, ImageDatabase, open_source
-from netforge.data.clean import clean, remove_sources
+from netforge.data import ArraySource, ImageDatabase, clean_database, open_source, remove_sources, verify_images
 from netforge.data.home import database_path
-from netforge.data.verify import verify
 from netforge.errors import DataError, UnknownNameError
-from tests.data.helpers import array_source, fill_database
+from tests.data.helpers import array_source, damage, fill_database
 
 
 def cleaned(*, dry_run: bool = False) -> list[str]:
     with ImageDatabase() as database:
-        return [waste.what for waste in clean(database, dry_run=dry_run)]
-
-
-def damage(*statements: str) -> None:
-    with closing(sqlite3.connect(database_path(), isolation_level=None)) as raw:
-        for statement in statements:
-            raw.execute(statement)
+        return [waste.what for waste in clean_database(database, dry_run=dry_run)]
 
 
 @pytest.fixture
@@ -76,14 +66,14 @@ def test_what_nothing_needs_is_removed_and_its_space_given_back(netforge_home: P
     wanted = open_source("IMAGEDB", "a").images[:]
     size = database_path().stat().st_size
     with ImageDatabase() as database:
-        waste = {w.what: w.size for w in clean(database)}
+        waste = {w.what: w.size for w in clean_database(database)}
         assert list(waste) == [*EXPECTED, "free pages of the file"]
         assert waste["1 row of pixels without their row of sources"] == 300 * 40 * 40
         assert waste["free pages of the file"] >= 300 * 40 * 40
         assert waste["1 file that a killed process was writing"] == 3
         assert size - database_path().stat().st_size == waste["free pages of the file"]
-        assert list(verify(database)) == []
-        assert list(clean(database)) == []
+        assert list(verify_images(database)) == []
+        assert list(clean_database(database)) == []
     assert sorted(path.suffix for path in (netforge_home / "cache").iterdir()) == [".npy", ".npy", ".part"]
     np.testing.assert_array_equal(open_source("IMAGEDB", "a").images[:], wanted)
 
@@ -98,7 +88,7 @@ def test_a_reader_sees_its_images_to_the_end_and_holds_nobody_up() -> None:
     fill_database("c")
     assert database_path().stat().st_size < 300 * 40 * 40
     with ImageDatabase() as database:
-        assert list(verify(database)) == []
+        assert list(verify_images(database)) == []
 
 
 @pytest.mark.usefixtures("orphaned")
@@ -106,8 +96,8 @@ def test_free_pages_stay_where_the_disk_has_no_room_to_give_them_back(monkeypatc
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=9))
     with ImageDatabase() as database:
         with pytest.raises(DataError, match="for a while, and it has 9"):
-            list(clean(database))
-        assert list(verify(database)) == []
+            list(clean_database(database))
+        assert list(verify_images(database)) == []
 
 
 def test_there_may_be_nothing_to_clean(netforge_home: Path) -> None:
@@ -128,6 +118,6 @@ def test_sources_are_removed_all_at_once_or_not_at_all(netforge_home: Path) -> N
         assert len(database.sources()) == 3
         assert remove_sources(database, ["a", "b", "a"]) == planned
         assert [info.name for info in database.sources()] == ["c"]
-        assert list(verify(database)) == []
+        assert list(verify_images(database)) == []
         assert database.open("c").count == 30
     assert len(list((netforge_home / "cache").iterdir())) == 2, "b had the same content as c"

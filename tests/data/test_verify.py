@@ -5,35 +5,25 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import lmdb
 import numpy as np
 import pytest
 
-from netforge.data import ImageDatabase, open_source
+from netforge.data import ImageDatabase, open_source, verify_images
 from netforge.data.finding import Finding
 from netforge.data.home import database_path
 from netforge.data.lmdb_pages import records
-from netforge.data.verify import verify
 from netforge.errors import DataError, UnknownNameError
-from tests.data.helpers import array_source, datum, fill_database, write_lmdb
+from tests.data.helpers import array_source, damage, datum, fill_database, write_lmdb
 
 FLIPS = 50
 
 
 def findings(*names: str, path: Path | None = None) -> list[Finding]:
     with ImageDatabase(path) as database:
-        return list(verify(database, names))
-
-
-def damage(*statements: str, path: Path | None = None) -> None:
-    """Change the database behind its back."""
-    with closing(sqlite3.connect(path or database_path(), isolation_level=None)) as raw:
-        for statement in ("PRAGMA synchronous = OFF", "PRAGMA ignore_check_constraints = ON", *statements):
-            raw.execute(statement)
+        return list(verify_images(database, names))
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +57,8 @@ def sound(sound_home: Path, netforge_home: Path) -> None:
 def test_sound_data_has_no_findings(tmp_path: Path) -> None:
     seen: list[int] = []
     with ImageDatabase() as database:
-        assert list(verify(database, progress=seen.append)) == []
-        assert list(verify(database, ["b"])) == []
+        assert list(verify_images(database, progress=seen.append)) == []
+        assert list(verify_images(database, ["b"])) == []
     assert sum(seen) == 80
     assert findings(path=tmp_path / "none.db") == []
     with pytest.raises(UnknownNameError):
@@ -172,7 +162,7 @@ def test_a_wrong_file_in_the_cache_is_found(netforge_home: Path, kind: str, chan
 @pytest.mark.usefixtures("sound")
 def test_a_verified_source_is_that_of_one_moment() -> None:
     with ImageDatabase() as database, ImageDatabase() as other:
-        found = verify(database, progress=lambda count: fill_database("b"))
+        found = verify_images(database, progress=lambda count: fill_database("b"))
         assert list(found) == []
         assert other.find("b").dtype == "uint8"
 
