@@ -11,15 +11,15 @@ from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.label_changes import Changes, LabelChange
 from netforge.data.label_history import Edit, in_force, read_edits
 from netforge.data.query import ALL_IMAGES, Query, parse
+from netforge.data.source import LARGEST_LABEL
 from netforge.data.writer import Writer, check_class_name, label_stamp
 from netforge.errors import DataError, UnknownNameError, counted, did_you_mean
 
 NO_TWINS = "choose another name; to make one class of two, give their images one label: netforge data relabel"
-LARGEST_LABEL = (1 << 63) - 1
 LARGEST_BOOST = (1 << 31) - 1
 WHOLE = re.compile(r"-?\d{1,30}")
 RESETS = {
-    "labels": {"label": "original_label", "auto": "0"},
+    "labels": {"label": "original_label", "auto": "CASE WHEN label = original_label THEN auto ELSE 0 END"},
     "boosts": {"boost": "0"},
     "disabled": {"active": "1"},
 }
@@ -183,7 +183,7 @@ def label_number(label: Label, class_names: Mapping[int, str]) -> int:
     text = str(label).strip()
     if WHOLE.fullmatch(text):
         if abs(int(text)) > LARGEST_LABEL:
-            raise DataError(f"label {text} is too large", mend=f"labels go up to {LARGEST_LABEL:,}")
+            raise DataError(f"label {text} is too large", mend=f"labels go up to {LARGEST_LABEL:,}, which a blob holds exactly")
         return int(text)
     found = [number for number, name in class_names.items() if name == label]
     if len(found) == 1:
