@@ -37,5 +37,5 @@ class LabelColumns:
     def of(cls, rows: Column) -> LabelColumns:
         """What `rows` made; the columns are views."""
         positions, labels, *rest = rows
-        groups = rest[0] if rest and rest[0][0] != NO_GROUP else None
+        groups = rest[0] if rest and NO_GROUP not in rest[0][:1] else None
         return cls(positions, labels, groups, rest[1] if len(rest) > 1 else None)
