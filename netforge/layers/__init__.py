@@ -7,6 +7,7 @@ from netforge.layers import (  # noqa: F401 - imported for the layers that they 
     debug,
     decode,
     dropout,
+    hdf5,
     input,
     knn,
     linear,

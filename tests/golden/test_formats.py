@@ -19,8 +19,6 @@ from tests.golden.helpers import assert_close, feed, set_weights
 
 # Cases that need layers which netforge does not have yet. A case that starts to pass fails until it leaves this list.
 NOT_YET = {
-    "hdf5_data": "HDF5Data",
-    "hdf5_output": "HDF5Output",
     "image_data": "ImageData",
 }
 

@@ -646,5 +646,11 @@ CASES = [
     *RECURRENT,
 ]
 
-ELSEWHERE = {"Data": "test_data.py", "MemoryData": "test_data.py", "Python": "test_python.py"}
-"""Built-in layers that need a source or a module, and the file beside this one that tests them."""
+ELSEWHERE = {
+    "Data": "test_data.py",
+    "HDF5Data": "test_hdf5.py",
+    "HDF5Output": "test_hdf5.py",
+    "MemoryData": "test_data.py",
+    "Python": "test_python.py",
+}
+"""Built-in layers that need a source, a file or a module, and the file beside this one that tests them."""
