@@ -84,7 +84,7 @@ class Data(Layer):
             sampler, noise = make_sampler(self, self.source), make_noise(self, self.source)
             reader = BatchReader(self.source, sampler, self.transformer, batch_size_of(settings), noise=noise)
             self._batches = self._make_batches(reader)
-            self.queries = LabelQueries(self.source) if self.phase == "TRAIN" else None
+            self.label_queries = LabelQueries(self.source) if self.phase == "TRAIN" else None
             if len(top) > 1:
                 top[1].data_storage.limit = cache(self._labels_below)
 
@@ -123,8 +123,8 @@ class Data(Layer):
             raise self.fail("this net was built for its shapes only and has no data", error=DataError)
         arrays = [blob.data for blob in top]  # memory first: a batch that does not fit is refused before it is read
         images, labels = self._batches.feed(self.random.position, arrays)
-        if self.queries is not None:
-            self.queries.add(images, labels)
+        if self.label_queries is not None:
+            self.label_queries.add(images, labels)
         self.random.position += 1
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -134,13 +134,13 @@ class Data(Layer):
 
     def state(self) -> dict[str, Any]:
         """The number of the next batch, and how often each label was drawn."""
-        return super().state() | (self.queries.state() if self.queries is not None else {})
+        return super().state() | (self.label_queries.state() if self.label_queries is not None else {})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         super().restore(state)
-        if self.queries is not None:
-            self.queries.restore(state)
+        if self.label_queries is not None:
+            self.label_queries.restore(state)
 
     @property
     def residence(self) -> str:

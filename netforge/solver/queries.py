@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netforge.data.label_queries import QueryCounts, by_source
+from netforge.data.label_queries import LabelQueries, QueryCounts, by_source
 from netforge.data.query_store import store_queries
 from netforge.errors import NetforgeError
 from netforge.net import Net
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def queries_of(net: Net) -> list[QueryCounts]:
     """How often a net's layers drew each label, one entry a source; empty where no layer draws from a source."""
-    counters = (getattr(layer, "queries", None) for layer in net.layers)
-    return by_source(counter.counts for counter in counters if counter is not None)
+    found = (getattr(layer, "label_queries", None) for layer in net.layers)
+    return by_source(queries.counts for queries in found if isinstance(queries, LabelQueries))
 
 
 class StoredQueries(Listener):

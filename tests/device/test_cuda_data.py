@@ -103,7 +103,7 @@ def test_batches_are_those_of_the_cpu(
         assert got.keys() == expected.keys()
         for top, values in expected.items():
             np.testing.assert_array_equal(got[top], values, err_msg=top)
-    drawn = [layer_of(one).queries.counts for one in (host, net)]
+    drawn = [layer_of(one).label_queries.counts for one in (host, net)]
     assert drawn[0].counts.sum() > 0 and drawn[0].counts.tolist() == drawn[1].counts.tolist()
     assert layer_of(host).residence == ""
     where = layer_of(net).residence

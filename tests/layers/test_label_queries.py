@@ -37,7 +37,7 @@ def layer_text(param: str = "", transform: str = "", source: str = "square") -> 
 
 
 def queries_of(net: Net) -> LabelQueries:
-    queries = net.layers[0].queries
+    queries = net.layers[0].label_queries
     assert isinstance(queries, LabelQueries)
     return queries
 
@@ -80,7 +80,7 @@ def test_a_resumed_layer_counts_on() -> None:
 def test_only_training_counts() -> None:
     net = Net(parse_net(layer_text()), "TEST", seed=5)
     net.forward()
-    assert net.layers[0].queries is None and net.state() == {"d": {"position": 1}}
+    assert net.layers[0].label_queries is None and net.state() == {"d": {"position": 1}}
     net.close()
 
 
