@@ -47,12 +47,8 @@ class LabelBalanced:
         epochs, ranks = np.divmod((start + np.arange(length)) // len(index.labels), index.sizes[classes])
         if self._stream is None:
             return self._stored_order(classes, ranks)
-        images = np.empty(length, np.int64)
-        runs, run_of = np.unique(np.stack([classes, epochs]), axis=1, return_inverse=True)
-        for number, (label, epoch) in enumerate(runs.T.tolist()):
-            drawn = run_of.reshape(-1) == number
-            images[drawn] = self._shuffled(self._stream, label, epoch)[ranks[drawn]]
-        return images
+        drawn = zip(classes.tolist(), epochs.tolist(), ranks.tolist(), strict=True)
+        return np.array([self._shuffled(self._stream, label, epoch)[rank] for label, epoch, rank in drawn], np.int64)
 
     def _stored_order(self, classes: Indices, ranks: Indices) -> Indices:
         images: Indices = self._index.order[self._index.starts[classes] + ranks]
