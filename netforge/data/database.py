@@ -60,6 +60,7 @@ class ImageDatabase:
         self.cache = Cache(self.path.parent / "cache")
         self._timeout_s = timeout_s
         self._open_connection: sqlite3.Connection | None = None
+        self._is_new = False
 
     def __enter__(self) -> ImageDatabase:
         return self
@@ -77,11 +78,16 @@ class ImageDatabase:
         """All sources, by name; empty where there is no database yet."""
         if not self.path.exists():
             return []
-        with self._explained() as connection:
-            rows = connection.execute(
-                "SELECT id, name, channels, height, width, dtype, color_order, count, stamp, label_stamp, created"
-                " FROM sources ORDER BY name"
-            ).fetchall()
+        try:
+            with self._explained() as connection:
+                rows = connection.execute(
+                    "SELECT id, name, channels, height, width, dtype, color_order, count, stamp, label_stamp, created"
+                    " FROM sources ORDER BY name"
+                ).fetchall()
+        except DataError:
+            if not self.path.exists():  # whoever made it has just taken it back
+                return []
+            raise
         return [SourceInfo(i, name, (c, h, w), *rest) for i, name, c, h, w, *rest in rows]
 
     def __contains__(self, name: str) -> bool:
@@ -114,6 +120,10 @@ class ImageDatabase:
     def original_labels(self, name: str) -> npt.NDArray[np.int64]:
         """The labels that the images in use of a source were imported with, whatever became of them later."""
         return np.array(self._in_use("original_label", name), np.int64)
+
+    def auto_marks(self, name: str) -> npt.NDArray[np.int64]:
+        """1 for the images in use of a source whose label a net gave, 0 for the others."""
+        return np.array(self._in_use("auto", name), np.int64)
 
     def origins(self, name: str) -> list[str | None]:
         """The file or record that each image in use of a source came from; None where that is not known."""
@@ -252,7 +262,8 @@ class ImageDatabase:
     def write(self) -> Iterator[Writer]:
         """One transaction: all that is done through the writer happens, or, after an exception, nothing of it.
 
-        A second writer waits for the first one, up to `timeout_s`. Makes the database where there is none.
+        A second writer waits for the first one, up to `timeout_s`. Makes the database where there is none, and takes it
+        back where nothing came to be stored in it.
         """
         with self._explained(create=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -263,7 +274,11 @@ class ImageDatabase:
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if self._is_new:
+                    tables.take_back(connection, self.path)
+                    self.close()
                 raise
+            self._is_new = False
             tables.checkpoint(connection)
             stamps = {s for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for s in pair}
         self.cache.discard(writer.dropped_stamps - stamps)
@@ -299,10 +314,14 @@ class ImageDatabase:
             if create:
                 self._make_folder()
             mode = "rwc" if create else "rw"
+            self._is_new = create and not self.path.exists()
             uri = f"{self.path.resolve().as_uri()}?mode={mode}"
             connection = sqlite3.connect(uri, uri=True, timeout=self._timeout_s, isolation_level=None)
             try:
                 tables.prepare(connection, str(self.path))
+            except tables.RemovedError:
+                connection.close()
+                return self._connection(create)
             except BaseException:
                 connection.close()
                 raise

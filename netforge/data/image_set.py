@@ -96,6 +96,18 @@ class ImageSet(Source):
         known = [group for group in groups if group is not None]
         return np.concatenate(known)[self._rows] if len(known) == len(groups) else None
 
+    @property
+    def boosts(self) -> Indices | None:
+        """The boost of every image; None where all are 0."""
+        boosts = [source.boosts for source in self._sources]
+        if all(part is None for part in boosts):
+            return None
+        filled = [
+            np.zeros(source.count, np.int64) if part is None else part
+            for source, part in zip(self._sources, boosts, strict=True)
+        ]
+        return np.concatenate(filled)[self._rows]
+
 
 def choose_images(
     sources: Sequence[Source],
@@ -115,8 +127,8 @@ def choose_images(
     if labels is not None:
         chosen = chosen[LabelRanges(labels).mask(chosen.labels)]
     if exclude:
-        unwanted = set(_digests(ImageSet(exclude)))
-        chosen = chosen[np.array([digest not in unwanted for digest in _digests(chosen)], np.bool_)]
+        unwanted = set(digests(ImageSet(exclude)))
+        chosen = chosen[np.array([digest not in unwanted for digest in digests(chosen)], np.bool_)]
         if not chosen.count:
             raise DataError("all images are excluded", where=chosen.name, mend="name another source")
     if count is None:
@@ -127,10 +139,10 @@ def choose_images(
     return chosen[np.sort(drawn)]
 
 
-def _digests(source: Source) -> list[bytes]:
-    """A digest of the pixels of every image."""
-    digests = []
+def digests(source: Source) -> list[bytes]:
+    """A digest of the pixels of every image, in order."""
+    found = []
     for start in range(0, source.count, HASHED_AT_A_TIME):
         pixels, _ = source.read(np.arange(start, min(start + HASHED_AT_A_TIME, source.count)))
-        digests += [blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
-    return digests
+        found += [blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+    return found

@@ -183,7 +183,9 @@ def label_number(label: Label, class_names: Mapping[int, str]) -> int:
     text = str(label).strip()
     if WHOLE.fullmatch(text):
         if abs(int(text)) > LARGEST_LABEL:
-            raise DataError(f"label {text} is too large", mend=f"labels go up to {LARGEST_LABEL:,}, which a blob holds exactly")
+            raise DataError(
+                f"label {text} is too large", mend=f"labels go up to {LARGEST_LABEL:,}, which a blob holds exactly"
+            )
         return int(text)
     found = [number for number, name in class_names.items() if name == label]
     if len(found) == 1:

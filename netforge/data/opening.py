@@ -77,6 +77,21 @@ def open_source(
     return BACKENDS[kind](source, folder, header_only=header_only, database=database)
 
 
+def cannot_be_asked(source: str) -> DataError:
+    """The error for a query on a source that does not lie in the image database."""
+    return DataError(
+        "only sources of the image database can be asked by a query",
+        where=source,
+        mend="copy it into the database first: netforge data copy SOURCE NAME",
+    )
+
+
+def none_meets(where: str | Query, source: str) -> DataError:
+    """The error for a query that means no image in use."""
+    asked = where if isinstance(where, str) else where.text
+    return DataError(f"no image in use meets the query '{asked}'", where=source, mend="ask for others")
+
+
 def open_images(source: str, where: str | Query | None, *, database: Path | None = None) -> ImageSet:
     """The images of a source that a query means, or all of them; `ImageSet.origin` tells their indices in the source.
 
@@ -88,16 +103,11 @@ def open_images(source: str, where: str | Query | None, *, database: Path | None
         return ImageSet([opened])
     with ImageDatabase(database) as images:
         if source not in images:
-            raise DataError(
-                "only sources of the image database can be asked by a query",
-                where=source,
-                mend="copy it into the database first: netforge data copy SOURCE NAME",
-            )
+            raise cannot_be_asked(source)
         with images.snapshot():
             chosen = images.indices(source, where)
             if not len(chosen):
-                asked = where if isinstance(where, str) else where.text
-                raise DataError(f"no image in use meets the query '{asked}'", where=source, mend="ask for others")
+                raise none_meets(where, source)
             return ImageSet([images.open(source)], chosen)
 
 

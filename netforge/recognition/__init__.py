@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netforge.data.image_set import ImageSet, choose_images
 from netforge.recognition.answers import UNKNOWN_NAME, Answers, KnownClass
+from netforge.recognition.auto_labels import auto_labels, confidences
 from netforge.recognition.blends import Blends
 from netforge.recognition.embedder import Embedder
 from netforge.recognition.images import Images, StoredForm
@@ -25,7 +26,9 @@ __all__ = [
     "StoredClass",
     "StoredForm",
     "Threshold",
+    "auto_labels",
     "choose_images",
+    "confidences",
     "read_record",
     "recognize_labelled",
     "record_path",

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netforge.data import ArraySource, ImageDatabase, copy_images, open_source
-from netforge.data.copying import draw
+from netforge.data import ArraySource, ImageDatabase, Labels, Source, copy_images, open_source
+from netforge.data.copying import AutoLabels, draw
 from netforge.data.home import database_path
 from netforge.data.label_ranges import LabelRanges
 from netforge.errors import DataError, UnknownNameError
@@ -72,6 +72,73 @@ def test_original_labels_come_along_and_disabled_images_do_not() -> None:
     with ImageDatabase() as database:
         assert database.open("new").labels.tolist() == [9, 3, 4, 5]
         assert database.original_labels("new").tolist() == [2, 3, 4, 5]
+
+
+def fill_with_marks() -> None:
+    """Twelve images, of labels 0 to 2: some with boosts, some labelled by a net, one relabelled, one disabled."""
+    images = array_source(12).images[:]
+    with ImageDatabase() as database:
+        with database.write() as writer:
+            writer.add("old", [images], np.arange(12) % 3, auto=np.arange(12) % 2, class_names={0: "no", 1: "yes"})
+            writer.add("plain", [images], np.arange(12) % 3)
+        labels = Labels(database, "old")
+        labels.relabel("id = 4", to=2)
+        labels.boost("id in 6-8", 3)
+        labels.disable("id = 0")
+
+
+def stored(name: str) -> list[tuple[int, ...]]:
+    with sqlite3.connect(database_path()) as raw:
+        found = raw.execute(
+            "SELECT label, original_label, auto, boost FROM images JOIN sources ON source = id WHERE name = ?"
+            " ORDER BY position",
+            (name,),
+        ).fetchall()
+    raw.close()
+    return found
+
+
+def expected(ids: list[int]) -> list[tuple[int, ...]]:
+    return [(2 if i == 4 else i % 3, i % 3, i % 2 * (i != 4), 3 * (i in (6, 7, 8))) for i in ids]
+
+
+def test_a_query_chooses_and_marks_and_boosts_come_along() -> None:
+    fill_with_marks()
+    copied("old", where="class = yes or boost > 0 or changed", rest="rest")
+    assert stored("new") == expected([1, 4, 6, 7, 8, 10]) and stored("rest") == expected([2, 3, 5, 9, 11])
+    copied("old", "plain", where="index < 3 and not auto", replace=True)
+    assert stored("new") == expected([2]) + [(i % 3, i % 3, 0, 0) for i in (0, 1, 2)]
+    with pytest.raises(DataError, match=r"old \+ plain: no image in use meets the query 'label = 7'"):
+        copied("old", "plain", where="label = 7", replace=True)
+    with pytest.raises(UnknownNameError, match='Did you mean "yes"'):
+        copied("old", where="class = yess", replace=True)
+
+
+def test_only_the_database_answers_queries(tmp_path: Path) -> None:
+    folder = write_lmdb(tmp_path / "db", {b"0": datum(np.zeros((1, 4, 4), np.uint8))})
+    with pytest.raises(DataError, match="only sources of the image database can be asked by a query"):
+        copied(str(folder), where="label = 0")
+
+
+def test_labels_may_come_from_a_net() -> None:
+    fill_with_marks()
+    seen: list[np.ndarray] = []
+
+    def net(images: Source) -> AutoLabels:
+        """Label 5 for images of label 1, 6 for others; sure of all but every third."""
+        seen.append(images.read(np.arange(images.count))[1])
+        return AutoLabels(np.where(images.labels == 1, 5, 6), np.arange(images.count) % 3 > 0, {5: "five", 6: "six"})
+
+    copied("old", only_labels="1-2", auto_label=net, rest="rest")
+    assert [labels.tolist() for labels in seen] == [[1, 2, 2, 2, 1, 2, 1, 2]]  # images 1, 2, 4, 5, 7, 8, 10 and 11
+    assert stored("new") == [(6, 2, 1, 0), (6, 1, 1, 0), (5, 1, 1, 3), (6, 2, 1, 3), (6, 2, 1, 0)]
+    assert open_source("IMAGEDB", "new").class_names == {5: "five", 6: "six"}
+    assert stored("rest") == expected([1, 3, 5, 6, 9, 10])
+    assert open_source("IMAGEDB", "rest").class_names == {0: "no", 1: "yes"}
+    copied("old", only_labels="1-2", auto_label=net, most_per_label=1, replace=True)
+    assert sorted(row[0] for row in stored("new")) == [5, 6], "labels of the net are counted"
+    with pytest.raises(DataError, match='no image is left for source "new"'):
+        copied("old", replace=True, auto_label=lambda images: AutoLabels(images.labels, images.labels < 0, {}))
 
 
 @given(
