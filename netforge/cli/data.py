@@ -9,8 +9,8 @@ import click
 from netforge.cli.data_cifar import import_cifar10, import_cifar100
 from netforge.cli.data_clean import clean, remove
 from netforge.cli.data_copy import copy
-from netforge.cli.data_images import import_images
 from netforge.cli.data_export import export
+from netforge.cli.data_images import import_images
 from netforge.cli.data_import import import_group
 from netforge.cli.data_labels import COMMANDS as LABEL_COMMANDS
 from netforge.cli.data_lmdb import import_lmdb
@@ -19,6 +19,7 @@ from netforge.cli.data_show import show
 from netforge.cli.data_sklearn import import_sklearn
 from netforge.cli.data_stats import stats
 from netforge.cli.data_verify import verify
+from netforge.cli.data_voc import import_voc0712
 
 
 @click.group()
@@ -32,6 +33,7 @@ def data() -> None:
 import_group.add_command(import_cifar10)
 import_group.add_command(import_cifar100)
 import_group.add_command(import_images)
+import_group.add_command(import_voc0712)
 import_group.add_command(import_lmdb)
 import_group.add_command(import_sklearn)
 data.add_command(import_group)

@@ -52,12 +52,19 @@ def mean_option(command: F) -> F:
 
 def size_option(command: F) -> F:
     """--size, as (height, width)."""
+    return size_option_of(None)(command)
+
+
+def size_option_of(default: str | None) -> Callable[[F], F]:
+    """--size, as (height, width), with a default."""
     return click.option(
         "--size",
         metavar="HEIGHTxWIDTH",
+        default=default,
+        show_default=default is not None,
         callback=_parsed_size,
         help="Bring the images to this size, such as 56x46.",
-    )(command)
+    )
 
 
 def _parsed_size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """Data: the image database, other sources of images, and how batches are drawn from them and made into input."""
 
 from netforge.data.array_importer import import_arrays, import_sklearn
+from netforge.data.boxes import Boxes
 from netforge.data.cifar import import_cifar10, import_cifar100
 from netforge.data.clean import clean_database, remove_sources
 from netforge.data.copying import copy_images
@@ -16,10 +17,12 @@ from netforge.data.picture_importer import PictureImport, import_images
 from netforge.data.picture_lists import Columns
 from netforge.data.source import ArraySource, Source
 from netforge.data.verify import verify_images
+from netforge.data.voc_importer import import_voc0712
 
 __all__ = [
     "BACKENDS",
     "ArraySource",
+    "Boxes",
     "Columns",
     "ImageDatabase",
     "Labels",
@@ -41,6 +44,7 @@ __all__ = [
     "import_mnist",
     "import_npz",
     "import_sklearn",
+    "import_voc0712",
     "open_images",
     "open_source",
     "remove_sources",

@@ -42,8 +42,8 @@ def picture_blocks(
     """The pictures in files of these names in blocks (n, C, H, W) of some MiB, all of one size.
 
     taken: called with the number of each picture, in order, before its block is given; where it raises DataError, the
-    picture counts as one that cannot be read. unreadable: takes the errors of those. skip_unreadable: leave them out;
-    else one error names the first of them after all were tried.
+    picture counts as one that cannot be read. unreadable: takes the errors of those. skip_unreadable: leave them out,
+    where others remain; else one error names the first of them after all were tried.
     """
     block: list[npt.NDArray[np.uint8]] = []
     shape: tuple[int, ...] = ()
@@ -63,7 +63,7 @@ def picture_blocks(
             block = []
     if block:
         yield np.stack(block)
-    if unreadable and not skip_unreadable:
+    if unreadable and not (skip_unreadable and shape):
         raise _summed_up(unreadable)
 
 
