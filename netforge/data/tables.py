@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from netforge.errors import DataError
 
 LOCK_TIMEOUT_S = 60.0
 APPLICATION_ID = 0x4E46_4442  # "NFDB": tells an image database from any other SQLite file
 VERSION = 3
+REMOVED = -1  # in the place of the version: nobody may write here any more
 
 # What people did to labels, newest last, and what to put back to undo it; and the boxes of annotated images.
 CREATE_EDITS = """
@@ -147,11 +150,46 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
         connection.execute(statement)
 
 
+class RemovedError(Exception):
+    """The file that was opened has just been taken away (see `take_back`); what has its name now is to be opened."""
+
+
+def take_back(connection: sqlite3.Connection, path: Path) -> None:
+    """Remove a database in which nothing was ever stored, if no other process has it open; the connection is used up.
+
+    Another process may open the file at this very moment. It waits for the lock, then finds the version REMOVED in what
+    it opened, and must not write there: hence `RemovedError`.
+    """
+    if not _is_unused(connection):
+        return
+    with suppress(sqlite3.OperationalError):  # another process has it open: it stays
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = DELETE").fetchone()  # needs that nobody else has it open
+        connection.execute("BEGIN EXCLUSIVE")
+        if not _is_unused(connection):
+            connection.execute("ROLLBACK")
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        connection.execute(f"PRAGMA user_version = {REMOVED}")
+        connection.execute("COMMIT")  # and the lock is kept
+        with suppress(OSError):
+            path.unlink()
+
+
+def _is_unused(connection: sqlite3.Connection) -> bool:
+    """Whether no source was ever stored."""
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_sequence").fetchone()
+    return bool(count == 0)
+
+
 def _version(connection: sqlite3.Connection, where: str) -> int:
     """The version of the tables, 0 for an empty file."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version == REMOVED:
+        raise RemovedError
     if count == application == version == 0:
         return 0
     if application != APPLICATION_ID:
