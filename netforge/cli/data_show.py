@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from netforge.cli.data_options import database_option
+from netforge.cli.options import FiniteRange, check_target
+from netforge.cli.screen import image_bar, one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from netforge.data import Source
+    from netforge.data.duplicates import Duplicates
+    from netforge.data.image_set import ImageSet
+    from netforge.data.sheet import Style
+
+MOST_NAMED = 10
+COUNT = click.IntRange(1, 1000)
 
 
-@click.command("show", short_help="Draw images on a contact sheet.")
+@click.command("show", short_help="Draw images on a contact sheet: by class, wrong answers, duplicates.")
 @click.argument("source")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The PNG file to write.")
 @click.option("--where", metavar="QUERY", help='Only images that meet a query: "label = 3 and auto".')
 @click.option(
-    "--per-class",
-    type=click.IntRange(1, 1000),
-    metavar="N",
-    default=12,
-    show_default=True,
-    help="Images of each class.",
+    "--per-class", type=COUNT, metavar="N", default=12, show_default=True, help="Images of each class, pair or group."
 )
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images are chosen.")
 @click.option("--ids", is_flag=True, help="Write below each image the id by which queries know it.")
-@click.option("--tile", type=click.IntRange(8, 2000), metavar="N", help="Longer side of an image on the sheet.")
+@click.option("--tile", type=click.IntRange(8, 2000), metavar="N", help="Longer side of an image on the sheet, pixels.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="What test-many --csv wrote: show what was wrong, class by class.",
+)
+@click.option("--confused", type=COUNT, metavar="N", help="Of --results, the N most frequent confusions.")
+@click.option("--worst", type=COUNT, metavar="N", help="Of --results, the N images furthest from their own class.")
+@click.option("--duplicates", is_flag=True, help="Show images that are the same, or nearly; different labels first.")
+@click.option("--against", metavar="SOURCE", help="Only duplicates that this source shares with SOURCE.")
+@click.option(
+    "--near",
+    type=FiniteRange(0, 50),
+    default=4.0,
+    show_default=True,
+    metavar="X",
+    help="How far duplicates may be apart: levels of 255 in the mean, at 16x16 pixels. 0: only the same pixels.",
+)
+@click.option("--groups", type=COUNT, default=50, show_default=True, metavar="N", help="Groups of duplicates to draw.")
 @database_option
+@click.pass_context
 def show(
+    ctx: click.Context,
     source: str,
     out: Path,
     where: str | None,
@@ -33,20 +63,165 @@ def show(
     seed: int,
     ids: bool,
     tile: int | None,
+    results: Path | None,
+    confused: int | None,
+    worst: int | None,
+    duplicates: bool,
+    against: str | None,
+    near: float,
+    groups: int,
     database: Path | None,
 ) -> None:
-    """Draw a contact sheet: some images of every class of SOURCE.
+    """Draw a contact sheet: some images of every class of SOURCE, what a net got wrong, or duplicates.
 
-    SOURCE is a source of the image database, or the folder of an LMDB.
+    SOURCE is a source of the image database, or the folder of an LMDB. The boxes of annotated images are drawn in.
+    Numbers such as #12 are ids, as they stand in queries: --where "id in 12,40-44".
+
+    Examples:
+
+    \b
+      netforge data show MNIST.training --out sheet.png
+      netforge data show MNIST.training --out auto.png --where "auto and label != original" --ids
+      netforge data show MNIST.testing --out worst.png --results results.csv --worst 60
+      netforge data show MNIST.testing --out seen.png --duplicates --against MNIST.training
     """
-    from netforge.data import ImageDatabase
     from netforge.data.opening import open_images
-    from netforge.data.sheet import contact_sheet
-    from netforge.data.sheet_boxes import Boxes
 
-    images = open_images(source, where, database=database)
-    with ImageDatabase(database) as opened:
-        boxes = Boxes(opened, opened.find(source)) if source in opened else None
-    sheet = contact_sheet(images, per_class=per_class, seed=seed, with_ids=ids, boxes=boxes, side=tile)
+    check_usage(ctx, results=results, confused=confused, worst=worst, duplicates=duplicates, against=against)
+    check_target(out)
+    style = style_of(source, tile, database)
+    sheet: Image | None
+    if results is not None:
+        sheet = draw_results(source, where, results, database, confused, worst, per_class, style)
+    elif duplicates:
+        images = open_images(source, where, database=database)
+        sheet = draw_duplicates(images, against, database, near, groups, per_class, style)
+    else:
+        from netforge.data.sheet import contact_sheet
+
+        images = open_images(source, where, database=database)
+        heading = f"{source} where {where}" if where else source
+        sheet = contact_sheet(images, per_class=per_class, seed=seed, with_ids=ids, heading=heading, style=style)
+    if sheet is None:
+        click.echo(f"there is nothing to draw: {out} was not written")
+        return
     sheet.save(out, format="PNG")
     click.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
+
+
+def check_usage(
+    ctx: click.Context,
+    *,
+    results: Path | None,
+    confused: int | None,
+    worst: int | None,
+    duplicates: bool,
+    against: str | None,
+) -> None:
+    """Raise for options that have no effect beside the others."""
+    given = [name for name in ("near", "groups") if ctx.get_parameter_source(name) is not None]
+    given = [f"--{name}" for name in given if ctx.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
+    if results is None and (confused or worst):
+        raise click.UsageError("--confused and --worst need --results FILE, which test-many --csv writes.")
+    if confused and worst:
+        raise click.UsageError("--confused and --worst are two sheets: give one of them.")
+    if results is not None and duplicates:
+        raise click.UsageError("--results and --duplicates are two sheets: give one of them.")
+    if against == ctx.params["source"]:
+        raise click.UsageError("--against takes another source; without it the duplicates within SOURCE are shown.")
+    if not duplicates and (against or given):
+        raise click.UsageError(f"{'--against' if against else given[0]} needs --duplicates.")
+
+
+def style_of(source: str, side: int | None, database: Path | None) -> Style:
+    """The size of tiles, and the boxes of the source if it has any."""
+    from netforge.data import ImageDatabase
+    from netforge.data.sheet import Style
+    from netforge.data.sheet_boxes import Boxes
+
+    with ImageDatabase(database) as images:
+        boxes = Boxes(images, images.find(source)) if source in images else None
+    return Style(side, boxes or None)
+
+
+def draw_results(
+    name: str,
+    where: str | None,
+    path: Path,
+    database: Path | None,
+    confused: int | None,
+    worst: int | None,
+    per_class: int,
+    style: Style,
+) -> Image:
+    """The sheet of answers that --confused and --worst ask for, or of all that are wrong."""
+    from netforge.data import ImageDatabase, open_source
+    from netforge.data.result_sheet import confused_sheet, worst_sheet, wrong_sheet
+    from netforge.data.results import read_results
+    from netforge.errors import counted
+
+    source: Source = open_source(None, name, database=database)
+    answers = read_results(path, name, source.count)
+    if where is not None:
+        with ImageDatabase(database) as images:
+            wanted = set(images.indices(name, where).tolist())
+        answers = [answer for answer in answers if answer.image in wanted]
+    labels = source.labels
+    changed = sum(int(labels[answer.image]) != answer.label for answer in answers)
+    if changed:
+        click.echo(f"note: {counted(changed, 'image')} had another label when {path} was written", err=True)
+    if confused is not None:
+        return confused_sheet(source, answers, confused, per_class=per_class, style=style)
+    if worst is not None:
+        return worst_sheet(source, answers, worst, columns=per_class, style=style)
+    return wrong_sheet(source, answers, per_class=per_class, style=style)
+
+
+def draw_duplicates(
+    images: ImageSet,
+    against: str | None,
+    database: Path | None,
+    near: float,
+    most: int,
+    per_row: int,
+    style: Style,
+) -> Image | None:
+    """Find duplicates and say what was found; None where there are none."""
+    from netforge.data import open_source
+    from netforge.data.duplicate_sheet import duplicate_sheet
+    from netforge.data.duplicates import find_duplicates
+    from netforge.data.image_set import ImageSet
+
+    split = None
+    if against is not None:
+        split = images.count
+        images = ImageSet([images, open_source(None, against, database=database)])
+    with image_bar(images.count) as progress:
+        found = find_duplicates(images, near=near, split=split, progress=progress)
+    for line in duplicate_lines(images, found):
+        click.echo(line)
+    if len(found) > most:
+        click.echo(f"the first {most:,} groups are drawn; --groups draws more")
+    return duplicate_sheet(images, found[:most], per_row=per_row, style=style) if found else None
+
+
+def duplicate_lines(images: ImageSet, found: list[Duplicates]) -> list[str]:
+    """How many groups there are, and the first of those with different labels."""
+    import numpy as np
+
+    from netforge.errors import counted
+
+    lines = []
+    for same, words in ((True, "the same pixels"), (False, "nearly the same pixels")):
+        groups = [group for group in found if group.same == same]
+        conflicting = sum(group.conflicting for group in groups)
+        held = counted(sum(len(group.images) for group in groups), "image")
+        lines.append(f"{words}: {counted(len(groups), 'group')} of {held}, {conflicting:,} with different labels")
+    conflicts = [group for group in found if group.conflicting]
+    for group in conflicts[:MOST_NAMED]:
+        names = [
+            f"{images.origin(n)[0]} #{images.ids(np.array([n]))[0]} {images.class_name(label)}"
+            for n, label in zip(group.images[:MOST_NAMED], group.labels, strict=False)
+        ]
+        lines.append(one_line(f"different labels: {', '.join(names)}"))
+    return lines

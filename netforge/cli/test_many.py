@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_MIXUPS, MIXUPS_OF_CLASS = 5, 3
 CSV_COLUMNS = (
     *("source", "image", "label", "class", "predicted_label", "predicted_class", "right"),
-    *("distance", "margin", "nearest", "second"),
+    *("distance", "margin", "nearest", "second", "own_distance"),
 )
 COLUMNS = ("class", "images", "right", "accuracy", "taken for")
 
@@ -173,6 +173,7 @@ def write_csv(path: Path, recognizer: Recognizer, outcome: Outcome) -> None:
     from netforge.recognition import UNKNOWN_NAME
 
     answers, names = outcome.answers, [known.name for known in recognizer.classes]
+    own = outcome.own_distances
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(CSV_COLUMNS)
@@ -192,6 +193,7 @@ def write_csv(path: Path, recognizer: Recognizer, outcome: Outcome) -> None:
                     margin,
                     names[answers.first[i]],
                     second,
+                    "" if np.isnan(own[i]) else repr(float(own[i])),
                 ]
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 TILE, LARGEST_TILE = 56, 112  # small images are magnified to at least TILE pixels, large ones reduced to LARGEST_TILE
-CAPTIONED_TILE, BOXED_TILE = 84, 224  # instead of both where there are captions, or boxes to be seen
+CAPTIONED_TILE, BOXED_TILE = 84, 224  # instead of TILE where there are captions, of both where there are boxes
 GAP, MARGIN, HEADER, LARGEST_NAME, NARROWEST = 4, 20, 64, 180, 420
+FOLDED_ROWS, FOLDED_WIDTH = 6, 1400  # a folded sheet has at least so many rows, and is about so wide at most
 CAPTION_GAP, CAPTION_LINE, LARGEST_CAPTION = 14, 15, 190
 PAPER, INK, PALE, ALARM = (255, 255, 255), (24, 28, 36), (120, 126, 138), (192, 44, 28)
 BOX_COLOURS = ((255, 214, 10), (64, 224, 255), (255, 105, 97), (120, 255, 120), (255, 140, 255), (255, 170, 60))
@@ -50,11 +51,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Style:
+    """How images are shown.
+
+    side: length of the longer side of a tile, in pixels; None for one that suits the images. boxes: to be drawn in.
+    """
+
+    side: int | None = None
+    boxes: Boxes | None = None
+
+
+PLAIN = Style()
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where things stand on the sheet, in pixels.
 
-    rows, columns: of tiles. tile: height and width of one. left: where the tiles begin. caption: width and height of
-    what stands below a tile.
+    rows, columns: of tiles, in each of the blocks that stand side by side. tile: height and width of one. left: where
+    the tiles of the first block begin. caption: width and height of what stands below a tile.
     """
 
     rows: int
@@ -62,6 +77,7 @@ class Layout:
     tile: tuple[int, int]
     left: int
     caption: tuple[int, int] = (0, 0)
+    blocks: int = 1
 
     @property
     def pitch(self) -> int:
@@ -75,14 +91,25 @@ class Layout:
         return max(self.tile[1] + GAP, self.caption[0] + CAPTION_GAP if self.caption[0] else 0)
 
     @property
+    def block(self) -> int:
+        """Width of a block, with the margin on its left."""
+        return self.left + self.columns * self.step
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of the sheet."""
-        width = self.left + self.columns * self.step - GAP + MARGIN
+        width = self.blocks * self.block - GAP + MARGIN
         return max(width, NARROWEST), HEADER + self.rows * self.pitch + MARGIN
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """x and y of the upper left corner of a tile."""
-        return self.left + column * self.step, HEADER + row * self.pitch
+        block, line = divmod(row, self.rows)
+        return block * self.block + self.left + column * self.step, HEADER + line * self.pitch
+
+    def folded(self) -> Layout:
+        """The same rows in as many blocks as fit side by side."""
+        blocks = max(1, min(self.rows // FOLDED_ROWS, FOLDED_WIDTH // self.block))
+        return replace(self, rows=-(-self.rows // blocks), blocks=blocks)
 
 
 def contact_sheet(
@@ -91,14 +118,13 @@ def contact_sheet(
     per_class: int = 12,
     seed: int = 0,
     with_ids: bool = False,
-    boxes: Boxes | None = None,
-    side: int | None = None,
+    heading: str | None = None,
+    style: Style = PLAIN,
 ) -> Image:
     """A picture with one row for each class: its name, how many images it has, and up to `per_class` of them.
 
     Which images are shown depends on `seed` alone. Small images are magnified by a whole number without smoothing.
-    with_ids: write the id of each image below it. boxes, side: see `draw_sheet`. Raises DataError where the picture
-    would be too large.
+    with_ids: write the id of each image below it. Raises DataError where the picture would be too large.
     """
     classes = ClassIndex(source.labels)
     chosen = chosen_images(classes, per_class, seed)
@@ -109,7 +135,7 @@ def contact_sheet(
         captions: list[tuple[str, ...]] = [(f"#{i}",) for i in ids] or [()] * len(numbers)
         tiles = [Tile(number, caption) for number, caption in zip(numbers.tolist(), captions, strict=True)]
         rows.append(Row(tiles, name, counted(size, "image")))
-    return draw_sheet(source, rows, summary(source, len(names)), boxes=boxes, side=side)
+    return draw_sheet(source, rows, summary(source, len(names)), heading=heading, style=style)
 
 
 def draw_sheet(
@@ -118,18 +144,19 @@ def draw_sheet(
     remark: str,
     *,
     heading: str | None = None,
-    boxes: Boxes | None = None,
-    side: int | None = None,
+    style: Style = PLAIN,
+    fold: bool = False,
 ) -> Image:
     """Rows of images of a source below a heading, which is its name by default, and a remark.
 
-    boxes: of the images, to be drawn into them. side: length of the longer side of a tile, in pixels; None for one that
-    suits the images. Raises DataError where the picture would be too large.
+    fold: put short rows side by side, the first ones in the first of several blocks. Raises DataError where the picture
+    would be too large.
     """
     from PIL import Image, ImageDraw
 
     large, small = _font(20), _font(12)
-    layout = _lay_out(source, rows, side or (BOXED_TILE if boxes else None))
+    layout = _lay_out(source, rows, style.side or (BOXED_TILE if style.boxes else None))
+    layout = layout.folded() if fold else layout
     width, height = layout.size
     if width * height > MOST_PIXELS:
         raise DataError(f"the sheet would have {width} x {height} pixels", mend="show fewer images")
@@ -142,8 +169,8 @@ def draw_sheet(
         pixels = source.images.take([tile.number for tile in row.tiles])
         for column, (image, shown) in enumerate(zip(pixels, row.tiles, strict=True)):
             picture = Image.fromarray(tile(image, source, layout.tile))
-            if boxes is not None:
-                _draw_boxes(ImageDraw.Draw(picture), boxes, source, shown.number)
+            if style.boxes is not None:
+                _draw_boxes(ImageDraw.Draw(picture), style.boxes, source, shown.number)
             x, y = layout.corner(number, column)
             sheet.paste(picture, (x, y))
             _draw_caption(draw, shown, x, y + layout.tile[0] + 4, layout.step - CAPTION_GAP)
@@ -167,7 +194,7 @@ def _lay_out(source: Source, rows: Sequence[Row], side: int | None) -> Layout:
     return Layout(
         len(rows),
         max((len(row.tiles) for row in rows), default=0),
-        tile_size(source.shape, CAPTIONED_TILE if lines > 1 and side is None else side),
+        tile_size(source.shape, side or (CAPTIONED_TILE if lines > 1 else TILE), side or LARGEST_TILE),
         MARGIN + (widest + 16 if widest else 0),
         (min(round(longest), LARGEST_CAPTION), 4 + CAPTION_LINE * lines if lines else 0),
     )
@@ -175,11 +202,11 @@ def _lay_out(source: Source, rows: Sequence[Row], side: int | None) -> Layout:
 
 def _draw_name(draw: ImageDraw, row: Row, layout: Layout, number: int) -> None:
     middle, small = _font(16), _font(12)
-    y = layout.corner(number, 0)[1] + layout.tile[0] // 2 + (2 if layout.caption[1] else GAP // 2)
-    if not layout.caption[1]:
-        y = layout.corner(number, 0)[1] + layout.pitch // 2
-    draw.text((MARGIN, y), fitted(row.name, middle, LARGEST_NAME), INK, font=middle, anchor="ls")
-    draw.text((MARGIN, y + 15), fitted(row.remark, small, LARGEST_NAME), PALE, font=small, anchor="ls")
+    x, top = layout.corner(number, 0)
+    x += MARGIN - layout.left
+    y = top + (layout.tile[0] // 2 if layout.caption[1] else layout.pitch // 2)
+    draw.text((x, y), fitted(row.name, middle, LARGEST_NAME), INK, font=middle, anchor="ls")
+    draw.text((x, y + 15), fitted(row.remark, small, LARGEST_NAME), PALE, font=small, anchor="ls")
 
 
 def _draw_caption(draw: ImageDraw, tile: Tile, x: int, y: int, width: int) -> None:
@@ -241,19 +268,18 @@ def draw_image(pixels: npt.NDArray[Any], source: Source) -> Image:
     return Image.fromarray(tile(pixels, source))
 
 
-def tile_size(shape: tuple[int, int, int], side: int | None = None) -> tuple[int, int]:
+def tile_size(shape: tuple[int, int, int], least: int = TILE, most: int = LARGEST_TILE) -> tuple[int, int]:
     """Height and width of the tile for an image of shape (C, H, W); 2 channels, or more than 3, stand side by side.
 
-    side: how long the longer side should be; small images become a little longer, magnified by a whole number.
+    least, most: the longer side is magnified by a whole number to at least `least`, or reduced to `most`.
     """
     channels, height, width = shape
     width *= 1 if channels in (1, 3) else channels
     longest = max(height, width)
-    if longest <= (side or LARGEST_TILE):
-        factor = -(-(side or TILE) // longest)
+    if longest <= most:
+        factor = -(-least // longest)
         return height * factor, width * factor
-    largest = side or LARGEST_TILE
-    return max(1, height * largest // longest), max(1, width * largest // longest)
+    return max(1, height * most // longest), max(1, width * most // longest)
 
 
 def tile(pixels: Pixels, source: Source, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:

@@ -45,6 +45,14 @@ class Outcome:
         return flags
 
     @property
+    def own_distances(self) -> Floats:
+        """The distance of each image to its own class, (n,); NaN where that is not a known one."""
+        labels, which = np.unique(self.labels, return_inverse=True)
+        columns = np.array([np.argmax(self.class_labels == label) for label in labels.tolist()], np.int64)[which]
+        distances: Floats = np.where(self.known, self.answers.distances[np.arange(len(which)), columns], np.nan)
+        return distances
+
+    @property
     def accuracy(self) -> float:
         """The share of right answers."""
         return float(self.right.mean())

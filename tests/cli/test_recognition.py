@@ -52,9 +52,12 @@ def test_test_many_counts_what_is_right_and_writes_it_down(trained: Path) -> Non
     source = open_source(None, "digits.testing")
     assert [int(row["label"]) for row in rows] == source.labels.tolist()
     with Net("small.prototxt", "RUN", weights="small.caffemodel") as net:
-        distances = np.sort(net.forward(data=source.images[:] / 256)["distances"], axis=1)
+        every = net.forward(data=source.images[:] / 256)["distances"].copy()
+    distances = np.sort(every, axis=1)
     np.testing.assert_allclose([float(row["distance"]) for row in rows], distances[:, 0], rtol=1e-5)
     np.testing.assert_allclose([float(row["margin"]) for row in rows], distances[:, 1] - distances[:, 0], atol=1e-5)
+    own = every[np.arange(500), source.labels]
+    np.testing.assert_allclose([float(row["own_distance"]) for row in rows], own, rtol=1e-5)
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["class", "images", "right", "accuracy", "taken", "for"]
     for digit in range(10):

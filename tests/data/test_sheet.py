@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import numpy as np
 import pytest
 from PIL import ImageFont
 
-from netforge.data import ArraySource, sheet
-from netforge.data.sheet import GAP, HEADER, MARGIN, contact_sheet, fitted, tile, tile_size
+from netforge.data import ArraySource, ImageDatabase, open_source, sheet
+from netforge.data.image_set import ImageSet
+from netforge.data.sheet import (
+    BOX_COLOURS,
+    GAP,
+    HEADER,
+    MARGIN,
+    Layout,
+    Style,
+    contact_sheet,
+    fitted,
+    tile,
+    tile_size,
+)
+from netforge.data.sheet_boxes import Boxes
 from netforge.errors import DataError
-from tests.data.helpers import array_source
+from tests.data.helpers import array_source, fill_database
 
 
 def solid(values: list[int], labels: list[int], shape: tuple[int, int, int] = (1, 8, 8), **options) -> ArraySource:
@@ -61,6 +76,47 @@ def test_floats_are_stretched() -> None:
     source = ArraySource("x", np.array([-1.0, 0.0, 1.0], np.float32).reshape(1, 1, 1, 3), [0])
     shown = tile(source.images[0], source)
     assert shown.min() == 0 and shown.max() == 255
+
+
+def test_ids_are_those_of_queries_and_captions_make_room() -> None:
+    pixels = np.zeros((9, 1, 8, 8), np.uint8)
+    source = ArraySource("x", pixels, [0, 0, 1], rows=np.array([2, 5, 8]))
+    plain, captioned = contact_sheet(source), contact_sheet(source, with_ids=True)
+    assert captioned.height > plain.height and captioned.width == plain.width
+    assert source.ids(np.array([0, 2])).tolist() == [2, 8]
+    both = ImageSet([source, ArraySource("y", pixels, np.zeros(9))])
+    assert both[np.array([1, 3, 11])].ids(np.arange(3)).tolist() == [5, 0, 8]
+
+
+@pytest.mark.parametrize(("shape", "side", "size"), [((1, 8, 8), 100, 104), ((1, 300, 300), 90, 90)])
+def test_the_side_of_a_tile_can_be_chosen(shape: tuple[int, int, int], side: int, size: int) -> None:
+    source = solid([50], [0], shape)
+    shown = np.asarray(contact_sheet(source, style=Style(side)))
+    assert (shown[:, :, 0] == 50).sum() == size * size
+
+
+def test_boxes_are_drawn_where_they_are() -> None:
+    fill_database("boxed", solid([50, 60], [0, 1], (1, 20, 40)))
+    with sqlite3.connect(ImageDatabase().path) as connection:
+        connection.execute("INSERT INTO boxes VALUES (1, 1, 0, 1, 0.25, 0, 0.75, 0.5, 0)")
+    connection.close()
+    source = open_source(None, "boxed")
+    with ImageDatabase() as database:
+        boxes = Boxes(database, database.find("boxed"))
+    assert boxes and boxes.of(source, 0) == []
+    shown = np.asarray(contact_sheet(source, style=Style(boxes=boxes)))
+    rows, columns = np.nonzero((shown == BOX_COLOURS[1]).all(2))
+    tile_rows, tile_columns = np.nonzero((shown == 60).all(2))
+    left, top = tile_columns.min(), tile_rows.min()
+    assert (columns.min() - left, columns.max() - left) == (60, 179)  # of 240 pixels
+    assert (rows.min() - top, rows.max() - top) == (0, 60)  # of 120
+
+
+def test_short_rows_are_put_side_by_side() -> None:
+    layout = Layout(13, 2, (84, 84), 100).folded()
+    assert (layout.rows, layout.blocks) == (7, 2)
+    assert layout.corner(7, 0) == (layout.block + 100, HEADER) and layout.corner(6, 1) == (188, HEADER + 6 * 88)
+    assert Layout(13, 20, (84, 84), 100).folded().blocks == 1
 
 
 def test_long_names_keep_their_end() -> None:
