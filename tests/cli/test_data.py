@@ -12,6 +12,7 @@ from PIL import Image
 from netforge.cli import cli
 from netforge.cli.screen import shape_text
 from netforge.data import ImageDatabase
+from tests.data.devkit import write_devkit
 from tests.data.helpers import datum, write_lmdb, write_mnist
 
 
@@ -109,6 +110,43 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "broken.jpg: the picture cannot be read" in refused.output
     done = run(*arguments, "--skip-unreadable", "--seed", "2")
     assert done.exit_code == 0 and done.output.startswith(f"left out: {tmp_path / 'cat' / 'broken.jpg'}: the picture")
+
+
+def test_pictures_of_a_list_and_of_a_table(tmp_path: Path) -> None:
+    for i in range(4):
+        Image.new("L", (6, 5)).save(tmp_path / f"{i}.png")
+    (tmp_path / "list.txt").write_text("0.png 3\n1.png 7\n")
+    arguments = ("--name", "few", "--channels", "1")
+    assert run("import", "images", tmp_path / "list.txt", *arguments).output == (
+        f"few: 2 images, {shape_text((1, 5, 6))}, 2 classes of 1\n"
+    )
+    (tmp_path / "sub").mkdir()
+    table = tmp_path / "sub" / "table.csv"
+    table.write_text("name;kind;who\n2.png;cat;a\n3.png;ant;b\n")
+    options = ("--root", tmp_path, "--file-column", "name", "--class-column", "kind", "--group-column", "who")
+    assert run("import", "images", table, *arguments, "--replace", *options).exit_code == 0
+    with ImageDatabase() as database:
+        assert database.open("few").groups.tolist() == [0, 1] and database.open("few").labels.tolist() == [1, 0]
+    refused = run("import", "images", table, *arguments, "--replace", *options[:3], "names", *options[4:])
+    assert refused.exit_code == 1 and "table.csv:1: there is no column 'names'" in refused.output
+    refused = run("import", "images", tmp_path, *arguments, "--replace", "--root", tmp_path)
+    assert refused.exit_code == 1 and "a root and columns go with a list" in refused.output
+
+
+def test_voc_is_imported(tmp_path: Path) -> None:
+    devkit = write_devkit(tmp_path)
+    shape = shape_text((3, 300, 300))
+    lines = [f"VOC0712.training: 3 images, {shape}, 3 classes of 1", f"VOC0712.testing: 1 image, {shape}, 1 class of 1"]
+    done = run("import", "voc0712", devkit, "--dry-run")
+    assert done.output.splitlines() == [*lines, "Dry run: nothing was changed."]
+    assert (
+        run("import", "voc0712", devkit / "VOCdevkit" / "VOC2007", "--year", "2007", "--size", "20x40").exit_code == 0
+    )
+    (devkit / "VOCdevkit" / "VOC2007" / "Annotations" / "000001.xml").write_text("<!DOCTYPE a>")
+    refused = run("import", "voc0712", devkit, "--replace")
+    assert refused.exit_code == 1 and "000001.xml:1: the file declares a document type" in refused.output
+    done = run("import", "voc0712", devkit, "--replace", "--skip-unreadable")
+    assert done.exit_code == 0 and done.output.startswith("left out: ") and "training: 2 images" in done.output
 
 
 def test_show_takes_the_folder_of_an_lmdb(tmp_path: Path) -> None:
