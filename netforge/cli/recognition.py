@@ -50,11 +50,21 @@ def trained_net_options(command: Callable[..., None]) -> Callable[..., None]:
 
     The command gets them as `trained`, for `open_embedder`.
     """
+    return _net_options(command, required=True)
 
+
+def optional_net_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `trained_net_options`, for a command that can do without a net: `trained` is None without --model."""
+    return _net_options(command, required=False)
+
+
+def _net_options(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
-        trained = NetOptions(**{field.name: options.pop(field.name) for field in fields(NetOptions)})
-        command(*arguments, trained=trained, **options)
+        given = {field.name: options.pop(field.name) for field in fields(NetOptions)}
+        if (given["model"] is None) != (given["weights"] is None):
+            raise click.UsageError("--model and --weights go together.")
+        command(*arguments, trained=None if given["model"] is None else NetOptions(**given), **options)
 
     run = plugin_option(run)
     run = arithmetic_options(run)
@@ -67,10 +77,10 @@ def trained_net_options(command: Callable[..., None]) -> Callable[..., None]:
     run = click.option(
         "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
     )(run)
-    run = click.option("--weights", required=True, metavar="FILE", help="The .caffemodel.")(run)
+    run = click.option("--weights", required=required, metavar="FILE", help="The .caffemodel.")(run)
     return click.option(
         "--model",
-        required=True,
+        required=required,
         metavar="NET",
         help="The net that was trained, a prototxt (or a solver that names one).",
     )(run)

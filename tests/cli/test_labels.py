@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from netforge.cli import cli
-from netforge.data import ImageDatabase
+from netforge.data import ImageDatabase, open_source
 from tests.data.helpers import array_source
+from tests.recognition.helpers import DECODE, make_net
 
 ORIGINALS = [i % 4 for i in range(40)]
 
@@ -150,3 +151,47 @@ def test_what_cannot_be_done(arguments: tuple[str, ...], status: int, message: s
     assert done.exit_code == status, done.output
     assert message in done.output and "Traceback" not in done.output
     assert labels() == ORIGINALS
+
+
+def test_a_net_labels_what_it_is_sure_of(tmp_path: Path) -> None:
+    """The images come without classes; those that the net knows get its labels, and the others stay as they were."""
+    model, weights = make_net(tmp_path, DECODE)
+    digits = open_source(None, "digits.testing")
+    with ImageDatabase() as database, database.write() as writer:
+        writer.add("scans", [digits.images[:]], np.full(500, 77), class_names={77: "unsorted"})
+    net = ("--model", model, "--weights", weights, "--device", "cpu")
+    arguments = ("copy", "scans", "named", "--auto-label", *net, "--min-confidence", "0.4", "--rest", "unsure")
+    dry = lines(*arguments, "--dry-run")
+    done = lines(*arguments)
+    assert dry[:-1] == done and "unsure" not in dry[-1]
+    with ImageDatabase() as database:
+        named, unsure = database.open("named"), database.open("unsure")
+        assert done[0] == f"The net is sure of {named.count} images; {unsure.count} are left out."
+        assert named.count + unsure.count == 500 and 100 < named.count < 490
+        assert set(unsure.labels) == {77} and unsure.class_names == {77: "unsorted"}
+        assert database.auto_marks("named").all() and not database.auto_marks("unsure").any()
+        assert set(database.original_labels("named")) == {77}
+        truth = {image.tobytes(): label for image, label in zip(digits.images[:], digits.labels, strict=True)}
+        right = np.mean([truth[i.tobytes()] == k for i, k in zip(named.images[:], named.labels, strict=True)])
+        assert right > 0.9 and named.class_names == {k: str(k) for k in set(named.labels.tolist())}
+    lines("relabel", "named", "--where", "auto and label = 3", "--to", "3")
+    few = lines("copy", "named", "few", "--where", "not auto", "--max-per-label", "2")
+    assert few[0].startswith("few: 2 images")
+    everything = run("copy", "scans", "all", "--auto-label", *net, "--quiet")
+    assert everything.output.startswith("all: 500 images")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--auto-label",), "--auto-label takes --model and --weights"),
+        (("--model", "a", "--weights", "b"), "--auto-label takes --model and --weights"),
+        (("--auto-label", "--model", "a"), "--model and --weights go together"),
+        (("--min-confidence", "0.5"), "--min-confidence is for --auto-label"),
+        (("--threshold", "auto"), "--threshold is for --auto-label"),
+        (("--auto-label", "--min-confidence", "1.5"), "1.5 is not in the range"),
+    ],
+)
+def test_options_of_nets_belong_together(options: tuple[str, ...], message: str) -> None:
+    done = run("copy", "pets", "other", *options)
+    assert done.exit_code == 2 and message in done.output
