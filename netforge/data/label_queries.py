@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from netforge.data.source import Indices, Source
 
-FOLDED_AT = 8192  # images: labels of batches are kept aside until so many have come, and are then counted at once
+FOLDED_AT = 8192  # images: batches are kept aside until so many have come, and are then counted at once
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,18 @@ class LabelQueries:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._stored, _ = source.stored(np.zeros(1, np.int64))
-        self._waiting: list[Indices] = []
+        self._waiting: list[tuple[Indices, Indices]] = []
         self._size = 0
         self._labels: Indices = np.zeros(0, np.int64)
         self._counts: Indices = np.zeros(0, np.int64)
 
     def add(self, images: Indices, labels: Indices) -> None:
-        """Count a batch: numbers of images in the source, -1 for the noise image, and their labels there."""
-        images, labels = images.reshape(-1), labels.reshape(-1)
-        drawn = images >= 0
-        if not drawn.all():
-            images, labels = images[drawn], labels[drawn]
-        if self._stored is not self._source and self._stored.labels_are_cheap:
-            labels = self._stored.labels[self._source.stored(images)[1]]
-        self._waiting.append(np.array(labels, np.int64))
-        self._size += len(labels)
+        """Count a batch: numbers of images in the source, -1 for the noise image, and their labels there.
+
+        The arrays are kept for a while and must not be written to.
+        """
+        self._waiting.append((images.reshape(-1), labels.reshape(-1)))
+        self._size += images.size
         if self._size >= FOLDED_AT:
             self._fold()
 
@@ -107,10 +104,22 @@ class LabelQueries:
 
     def _fold(self) -> None:
         if self._waiting:
-            new = np.unique(np.concatenate(self._waiting), return_counts=True)
-            self._labels, self._counts = summed((self._labels, self._counts), new)
+            images, labels = (np.concatenate(kind) for kind in zip(*self._waiting, strict=True))
+            if self._stored is not self._source and self._stored.labels_are_cheap:
+                labels = self._stored.labels[self._source.stored(images)[1]]
+            self._labels, self._counts = summed((self._labels, self._counts), counts_of(labels[images >= 0]))
             self._waiting.clear()
             self._size = 0
+
+
+def counts_of(labels: Indices) -> tuple[Indices, Indices]:
+    """The labels that there are, in ascending order, and how often each comes."""
+    if len(labels) and 0 <= labels.min() <= labels.max() < FOLDED_AT:
+        counts = np.bincount(labels)
+        found = np.flatnonzero(counts)
+        return found, counts[found]
+    found, counts = np.unique(labels, return_counts=True)
+    return found, counts
 
 
 def summed(*tables: tuple[Indices, Indices]) -> tuple[Indices, Indices]:

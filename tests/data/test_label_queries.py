@@ -45,13 +45,10 @@ def test_before_the_first_draw_all_is_zero() -> None:
     assert (found.labels.tolist(), found.hit_percent.tolist(), found.epochs.tolist()) == ([4, 6], [0, 0], [0, 0])
 
 
-def test_batches_are_copied() -> None:
-    """A batch's memory is used again for the next one."""
-    source = source_of([0, 1])
-    queries, images, labels = LabelQueries(source), np.array([0]), np.array([0])
-    queries.add(images, labels)
-    labels[0] = images[0] = 1
-    assert counts_of(queries) == {0: 1, 1: 0}
+def test_labels_of_any_size_are_counted() -> None:
+    labels = [0, 5, 1 << 20, 5, -3]
+    source = source_of(labels)
+    assert drawn(LabelQueries(source), source, [[0, 1], [2, 3, 3], [4]]) == {-3: 1, 0: 1, 5: 3, 1 << 20: 1}
 
 
 def test_the_label_in_use_is_counted_whatever_is_made_of_it() -> None:
