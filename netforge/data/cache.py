@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ import numpy.typing as npt
 from netforge.errors import DataError
 
 ABANDONED_AFTER_S = 600.0  # a file that nobody has written to for so long
+# What NumPy raises for damaged headers.
+_UNREADABLE = (EOFError, MemoryError, OSError, OverflowError, SyntaxError, TokenError, TypeError, ValueError)
 REMOVE = "remove it; it is made again when it is needed"
 
 
@@ -56,7 +59,7 @@ class Cache:
     def _load(path: Path) -> npt.NDArray[Any] | None:
         try:
             return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError):
+        except _UNREADABLE:
             return None
 
     def _write(self, path: Path, store: Callable[[Path], None]) -> None:

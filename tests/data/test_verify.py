@@ -187,6 +187,16 @@ def test_flipped_bits_never_raise(tmp_path: Path) -> None:
     assert noticed > FLIPS // 4
 
 
+@pytest.mark.usefixtures("sound")
+def test_a_damaged_header_in_the_cache_never_raises(netforge_home: Path) -> None:
+    (path,) = (netforge_home / "cache").glob("*.labels.npy")
+    clean = path.read_bytes()
+    for place in range(0, 90, 2):
+        for value in b"'(\x00":
+            path.write_bytes(clean[:place] + bytes([value]) + clean[place + 1 :])
+            assert {finding.where for finding in findings("a")} <= {str(path)}
+
+
 def images_lmdb(folder: Path, count: int = 30) -> Path:
     """Some values stand within leaves, others in pages of their own."""
     rng = np.random.default_rng(3)
