@@ -53,6 +53,11 @@ def decode_label(record: bytes, where: str) -> int:
     return int(_parse(record, where).label)
 
 
+def is_encoded(record: bytes) -> bool:
+    """Whether a serialized Datum that `decode_datum` takes holds an image file."""
+    return bool(messages.Datum.FromString(record).encoded)
+
+
 def _parse(record: bytes, where: str) -> messages.Datum:
     try:
         return messages.Datum.FromString(record)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from netforge.data.datum import decode_datum, decode_label
+from netforge.data.datum import decode_datum, decode_label, is_encoded
+from netforge.data.decoding import THREADS
 from netforge.data.source import Indices, Pixels, Source
 from netforge.errors import DataError
 
 DATA_FILE = "data.mdb"
+
+DECODED_AT_A_TIME = 256  # encoded images whose files lie in memory
 
 CHEAP_PASS_BYTES = 1 << 30
 """Databases of no more pixels are read through for their labels without being asked twice."""
@@ -110,7 +114,9 @@ class LmdbSource(Source):
                 raise DataError(
                     "the LMDB holds no records", where=str(path), mend="write images into it, or name another one"
                 )
-            first, _ = decode_datum(cursor.value(), self._where(cursor.key()))
+            record = cursor.value()
+            first, _ = decode_datum(record, self._where(cursor.key()))
+        self._encoded = is_encoded(record)
         self.shape = (first.shape[0], first.shape[1], first.shape[2])
         self._keys: list[bytes] | None = None
         self._labels: Indices | None = None
@@ -124,14 +130,13 @@ class LmdbSource(Source):
         return f"{self.path}, record {key.decode(errors='backslashreplace')!r}"
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
-        """Decode the records."""
-        keys = self._all_keys()
+        """Decode the records; where the first of the database is an encoded image, in several threads."""
+        all_keys = self._all_keys()
+        keys = [all_keys[index] for index in indices]
         pixels: Pixels = np.empty((len(indices), *self.shape), np.uint8)
         labels = np.empty(len(indices), np.int64)
-        with self._environment().reading() as transaction:
-            for i, index in enumerate(indices):
-                key = keys[index]
-                image, labels[i] = decode_datum(transaction.get(key), self._where(key))
+        with closing(self._decoded(keys)) as decoded:
+            for i, (key, (image, labels[i])) in enumerate(zip(keys, decoded, strict=True)):
                 if image.shape != self.shape:
                     raise DataError(
                         f"the image has shape {image.shape}, the first one of the database {self.shape}",
@@ -142,6 +147,19 @@ class LmdbSource(Source):
                     pixels = pixels.astype(np.float32)
                 pixels[i] = image
         return pixels, labels
+
+    def _decoded(self, keys: Sequence[bytes]) -> Generator[tuple[Pixels, int], None, None]:
+        """Image and label of each record."""
+        with self._environment().reading() as transaction:
+            if not self._encoded:
+                for key in keys:
+                    yield decode_datum(transaction.get(key), self._where(key))
+                return
+            with ThreadPoolExecutor(THREADS) as pool:
+                for start in range(0, len(keys), DECODED_AT_A_TIME):
+                    part = keys[start : start + DECODED_AT_A_TIME]
+                    records = [transaction.get(key) for key in part]
+                    yield from pool.map(decode_datum, records, map(self._where, part))
 
     def _all_keys(self) -> list[bytes]:
         if self._keys is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,27 @@ def test_encoded_images_are_bgr() -> None:
     assert decode_image(file.getvalue(), "here").shape == (3, 2, 3)
     jpeg, _ = decode_datum(encoded(np.full((8, 8, 3), (200, 100, 50), np.uint8), "JPEG"), "here")
     assert np.abs(jpeg[:, 4, 4].astype(int) - [50, 100, 200]).max() < 4
+
+
+def test_encoded_images_are_decoded_by_several_threads_at_once_and_come_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (6, 4, 5, 3), np.uint8)
+    records = {str(i).encode(): encoded(image, label=i) for i, image in enumerate(images)}
+    source = lmdb_source.LmdbSource(write_lmdb(tmp_path / "db", records))
+    two_at_work = threading.Barrier(2, timeout=20)
+
+    def decode(record: bytes, where: str) -> tuple[np.ndarray, int]:
+        two_at_work.wait()
+        return decode_datum(record, where)
+
+    monkeypatch.setattr("netforge.data.lmdb_source.THREADS", 2)
+    monkeypatch.setattr("netforge.data.lmdb_source.DECODED_AT_A_TIME", 4)
+    monkeypatch.setattr("netforge.data.lmdb_source.decode_datum", decode)
+    order = np.array([5, 0, 3, 3, 1, 2])
+    pixels, labels = source.read(order)
+    np.testing.assert_array_equal(pixels, images[order][..., ::-1].transpose(0, 3, 1, 2))
+    assert labels.tolist() == order.tolist()
 
 
 PNG = encoded(np.zeros((9, 9, 3), np.uint8))
