@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,7 +162,7 @@ def draw_results(
     from netforge.errors import counted
 
     source: Source = open_source(None, name, database=database)
-    answers = read_results(path, name, source.count)
+    answers = read_results(path, source.name, source.count)
     if where is not None:
         with ImageDatabase(database) as images:
             wanted = set(images.indices(name, where).tolist())
@@ -196,6 +197,7 @@ def draw_duplicates(
     if against is not None:
         split = images.count
         images = ImageSet([images, open_source(None, against, database=database)])
+        style = replace(style, boxes=None)  # those are of one source only
     with image_bar(images.count) as progress:
         found = find_duplicates(images, near=near, split=split, progress=progress)
     for line in duplicate_lines(images, found):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from netforge.data import Source
+    from netforge.data.duplicates import Duplicates
     from netforge.data.label_queries import QueryCounts
     from netforge.data.statistics import Census, ClassCounts, PixelStatistics
 
@@ -43,6 +44,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--where", metavar="QUERY", help='Only images that meet a query: "label = 3 and auto".')
 @click.option("--run", metavar="NAME", help="How often a training run drew each label; runs are named by their logs.")
+@click.option("--duplicates", is_flag=True, help="Count images that are there more than once, pixel for pixel.")
 @click.option("--labels-only", is_flag=True, help="Do not look at pixels.")
 @click.option("--all", "every", is_flag=True, help=f"Show all classes, where there are more than {MOST_CLASSES}.")
 @click.option("--mean", "mean_png", type=FILE, metavar="FILE", help="Draw the mean image as a PNG.")
@@ -55,6 +57,7 @@ def stats(
     sources: tuple[str, ...],
     where: str | None,
     run: str | None,
+    duplicates: bool,
     labels_only: bool,
     every: bool,
     mean_png: Path | None,
@@ -78,9 +81,11 @@ def stats(
         check_target(file)
     if (mean_png or binaryproto) and (len(sources) > 1 or labels_only):
         raise click.UsageError("--mean and --binaryproto take one SOURCE, and no --labels-only.")
+    if duplicates and labels_only:
+        raise click.UsageError("--duplicates looks at pixels: leave out --labels-only.")
     found = []
     for name in sources:
-        found.append(look_at(name, where, run, database, labels_only=labels_only))
+        found.append(look_at(name, where, run, database, labels_only=labels_only, duplicates=duplicates))
         show_facts(facts_of(found[-1]))
         show_classes(found[-1], every=every)
     if json_file is not None:
@@ -93,18 +98,26 @@ def stats(
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of a source; queries: of one run, runs: those that have some stored."""
+    """What is known of a source.
+
+    queries: of one run. runs: those that have some stored. duplicates: groups of images with the same pixels; None
+    where nobody asked.
+    """
 
     header: Source
     census: Census
     pixels: PixelStatistics | None
     queries: QueryCounts | None
     runs: list[str]
+    duplicates: list[Duplicates] | None = None
 
 
-def look_at(name: str, where: str | None, run: str | None, database: Path | None, *, labels_only: bool) -> Found:
+def look_at(
+    name: str, where: str | None, run: str | None, database: Path | None, *, labels_only: bool, duplicates: bool
+) -> Found:
     """Count, and measure the pixels if there are any in use."""
     from netforge.data import ImageDatabase, open_images, open_source
+    from netforge.data.duplicates import find_duplicates
     from netforge.data.query_store import stored_queries, stored_runs
     from netforge.data.statistics import census, pixel_statistics
 
@@ -118,7 +131,8 @@ def look_at(name: str, where: str | None, run: str | None, database: Path | None
         source = open_images(name, where, database=database)
         with image_bar(source.count) as progress:
             pixels = pixel_statistics(source, progress)
-    return Found(header, counts, pixels, queries, runs)
+    same = find_duplicates(open_images(name, where, database=database)) if duplicates and counts.count else None
+    return Found(header, counts, pixels, queries, runs, same)
 
 
 def facts_of(found: Found) -> list[tuple[str, str]]:
@@ -135,6 +149,7 @@ def facts_of(found: Found) -> list[tuple[str, str]]:
         ("labels", ", ".join(f"{totals[word]:,} {word}" for word in ("auto", "changed") if totals[word])),
         ("groups", f"{counts.groups:,}" if counts.groups is not None else ""),
         ("boxes", f"{counts.boxes:,}" if counts.boxes else ""),
+        ("duplicates", duplicates_text(found.duplicates)),
     ]
     if pixels is not None:
         facts += [
@@ -144,6 +159,15 @@ def facts_of(found: Found) -> list[tuple[str, str]]:
         ]
     facts.append(("runs", ", ".join(found.runs)))
     return [fact for fact in facts if fact[1]]
+
+
+def duplicates_text(groups: list[Duplicates] | None) -> str:
+    """How many images are there more than once; empty where nobody asked."""
+    if not groups:
+        return "" if groups is None else "none"
+    images = counted(sum(len(group.images) for group in groups), "image")
+    conflicting = sum(group.conflicting for group in groups)
+    return f"{images} in {counted(len(groups), 'group')}, {conflicting:,} with different labels"
 
 
 def balance_text(counts: Census) -> str:
@@ -224,6 +248,8 @@ def as_json(found: Found) -> dict[str, object]:
     from netforge.data.statistics import as_plain
 
     plain = as_plain(found.census, found.pixels) | {"shape": list(found.header.shape), "runs": found.runs}
+    if found.duplicates is not None:
+        plain["duplicates"] = [group.images for group in found.duplicates]
     queries = found.queries
     if queries is not None:
         epochs = queries.epochs

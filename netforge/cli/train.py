@@ -71,6 +71,10 @@ def train(
     On a terminal a live display shows the run; elsewhere Caffe's log lines are printed. Ctrl-C finishes the iteration,
     takes a snapshot and stops; the line to go on is printed. A second Ctrl-C stops at once. SIGTERM stops like Ctrl-C,
     SIGHUP takes a snapshot.
+
+    After each test it is told how often training drew each label (label query hit percent) and how many times over it
+    has seen the images of each label (label query epochs). Sources of the image database keep these numbers, under the
+    name of the run: netforge data stats SOURCE --run NAME.
     """
     if snapshot and weights:
         raise click.UsageError("--snapshot goes on with a run, --weights starts a new one: give one of them.")

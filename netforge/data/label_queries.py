@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from netforge.data.source import Indices, Source
 
-FOLDED_AT = 8192  # images: batches are kept aside until so many have come, and are then counted at once
+FOLDED_AT = 32_768  # images: batches are kept aside until so many have come, and are then counted at once
 
 
 @dataclass(frozen=True)

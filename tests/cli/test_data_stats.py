@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from netforge.cli import cli
-from netforge.data import ImageDatabase
+from netforge.data import ArraySource, ImageDatabase
 from netforge.data.label_queries import QueryCounts
 from netforge.data.mean import read_mean
 from netforge.data.query_store import store_queries
@@ -20,7 +20,8 @@ from tests.data.helpers import array_source, fill_database
 
 
 @pytest.fixture(autouse=True)
-def tiny() -> None:
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     fill_database(source=array_source(10, (3, 6, 5), classes=4))
 
 
@@ -84,6 +85,16 @@ def test_files(tmp_path: Path) -> None:
     assert found["images"] == 10 and found["shape"] == [3, 6, 5] and len(found["pixels"]["mean"]) == 3
     assert "one SOURCE" in stats("tiny.training", "tiny.training", "--mean", png, code=2)
     assert "its folder does not exist" in stats("tiny.training", "--json", tmp_path / "no" / "x.json", code=1)
+
+
+def test_duplicates_are_counted() -> None:
+    pixels = array_source(6).images[:].copy()
+    pixels[4] = pixels[3] = pixels[0]
+    fill_database("twice", ArraySource("twice", pixels, [0, 0, 0, 0, 1, 1], mean=pixels.mean(0).astype(np.float32)))
+    text = stats("twice", "tiny.training", "--duplicates", "--json", "n.json")
+    assert "duplicates: 3 images in 1 group, 1 with different labels\n" in text and "duplicates: none\n" in text
+    assert json.loads(Path("n.json").read_text())["twice"]["duplicates"] == [[0, 3, 4]]
+    assert "leave out --labels-only" in stats("twice", "--duplicates", "--labels-only", code=2)
 
 
 def test_of_very_many_classes_the_ends_are_shown() -> None:

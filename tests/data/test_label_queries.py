@@ -27,7 +27,7 @@ def drawn(queries: LabelQueries, source: ArraySource, images: list[list[int]]) -
     return counts_of(queries)
 
 
-@pytest.mark.parametrize("folded_at", [1, 5, 8192])
+@pytest.mark.parametrize("folded_at", [1, 5, 32_768])
 def test_counts_percent_and_epochs(folded_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_queries, "FOLDED_AT", folded_at)
     source = source_of([7, -2, 7, 3])
