@@ -1,4 +1,4 @@
-"""Channels of images: grey made colour, colour made grey, and their order."""
+"""Values and channels of images: grey made colour, colour made grey, the order of channels, bytes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from netforge.errors import ShapeError, counted
 
+Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 # ITU-R BT.601 luma, the weights with which image libraries turn colour into grey.
@@ -67,7 +68,7 @@ class Recolour:
             pixels = pixels[:, :3]
         elif self.given == 1 and self.stored > 1:
             grey = luma(pixels[:, :3], self.order)
-            pixels = np.rint(grey).astype(np.uint8) if pixels.dtype == np.uint8 else grey
+            pixels = to_bytes(grey) if pixels.dtype == np.uint8 else grey
         return pixels[:, ::-1] if self.swaps else pixels
 
 
@@ -76,3 +77,8 @@ def luma(pixels: npt.NDArray[Any], order: str) -> Floats:
     weights = np.array([LUMA[colour] for colour in order], np.float32)
     grey: Floats = np.einsum("nchw,c->nhw", pixels, weights)[:, None]
     return grey
+
+
+def to_bytes(values: npt.NDArray[Any]) -> Bytes:
+    """The nearest whole numbers from 0 to 255; halves go to the even one."""
+    return values if values.dtype == np.uint8 else np.rint(values).clip(0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.colour import luma
+from netforge.data.colour import luma, to_bytes
 from netforge.data.distortion import fractions
 from netforge.data.resizing import Taps
 from netforge.data.sampling import Words, below, random_words
@@ -99,11 +99,6 @@ class PixelNoise:
         if steps.inverse:
             images = np.invert(images)
         return scattered(images, steps.salt, words) if self._grains else images
-
-
-def to_bytes(values: npt.NDArray[Any]) -> Bytes:
-    """The nearest whole numbers from 0 to 255; halves go to the even one."""
-    return values if values.dtype == np.uint8 else np.rint(values).clip(0, 255).astype(np.uint8)
 
 
 def gaussian(side: int) -> Taps:

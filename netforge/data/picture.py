@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 import warnings
 import zlib
@@ -51,12 +52,14 @@ class PictureForm:
     """What a picture is made into.
 
     channels: 1 for grey values, 3 for red, green, blue. size: (height, width); None leaves each as it is. fit: where
-    the shape differs, "stretch" it, "crop" what is too much on two sides, or "pad" two sides with black.
+    the shape differs, "stretch" it, "crop" what is too much on two sides, or "pad" two sides with black. most: pixels
+    that one may have which keeps its size.
     """
 
     channels: int = 3
     size: tuple[int, int] | None = None
     fit: Fit = "stretch"
+    most: int = MOST_KEPT_PIXELS
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def read_picture(path: Path, form: PictureForm, *, mend: str = REPLACE) -> npt.N
     """The picture in a file, (C, H, W): upright as its EXIF data say, the first one of several, on white where clear.
 
     Raises DataError, naming the file, where it is missing, damaged, of another format, of more than 67 million pixels
-    (4 million where it keeps its size), or of more than 8 bits a channel; `mend` says what to do about a bad file.
+    (`form.most` where it keeps its size), or of more than 8 bits a channel; `mend` says what to do about a bad file.
     """
     with opened(path, str(path), mend) as picture:
         return _made(picture, form, str(path)).pixels
@@ -98,7 +101,7 @@ def opened(file: Path | IO[bytes], where: str, mend: str) -> Iterator[Image]:
     """
     from PIL import Image, UnidentifiedImageError
 
-    if isinstance(file, Path) and file.exists() and not file.is_file():
+    if isinstance(file, Path) and os.path.exists(file) and not file.is_file():
         raise _unreadable(where, "it is no file", "name a file")  # a folder; a pipe, which might wait for ever
     try:
         with Image.open(file, formats=FORMATS) as picture:
@@ -135,7 +138,7 @@ def _unreadable(where: str, reason: str, mend: str) -> DataError:
 
 def _made(picture: Image, form: PictureForm, where: str) -> Picture:
     """The picture in the form that is asked for."""
-    if form.size is None and picture.width * picture.height > MOST_KEPT_PIXELS:
+    if form.size is None and picture.width * picture.height > form.most:
         raise _unreadable(
             where,
             f"at {picture.width} x {picture.height} pixels it is too large for a net",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 
 from netforge.data.archive import LONGEST_NAME, ZIP_MAGICS, Files, open_files
 from netforge.data.drafts import number_names
@@ -29,6 +30,7 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LINE = re.compile(r"(.*\S)\s+(\S+)")
 LONGEST_SHOWN = 80
+NOTHING_NAMED, NAME_ONE = "no picture is named in here", "give each picture a line"
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 # The usual names of columns, the most telling first; upper and lower case are one.
 USUAL = {
@@ -95,13 +97,25 @@ def list_named(source: Path, root: str | Path | None, columns: Columns) -> Pictu
     text = _text(source)
     rows = _table(source, text, columns) if source.suffix.lower() in TABLE_SUFFIXES else _list(source, text)
     if not rows.files:
-        raise DataError("no picture is named in here", where=str(source), mend="give each picture a line")
+        raise DataError(NOTHING_NAMED, where=str(source), mend=NAME_ONE)
     labels, class_names = _labels(rows)
     groups = _numbered(rows, rows.groups, "group")[0] if rows.groups else None
     folder = Path(root) if root is not None else source.parent
     names = _names(rows, folder)
     files = _Named(folder) if is_folder(folder) else open_files(folder)
     return PictureSet(files, names, np.array(labels), class_names, None if groups is None else np.array(groups))
+
+
+def read_list(source: Path) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The paths and labels of a list's lines, each a path, which may hold spaces, and a whole number.
+
+    Raises DataError, naming the line, where it is not of that form.
+    """
+    rows = _list(source, _text(source))
+    if not rows.files:
+        raise DataError(NOTHING_NAMED, where=str(source), mend=NAME_ONE)
+    labels, _ = _numbered(rows, rows.labels, "label")
+    return rows.files, np.array(labels, np.int64)
 
 
 def _text(source: Path) -> str:

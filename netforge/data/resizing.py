@@ -49,15 +49,12 @@ class Taps:
         """The sums along an axis of `values`, float32."""
         shape = [1] * values.ndim
         shape[axis] = len(self.index)
-        values = values.astype(np.float32, copy=False)
-        weights = self.weights.T.reshape(-1, *shape)
-        total: Floats = values.take(self.index[:, 0], axis, mode="clip")
-        total *= weights[0]
-        part = np.empty_like(total) if len(weights) > 1 else total
-        for index, weight in zip(self.index.T[1:], weights[1:], strict=True):
-            values.take(index, axis, out=part, mode="clip")
-            part *= weight
-            total += part
+        total: Floats | None = None
+        for index, weights in zip(self.index.T, self.weights.T, strict=True):
+            part = values.take(index, axis, mode="clip").astype(np.float32, copy=False)
+            part *= weights.reshape(shape)
+            total = part if total is None else np.add(total, part, out=total)
+        assert total is not None
         return total
 
 

@@ -8,6 +8,7 @@ from netforge.layers import (  # noqa: F401 - imported for the layers that they 
     decode,
     dropout,
     hdf5,
+    image_data,
     input,
     knn,
     linear,

@@ -21,6 +21,8 @@ from netforge.errors import DataError, NetforgeError
 from netforge.filler import make_fill
 from netforge.layers.base import Layer
 from netforge.layers.data_selection import make_selection, stream_of
+from netforge.layers.image_data_param import open_list
+from netforge.registry import fold
 from netforge.schema import LayerDefinition, messages
 
 FOR_SINGLES = "does not go with batch_classes"
@@ -30,7 +32,11 @@ INDEX_MEND = "write output_image_index: true and three tops, or neither"
 
 
 def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: bool, fail: Fail) -> Source:
-    """The source that a layer's data_param names, under the labels that its transform_param asks for."""
+    """The source that data_param or image_data_param names, under the labels that transform_param asks for."""
+    mapping = label_mapping_of(definition.message.transform_param, fail)
+    if fold(definition.type) == "imagedata":
+        listed = open_list(definition, folder, fail)
+        return RelabelledSource(listed, mapping) if mapping else listed
     settings = definition.settings("data_param")
     if not settings.source:
         raise fail("no source is given", setting="data_param", mend='write source: "NAME" in data_param')
@@ -39,7 +45,6 @@ def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: b
         source = open_source(backend, settings.source, folder=folder, header_only=header_only)
     except NetforgeError as error:
         raise error.at(definition.locate("data_param.source")) from error.__cause__
-    mapping = label_mapping_of(definition.message.transform_param, fail)
     if mapping:
         source = RelabelledSource(source, mapping)
     if not settings.quarter_turns:

@@ -10,31 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netforge.errors import NetforgeError
 from netforge.net import Net
 from netforge.schema import messages
 from netforge.snapshot import load_state
 from netforge.solver import Solver
 from tests.golden.helpers import assert_close, feed, set_weights
 
-# Cases that need layers which netforge does not have yet. A case that starts to pass fails until it leaves this list.
-NOT_YET = {
-    "image_data": "ImageData",
-}
-
-
 TESTED: set[str] = set()
 
 
 def cases(*names: str) -> Any:
-    """Parametrise over cases by name; those that are not supported yet are expected to fail."""
+    """Parametrise over cases by name."""
     TESTED.update(names)
-    marks = {
-        name: pytest.mark.xfail(strict=True, raises=NetforgeError, reason=f"needs {NOT_YET[name]}") for name in NOT_YET
-    }
-    return pytest.mark.parametrize(
-        "case", [pytest.param(n, marks=marks.get(n, ()), id=n) for n in names], indirect=True
-    )
+    return pytest.mark.parametrize("case", names, indirect=True)
 
 
 class Case:

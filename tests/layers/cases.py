@@ -650,6 +650,7 @@ ELSEWHERE = {
     "Data": "test_data.py",
     "HDF5Data": "test_hdf5.py",
     "HDF5Output": "test_hdf5.py",
+    "ImageData": "test_image_data.py",
     "MemoryData": "test_data.py",
     "Python": "test_python.py",
 }
