@@ -25,7 +25,7 @@ from netforge.cli.screen import image_bar
 @size_option
 @click.option(
     "--mean",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Store the mean image in this .binaryproto, of compute_image_mean, in the place of the new one's own.",
 )

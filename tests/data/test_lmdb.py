@@ -228,5 +228,11 @@ def test_mean_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xff")
     with pytest.raises(SchemaError, match="mean"):
         read_mean(path)
-    with pytest.raises(DataError, match="cannot be read"):
+    path.write_bytes(messages.BlobProto(num=1, channels=-2, height=-3, width=4, data=values).SerializeToString())
+    with pytest.raises(DataError, match="24 values of shape"):
+        read_mean(path)
+    path.write_bytes(messages.BlobProto(num=1, channels=1, height=1, width=1, data=[float("nan")]).SerializeToString())
+    with pytest.raises(DataError, match="not finite"):
+        read_mean(path)
+    with pytest.raises(DataError, match="this is a folder"):
         read_mean(tmp_path)
