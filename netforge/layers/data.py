@@ -36,6 +36,9 @@ class Data(BatchLayer):
     Which images a batch holds, and how they are warped, cropped and mirrored, depends on the seed, the layer's name and
     the number of the batch alone. A background thread makes `prefetch` batches ahead. A GPU keeps the images of a
     source that fits; it crops, mirrors and scales them and takes off the mean itself.
+
+    transform_param works in this order: force_color or force_gray, color_order, distortion_param, mask_param,
+    resize_param, noise_param, warp_param, the mean, the crop, mirror, scale.
     """
 
     tops = slots(
