@@ -13,6 +13,8 @@ from netforge.errors import DataError, counted
 
 LONGEST_ACTION = 500
 VALUES = ("label", "auto", "boost", "active")
+OLD = "label, auto, boost, active"
+NEW = "new_label, new_auto, new_boost, new_active"
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,7 @@ class Changes:
         self.undoes: int | None = None
         self._names: dict[int, str | None] = {}
         connection.execute("DROP TABLE IF EXISTS temp.changes")
-        connection.execute(
-            "CREATE TEMP TABLE changes (position INTEGER PRIMARY KEY, label INTEGER, auto INTEGER, boost INTEGER,"
-            " active INTEGER)"
-        )
+        connection.execute(f"CREATE TEMP TABLE changes (position INTEGER PRIMARY KEY, {OLD}, {NEW})")
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -69,7 +68,7 @@ class Changes:
         self._check_meant(query, meant)
         new = ", ".join(values.get(name, name) for name in VALUES)
         self.connection.execute(
-            f"INSERT INTO temp.changes SELECT position, {new} {query.rows} AND ({', '.join(VALUES)}) != ({new})", given
+            f"INSERT INTO temp.changes SELECT position, {OLD}, {new} {query.rows} AND ({OLD}) != ({new})", given
         )
 
     def _check_meant(self, query: Query, meant: int) -> None:
@@ -93,35 +92,31 @@ class Changes:
         self.action += " " + ", ".join(str(edit.number) for edit in edits)
         for edit in reversed(edits):
             self.connection.execute(
-                "INSERT OR REPLACE INTO temp.changes SELECT position, label, auto, boost, active FROM image_edits"
-                " WHERE edit = ?",
-                (edit.id,),
+                "INSERT OR REPLACE INTO temp.changes"
+                " SELECT i.position, i.label, i.auto, i.boost, i.active, e.label, e.auto, e.boost, e.active"
+                " FROM image_edits AS e CROSS JOIN images AS i ON i.source = ? AND i.position = e.position"
+                " WHERE e.edit = ? ORDER BY e.position",
+                (self.source, edit.id),
             )
             names = self.connection.execute("SELECT label, name FROM class_edits WHERE edit = ?", (edit.id,))
             self._names.update(names)
+        self.connection.execute(f"DELETE FROM temp.changes WHERE ({OLD}) = ({NEW})")
 
     def summary(self) -> LabelChange:
-        """What changes; before it is applied."""
-        both = "FROM temp.changes AS c CROSS JOIN images AS i ON i.position = c.position WHERE i.source = ?"
-        moves = self.connection.execute(
-            f"SELECT i.label, c.label, count(*) {both} AND i.label != c.label GROUP BY 1, 2 ORDER BY 1, 2",
-            (self.source,),
+        """What changes."""
+        groups = self.connection.execute(
+            "SELECT label, new_label, count(*), sum(new_auto < auto), sum(new_auto > auto), sum(new_active < active),"
+            " sum(new_active > active), sum(new_boost != boost) FROM temp.changes GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
-        counts = self.connection.execute(
-            "SELECT total((i.label, i.auto, i.boost, i.active) != (c.label, c.auto, c.boost, c.active)),"
-            " total(i.label = c.label AND i.auto > c.auto), total(i.label = c.label AND i.auto < c.auto),"
-            f" total(i.active < c.active), total(i.active > c.active), total(i.boost != c.boost) {both}",
-            (self.source,),
-        ).fetchone()
-        images, confirmed, unconfirmed, enabled, disabled, boosted = map(int, counts)
+        kept = [group for group in groups if group[0] == group[1]]
         return LabelChange(
-            images,
-            tuple(moves),
-            confirmed=confirmed,
-            unconfirmed=unconfirmed,
-            disabled=disabled,
-            enabled=enabled,
-            boosted=boosted,
+            images=sum(group[2] for group in groups),
+            moves=tuple(group[:3] for group in groups if group[0] != group[1]),
+            confirmed=sum(group[3] for group in kept),
+            unconfirmed=sum(group[4] for group in kept),
+            disabled=sum(group[5] for group in groups),
+            enabled=sum(group[6] for group in groups),
+            boosted=sum(group[7] for group in groups),
             renamed=self._renamed(),
         )
 
@@ -138,13 +133,10 @@ class Changes:
         )
         edit = int(cursor.lastrowid or 0)
         self.connection.execute(
-            "INSERT INTO image_edits SELECT ?, i.position, i.label, i.auto, i.boost, i.active"
-            " FROM temp.changes AS c CROSS JOIN images AS i ON i.source = ? AND i.position = c.position"
-            " ORDER BY c.position",
-            (edit, self.source),
+            f"INSERT INTO image_edits SELECT ?, position, {OLD} FROM temp.changes ORDER BY position", (edit,)
         )
         self.connection.execute(
-            "UPDATE images SET label = c.label, auto = c.auto, boost = c.boost, active = c.active"
+            f"UPDATE images SET ({OLD}) = ({NEW})"
             " FROM temp.changes AS c WHERE images.source = ? AND images.position = c.position",
             (self.source,),
         )
