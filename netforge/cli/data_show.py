@@ -90,7 +90,7 @@ def show(
 
     check_usage(ctx, results=results, confused=confused, worst=worst, duplicates=duplicates, against=against)
     check_target(out)
-    style = style_of(source, tile, database)
+    style = style_of(source, where if results is None else None, tile, database)
     sheet: Image | None
     if results is not None:
         sheet = draw_results(source, where, results, database, confused, worst, per_class, style)
@@ -134,15 +134,18 @@ def check_usage(
         raise click.UsageError(f"{'--against' if against else given[0]} needs --duplicates.")
 
 
-def style_of(source: str, side: int | None, database: Path | None) -> Style:
-    """The size of tiles, and the boxes of the source if it has any."""
+def style_of(source: str, where: str | None, side: int | None, database: Path | None) -> Style:
+    """The size of tiles, and the boxes of the images that are meant, if they have any."""
     from netforge.data import ImageDatabase
     from netforge.data.sheet import Style
-    from netforge.data.sheet_boxes import Boxes
 
     with ImageDatabase(database) as images:
-        boxes = Boxes(images, images.find(source)) if source in images else None
-    return Style(side, boxes or None)
+        if source not in images:
+            return Style(side)
+        boxes = images.boxes(source)
+        if where is not None and len(boxes):
+            boxes = boxes.of_images(images.indices(source, where))
+    return Style(side, boxes if len(boxes) else None)
 
 
 def draw_results(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.boxes import Boxes
 from netforge.data.sampling import ClassIndex, permutation, random_words
-from netforge.data.sheet_boxes import Boxes
 from netforge.data.source import Indices, Pixels, Source
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, counted
@@ -54,7 +54,8 @@ class Row:
 class Style:
     """How images are shown.
 
-    side: length of the longer side of a tile, in pixels; None for one that suits the images. boxes: to be drawn in.
+    side: length of the longer side of a tile, in pixels; None for one that suits the images. boxes: of the source's
+    images, to be drawn in.
     """
 
     side: int | None = None
@@ -217,18 +218,17 @@ def _draw_caption(draw: ImageDraw, tile: Tile, x: int, y: int, width: int) -> No
 
 
 def _draw_boxes(draw: ImageDraw, boxes: Boxes, source: Source, number: int) -> None:
-    """The boxes of an image, those of a class in one colour, with its name where there is room."""
+    """The boxes of an image, those of a class in one colour, with its name where there is room; thin if difficult."""
     width, height = draw.im.size
     small = _font(11)
-    for box in boxes.of(source, number):
-        colour = BOX_COLOURS[box.label % len(BOX_COLOURS)]
-        corners = [round(box.xmin * (width - 1)), round(box.ymin * (height - 1))]
-        corners += [round(box.xmax * (width - 1)), round(box.ymax * (height - 1))]
-        draw.rectangle(corners, outline=colour, width=2)
-        name = source.class_name(box.label)
-        left, top = corners[:2]
+    first, end = np.searchsorted(boxes.image, [number, number + 1]).tolist()
+    for k in range(first, end):
+        label = int(boxes.label[k])
+        colour, name = BOX_COLOURS[label % len(BOX_COLOURS)], source.class_name(label)
+        left, top, right, bottom = np.rint(boxes.corners[k] * ([width - 1, height - 1] * 2)).astype(int).tolist()
+        draw.rectangle((left, top, right, bottom), outline=colour, width=1 if boxes.difficult[k] else 2)
         text = draw.textbbox((left + 3, top + 1), name, font=small)
-        if text[2] <= corners[2] and text[3] <= corners[3]:
+        if text[2] <= right and text[3] <= bottom:
             draw.rectangle((left, top, text[2] + 2, text[3] + 1), fill=colour)
             draw.text((left + 3, top + 1), name, INK, font=small)
 

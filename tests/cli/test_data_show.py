@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from PIL import Image
 
 from netforge.cli import cli
 from netforge.cli.test_many import CSV_COLUMNS
-from netforge.data import ArraySource
+from netforge.data import ArraySource, ImageDatabase
 from netforge.data.results import COLUMNS
+from netforge.data.sheet import BOX_COLOURS
 from tests.data.helpers import array_source, fill_database
 
 HEAD = ",".join(COLUMNS)
@@ -42,6 +44,20 @@ def test_a_query_chooses_the_images() -> None:
     assert size()[1] < height
     assert "no image in use meets the query" in show("tiny.training", "--where", "label = 9", code=1)
     assert 'no class is named "on"' in show("tiny.training", "--where", "class = on", code=1)
+
+
+def test_boxes_go_with_the_images_that_a_query_means() -> None:
+    with sqlite3.connect(ImageDatabase().path) as connection:
+        connection.execute("INSERT INTO boxes VALUES (1, 7, 0, 1, 0, 0, 1, 1, 0)")
+    connection.close()
+    shown = []
+    for query in ("id = 7", "id in 4,7", "id = 4"):
+        show("tiny.training", "--where", query)
+        with Image.open("sheet.png") as picture:
+            columns = np.nonzero((np.asarray(picture) == BOX_COLOURS[1]).all(2))[1]
+        shown.append((int(columns.min()), int(columns.max())) if len(columns) else None)
+    assert shown[0] is not None and shown[1] is not None and shown[2] is None
+    assert shown[1][0] > shown[0][1]  # on the second tile of its row
 
 
 def test_answers_of_a_net() -> None:

@@ -22,7 +22,6 @@ from netforge.data.sheet import (
     tile,
     tile_size,
 )
-from netforge.data.sheet_boxes import Boxes
 from netforge.errors import DataError
 from tests.data.helpers import array_source, fill_database
 
@@ -102,8 +101,7 @@ def test_boxes_are_drawn_where_they_are() -> None:
     connection.close()
     source = open_source(None, "boxed")
     with ImageDatabase() as database:
-        boxes = Boxes(database, database.find("boxed"))
-    assert boxes and boxes.of(source, 0) == []
+        boxes = database.boxes("boxed")
     shown = np.asarray(contact_sheet(source, style=Style(boxes=boxes)))
     rows, columns = np.nonzero((shown == BOX_COLOURS[1]).all(2))
     tile_rows, tile_columns = np.nonzero((shown == 60).all(2))
