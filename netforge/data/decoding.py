@@ -48,12 +48,13 @@ def picture_blocks(
     block: list[npt.NDArray[np.uint8]] = []
     shape: tuple[int, ...] = ()
     for number, picture in enumerate(decoded_pictures(files, names, form)):
-        try:
-            if isinstance(picture, DataError):
-                raise picture
-            taken(number, picture)
-        except DataError as error:
-            unreadable.append(error)
+        if isinstance(picture, Picture):
+            try:
+                taken(number, picture)
+            except DataError as error:
+                picture = _without_frames(error)
+        if isinstance(picture, DataError):
+            unreadable.append(picture)
             continue
         shape = shape or picture.pixels.shape
         _check_shape(files.where(names[number]), picture.pixels.shape, shape)
@@ -95,7 +96,13 @@ def _decoded(files: Files, name: str, form: PictureForm) -> Decoded:
     try:
         return decode_picture(files.read(name, LARGEST_PICTURE_FILE), files.where(name), form, mend=MEND)
     except DataError as error:
-        return error
+        return _without_frames(error)
+
+
+def _without_frames(error: DataError) -> DataError:
+    """An error to be kept: its traceback, and those of its causes, would keep the bytes of the file in memory."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _check_shape(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:

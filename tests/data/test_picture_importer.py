@@ -359,6 +359,8 @@ def test_unreadable_pictures_are_named_and_left_out_on_request(tmp_path: Path) -
         assert database.sources() == []
     done = imported(folder, skip_unreadable=True)
     assert sorted(str(error.where) for error in done.unreadable) == sorted(map(str, broken))
+    kept = [(error.__traceback__, error.__cause__, error.__context__) for error in done.unreadable]
+    assert kept == [(None, None, None)] * 7  # they would hold the bytes of the files
     assert np.bincount(done.sources[0].labels).tolist() == [18, 26]
     assert open_source("IMAGEDB", "a").labels.tolist() == [0] * 18 + [1] * 26
     assert open_source("IMAGEDB", "a").images[:][:, 0, 0, 0].tolist()[:7] == [11, 12, 13, 14, 15, 16, 18]
