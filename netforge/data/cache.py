@@ -20,6 +20,7 @@ import numpy.typing as npt
 from netforge.errors import DataError
 
 ABANDONED_AFTER_S = 600.0  # a file that nobody has written to for so long
+ATTEMPTS = 8
 # What NumPy raises for damaged headers.
 _UNREADABLE = (EOFError, MemoryError, OSError, OverflowError, SyntaxError, TokenError, TypeError, ValueError)
 REMOVE = "remove it; it is made again when it is needed"
@@ -37,13 +38,12 @@ class Cache:
         Raises DataError where the folder cannot be written.
         """
         path = self.folder / f"{key}.npy"
-        found = self._load(path)
-        if found is None:
-            self._write(path, store)
+        for _ in range(ATTEMPTS):
             found = self._load(path)
-        if found is None:
-            raise DataError("a file of the cache cannot be read back", where=str(path), mend="check the disk")
-        return found
+            if found is not None:
+                return found
+            self._write(path, store)  # and a process that changes the source may discard it at once
+        raise DataError("a file of the cache cannot be read back", where=str(path), mend="check the disk")
 
     def peek(self, key: str) -> npt.NDArray[Any] | None:
         """The array named `key` as it is; None where there is none. Raises DataError where it cannot be read."""

@@ -127,7 +127,8 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     try:
         version = _version(connection, where)
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite itself ends it after some errors
+            connection.execute("ROLLBACK")
     if version == VERSION:
         return
     if version == 0:
