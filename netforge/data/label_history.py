@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netforge.errors import DataError
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -36,7 +38,10 @@ def read_edits(connection: sqlite3.Connection, source: int) -> list[Edit]:
 
 
 def in_force(edits: Sequence[Edit]) -> tuple[list[Edit], list[Edit]]:
-    """The edits that are in force, which undo takes back from the end, and the undos that redo can take back."""
+    """The edits that are in force, which undo takes back from the end, and the undos that redo can take back.
+
+    Raises DataError where an edit takes back one that was not in force then, which no undo and no redo does.
+    """
     done: list[Edit] = []
     undone: list[tuple[Edit, list[Edit]]] = []  # undos, and what they took back
     for edit in edits:
@@ -46,7 +51,10 @@ def in_force(edits: Sequence[Edit]) -> tuple[list[Edit], list[Edit]]:
         elif undone and undone[-1][0].id == edit.undoes:  # a redo
             done += undone.pop()[1]
         else:
-            oldest = [other.id for other in done].index(edit.undoes)
+            oldest = next((place for place, other in enumerate(done) if other.id == edit.undoes), None)
+            if oldest is None:
+                found = f"the history of labels is damaged: edit {edit.number} takes back what was not in force"
+                raise DataError(found, mend="copy the images into a new source: netforge data copy SOURCE NAME")
             undone.append((edit, done[oldest:]))
             del done[oldest:]
     return done, [undo for undo, _ in undone]

@@ -65,8 +65,11 @@ def test_relabelling_is_seen_by_whoever_opens_the_source_next(netforge_home: Pat
         np.testing.assert_array_equal(before.labels, old_labels)
         np.testing.assert_array_equal(after.images[:], before.images[:])
         assert database.open("other").labels.tolist() == ORIGINALS
-    assert len(files) == 1, "both sources have one cache file, so it stays"
-    assert files < set((netforge_home / "cache").glob("*.labels.npy"))
+        assert len(files) == 1, "both sources have one cache file"
+        assert files < set((netforge_home / "cache").glob("*.labels.npy")), "one of them needs it still"
+        Labels(database, "other").relabel("label = 1 and id < 10", to=3)
+        np.testing.assert_array_equal(before.labels, old_labels)
+    assert not files & set((netforge_home / "cache").glob("*.labels.npy")), "now nobody needs it"
 
 
 def test_labels_may_be_given_by_name_and_marks_of_nets_go() -> None:
@@ -343,6 +346,19 @@ def test_what_cannot_be_edited(netforge_home: Path) -> None:
             with pytest.raises(error, match=message):
                 labels.relabel(where, to)
         assert (rows(), database.find("a")) == before and labels.history() == []
+
+
+def test_a_damaged_history_is_told() -> None:
+    make()
+    with ImageDatabase() as database:
+        labels = Labels(database, "a")
+        labels.boost("id = 0", 1)
+        labels.undo()
+        with sqlite3.connect(database_path()) as raw:
+            raw.execute("UPDATE edits SET undoes = 77 WHERE undoes IS NOT NULL")
+        raw.close()
+        with pytest.raises(DataError, match="the history of labels is damaged: edit 2 takes back"):
+            labels.undo()
 
 
 def test_a_long_action_is_cut_in_the_history() -> None:
