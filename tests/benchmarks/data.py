@@ -118,7 +118,7 @@ def time_row(name: str, own: dict[str, Reader], others: dict[str, Reader], round
     """Let all that make one kind of batch take turns; print images per second, and how often as fast netforge is."""
     images = SIZE * (2 if name.startswith("pairs") else 1)
     best = dict.fromkeys([*own, *others], float("inf"))
-    few = max(1, batches // 10)  # of peers, which are slower
+    few = max(1, batches // 4)  # of peers, which are slower
     for read in (own | others).values():
         read(few)
     for _ in range(rounds):
@@ -134,8 +134,8 @@ def time_row(name: str, own: dict[str, Reader], others: dict[str, Reader], round
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=500, help="batches of 64 in a turn (default 500)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--batches", type=int, default=100, help="batches of 64 in a turn (default 100)")
+    parser.add_argument("--rounds", type=int, default=20, help="turns of each (default 20)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda:N")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
