@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from netforge.cli.data_options import database_option
+from netforge.cli.data_options import database_option, where_option
 from netforge.cli.screen import image_bar
 
 
@@ -15,7 +15,7 @@ from netforge.cli.screen import image_bar
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--to", "form", type=click.Choice(["lmdb", "images", "idx"]), required=True, help="What OUT will hold.")
-@click.option("--where", metavar="QUERY", help='Only images that meet a query: "label = 3 and auto".')
+@where_option
 @click.option("--gzip", "zipped", is_flag=True, help="Compress IDX files.")
 @click.option("--replace", is_flag=True, help="Replace a former export; a folder with anything else in it stays.")
 @database_option

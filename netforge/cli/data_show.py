@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.data_options import database_option
+from netforge.cli.data_options import database_option, where_option
 from netforge.cli.options import FiniteRange, check_target
 from netforge.cli.screen import image_bar, one_line
 
@@ -27,7 +27,7 @@ COUNT = click.IntRange(1, 1000)
 @click.command("show", short_help="Draw images on a contact sheet: by class, wrong answers, duplicates.")
 @click.argument("source")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The PNG file to write.")
-@click.option("--where", metavar="QUERY", help='Only images that meet a query: "label = 3 and auto".')
+@where_option
 @click.option(
     "--per-class", type=COUNT, metavar="N", default=12, show_default=True, help="Images of each class, pair or group."
 )

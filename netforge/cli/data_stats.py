@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.data_options import database_option
+from netforge.cli.data_options import database_option, where_option
 from netforge.cli.options import check_target
 from netforge.cli.screen import (
     console,
@@ -42,7 +42,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("stats", short_help="Count images and classes, and measure pixels.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--where", metavar="QUERY", help='Only images that meet a query: "label = 3 and auto".')
+@where_option
 @click.option("--run", metavar="NAME", help="How often a training run drew each label; runs are named by their logs.")
 @click.option("--duplicates", is_flag=True, help="Count images that are there more than once, pixel for pixel.")
 @click.option("--labels-only", is_flag=True, help="Do not look at pixels.")
