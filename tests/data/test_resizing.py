@@ -64,7 +64,7 @@ def loop(plane: np.ndarray, rows: int, columns: int, method: str) -> np.ndarray:
     return np.array([line(row.tolist(), columns, method) for row in tall])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("method", METHODS)
 def test_sizes_agree_with_a_loop(method: str, data: st.DataObject) -> None:
@@ -103,7 +103,7 @@ def test_what_becomes_of_a_landscape(policy: str, shape: tuple[int, int], conten
     assert Resizing(400, 600, size, ["LINEAR"], STREAM).shape == shape
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60), st.integers(1, 60))
 def test_forms_are_kept(height: int, width: int, rows: int, columns: int) -> None:
     """As well as whole numbers allow: one side is met, the other lies less than a pixel below the exact one."""
