@@ -246,6 +246,23 @@ def test_only_a_former_export_is_replaced(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "out"]
 
 
+def test_a_folder_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    fill_database("a")
+    out = tmp_path / "out"
+    seen: list[bool] = []
+    exported("a", "images", out, progress=lambda count: seen.append(out.exists()))
+    fill_database("a", array_source(20))
+    exported("a", "images", out, replace=True, progress=lambda count: seen.append(len(list(out.rglob("*.png"))) == 40))
+    assert seen == [False, True] and len(list(out.rglob("*.png"))) == 20
+    with pytest.raises(KeyboardInterrupt):
+        exported("a", "lmdb", out, replace=True, progress=interrupted)
+    assert len(list(out.rglob("*.png"))) == 20 and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def interrupted(count: int) -> None:
+    raise KeyboardInterrupt
+
+
 def test_names_of_folders() -> None:
     names = ["cat", "Cat", "a/b", "a_b", "..", ".hidden", "nul", "COM1.txt", "x" * 200, "end. ", "漢字", "?", " "]
     made = folder_names(dict(enumerate(names)))

@@ -70,7 +70,7 @@ def test_many_readers_see_whole_states_while_one_writes() -> None:
 
     def write() -> None:
         try:
-            for value in range(1, 9):
+            for value in range(1, 5):
                 with ImageDatabase() as database:
                     store(database, [flat(value)], replace=True)
                     Labels(database, "shared").relabel(f"label = {value}", value + 100)
@@ -79,7 +79,7 @@ def test_many_readers_see_whole_states_while_one_writes() -> None:
             ended.set()
 
     with ThreadPoolExecutor(5) as pool:
-        readers = [pool.submit(read) for _ in range(4)]
+        readers = [pool.submit(read) for _ in range(3)]
         pool.submit(write).result()
         assert all(reader.result() for reader in readers)
     with ImageDatabase() as database:
