@@ -154,7 +154,7 @@ def enable(labels: Labels, which: Query | None) -> LabelChange:
 @choosing_options
 @editing_options
 def boost(labels: Labels, which: Query | None, to: int) -> LabelChange:
-    """Give images of SOURCE a boost, which a Data layer with boosted selection goes by.
+    """Give images of SOURCE a boost, which superboost_probability of a Data layer goes by.
 
     Example:
 
