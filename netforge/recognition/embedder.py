@@ -255,13 +255,15 @@ def normalized(rows: Floats) -> Floats:
 
 def measures_cosine(loss: LayerDefinition) -> bool:
     """Whether a loss on embeddings compares their directions alone."""
+    blocks = {
+        "TripletLoss": "triplet_loss_param",
+        "PrototypicalLoss": "prototypical_loss_param",
+        "SupConLoss": "sup_con_loss_param",
+    }
     kind = find_class(loss).type
-    if kind == "TripletLoss":
-        settings = loss.settings("triplet_loss_param")
-    elif kind == "PrototypicalLoss":
-        settings = loss.settings("prototypical_loss_param")
-    else:
-        return kind == "SupConLoss"
+    if kind not in blocks:
+        return False
+    settings = loss.settings(blocks[kind])
     return bool(settings.distance == settings.COSINE)
 
 

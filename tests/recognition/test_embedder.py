@@ -122,14 +122,18 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, trained: Files)
         Embedder(missing, trained[1])
 
 
+SUP_CON = 'layer { name: "l" type: "SupConLoss" bottom: "feat" bottom: "label" top: "l" }'
+
+
 @pytest.mark.parametrize(
     ("loss", "normalizes"),
     [
         (MINING, False),
         (MINING.replace("mining: HARD", "mining: HARD distance: COSINE"), True),
-        ('layer { name: "l" type: "SupConLoss" bottom: "feat" bottom: "label" top: "l" }', True),
+        (SUP_CON, True),
+        (SUP_CON.replace('"l" }', '"l" sup_con_loss_param { distance: SQUARED } }'), False),
     ],
-    ids=["squared", "cosine", "supcon"],
+    ids=["squared", "cosine", "supcon", "supcon squared"],
 )
 def test_embeddings_are_scaled_as_the_loss_measures_them(tmp_path: Path, loss: str, normalizes: bool) -> None:
     files = make_net(tmp_path, loss)
