@@ -24,8 +24,7 @@ class CpuPooling(PoolingOps):
 
     def pool_max_forward(self, x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
         """See `PoolingOps`."""
-        exact = g == HALVES and x.shape[2] == 2 * y.shape[2] and x.shape[3] == 2 * y.shape[3]
-        pool = _halve if exact else super().pool_max_forward
+        pool = _halve if g == HALVES else super().pool_max_forward
         self._run(x, lambda part: pool(x[part], y[part], mask[part], g))
 
     def pool_max_backward(self, dy: Array, mask: Array, dx: Array, g: PoolGeometry) -> None:
@@ -50,10 +49,10 @@ class CpuPooling(PoolingOps):
 
 
 def _halve(x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
-    """Max pooling of 2 x 2 windows that tile the image: four quarter images, compared with their maximum."""
+    """Max pooling of 2 x 2 windows without overlap: four quarter images, compared with their maximum."""
     batch, channels, rows, columns = y.shape
     corners = scratch("corners", (2, 2, *y.shape), x.dtype)
-    tiles = x.reshape(batch, channels, rows, 2, columns, 2)
+    tiles = _even(x, 2 * rows, 2 * columns).reshape(batch, channels, rows, 2, columns, 2)
     np.copyto(corners, tiles.transpose(3, 5, 0, 1, 2, 4))
     (first, second), (third, fourth) = corners
     np.fmax(first, second, out=y)  # fmax passes over NaN
@@ -71,6 +70,17 @@ def _halve(x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
     if not y.min(initial=np.inf) > lowest:  # some window holds nothing but NaN and -inf
         np.fmax(y, lowest, out=y)
         mask[y == lowest] = -1
+
+
+def _even(x: Array, height: int, width: int) -> Array:
+    """x, at its lower and right edge brought to that size: cut, or filled up with what is never chosen."""
+    if x.shape[2:] == (height, width):
+        return x
+    tiled = scratch("even", (*x.shape[:2], height, width), x.dtype)
+    rows, columns = min(height, x.shape[2]), min(width, x.shape[3])
+    tiled[:, :, rows:], tiled[:, :, :, columns:] = -np.inf, -np.inf
+    tiled[:, :, :rows, :columns] = x[:, :, :rows, :columns]
+    return tiled
 
 
 def _scatter(dy: Array, mask: Array, dx: Array, g: PoolGeometry) -> None:
