@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.errors import DataError
+from netforge.errors import DataError, SnapshotError
 from netforge.layers.axes import rows, same_batch
 from netforge.layers.base import Layer, register_layer, slots
 
@@ -20,6 +20,8 @@ MOST_BYTES = 2 << 30
 """The largest memory that stored embeddings and labels may take."""
 MOST_SLOTS = 1 << 24
 """The place in a ring is counted in float32, which is exact up to here."""
+MOST_STATE_BYTES = 32 << 20
+"""A snapshot keeps the newest of the stored embeddings up to this size: it is written often, and by the way."""
 
 
 @register_layer("Debug", settings="debug_param")
@@ -28,8 +30,10 @@ class Debug(Layer):
 
     max_stored_items items are kept, or, where that is 0, those of max_stored_batches batches of the size that the net
     was built with. item_index keeps one column of the labels (N, columns), -1 all of them. `stored` reads them back.
-    They lie on the device, in memory that is taken at the first pass; neither snapshots nor an exact resume hold
-    them: `save` writes them to a file. In phase RUN a net leaves the layer out, and its readers read its bottom.
+    They lie on the device, in memory that is taken at the first pass. A snapshot holds the newest of them, up to
+    MOST_STATE_BYTES, in the .solverstate, from where `netforge inspect embeddings` reads them and a resumed run goes
+    on; `save` writes all to a file of their own. In phase RUN a net leaves the layer out, and its readers read its
+    bottom.
     """
 
     bottoms = slots("x (N, ...)", "labels (N, ...)", optional=("labels to ignore, which are not used",))
@@ -125,6 +129,33 @@ class Debug(Layer):
         order = (np.arange(filled) + following - filled) % self.slots
         items, labels = (to_host(ring.data)[order] for ring in self.rings)
         return items, labels.reshape(filled, *self.label_shape)
+
+    def state(self) -> dict[str, Any]:
+        """The newest stored items, `embeddings` (n, D), and their `labels` (n, ...), besides the draws."""
+        state = super().state()
+        if not self.cursor.data_storage.allocated:  # nothing was stored yet, and no memory was taken
+            return state
+        items, labels = self.stored()
+        most = MOST_STATE_BYTES // max(1, sum(self.size) * self.dtype.itemsize)
+        start = max(0, len(items) - most)
+        return {**state, "embeddings": items[start:], "labels": labels[start:]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave; the newest of it where there is room for less."""
+        super().restore(state)
+        if not len(state.get("embeddings", ())):  # written before anything was stored
+            return
+        items, labels = (state[name].reshape(len(state[name]), -1)[-self.slots :] for name in ("embeddings", "labels"))
+        if (items.shape[1], labels.shape[1]) != self.size:
+            raise self.fail(
+                f"the state holds items of {items.shape[1]} values and {labels.shape[1]} labels, the net gives "
+                f"{self.size[0]} and {self.size[1]}",
+                error=SnapshotError,
+                mend="resume with the net that wrote it",
+            )
+        for values, ring in zip((items, labels), self.rings, strict=True):
+            ring.data[: len(values)] = self.device.from_host(values.astype(self.dtype))
+        self.cursor.data[...] = self.device.from_host(np.array([len(items) % self.slots, len(items)], self.dtype))
 
     def save(self, path: str | Path) -> None:
         """Write what `stored` gives as the arrays `embeddings` and `labels` of an .npz file.

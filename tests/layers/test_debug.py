@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netforge.data import ImageDatabase
-from netforge.errors import DataError, NetforgeError
+from netforge.errors import DataError, NetforgeError, SnapshotError
+from netforge.layers import debug as debug_module
 from netforge.layers.debug import Debug
 from netforge.net import Net
 from netforge.schema import parse_net
@@ -124,6 +125,40 @@ def test_a_file_of_what_is_stored(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot write"):
         run.layer.save(tmp_path / "nowhere" / "ring.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["ring.npz"]
+
+
+@pytest.mark.parametrize("slots", [3, 2, 7])
+@pytest.mark.parametrize("settings", ["", "item_index: 0"])
+def test_a_state_brings_back_the_newest_in_order(slots: int, settings: str) -> None:
+    run = debug(f"max_stored_items: 3 {settings}", labels=np.zeros((2, 1)))
+    passes(run, numbered(0, 2), numbered(2, 2))
+    other = debug(f"max_stored_items: {slots} {settings}", labels=np.zeros((2, 1)))
+    other.layer.restore(run.layer.state())
+    for resumed in (False, True):
+        for given, kept in zip(run.layer.stored(), other.layer.stored(), strict=True):
+            assert len(kept) == (min(3, slots) if not resumed else {3: 3, 2: 2, 7: 5}[slots])
+            shared = min(len(given), len(kept))
+            np.testing.assert_array_equal(kept[-shared:], given[-shared:])
+        for one in (run, other):
+            passes(one, numbered(4, 2))
+
+
+def test_a_state_is_small_and_without_items_where_none_were_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = debug()
+    assert "embeddings" not in run.layer.state()
+    assert not run.layer.rings[0].data_storage.allocated
+    run.layer.restore(run.layer.state())
+    passes(run, numbered(0, 2), numbered(2, 2))
+    monkeypatch.setattr(debug_module, "MOST_STATE_BYTES", 3 * 3 * 8)
+    np.testing.assert_array_equal(run.layer.state()["embeddings"][:, 0], [1, 2, 3])
+
+
+def test_a_state_of_another_size_is_refused() -> None:
+    run = debug()
+    passes(run, numbered(0, 2))
+    other = debug(x=np.zeros((2, 5)))
+    with pytest.raises(SnapshotError, match=r"2 values and 1 labels, the net gives 5 and 1"):
+        other.layer.restore(run.layer.state())
 
 
 HEAD = """
