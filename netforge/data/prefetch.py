@@ -57,8 +57,8 @@ class _Queue(Generic[T]):
         self.next_made += 1
         return self.next_made - 1, self.restarts
 
-    def work(self, position: int, restarts: int) -> None:
-        """Make an item that was claimed."""
+    def work(self, position: int, restarts: int) -> T | BaseException:
+        """Make an item that was claimed; an exception takes its place."""
         item: T | BaseException
         try:
             item = self.make(position)
@@ -71,6 +71,7 @@ class _Queue(Generic[T]):
                 self.changed.notify_all()
             else:
                 self.drop(item)
+        return item
 
     def drop(self, *items: T | BaseException) -> None:
         """Give back items that nobody gets."""
@@ -115,9 +116,11 @@ class _Queue(Generic[T]):
         claim = self.claim()
         self.changed.release()
         try:
-            self.work(*claim)
+            made = self.work(*claim)
         finally:
             self.changed.acquire()
+        if isinstance(made, BaseException) and not isinstance(made, Exception):
+            raise made  # an interrupt is meant for who waits here, not for who asks for that item, if anyone does
 
     def close(self, thread: threading.Thread) -> None:
         """End the thread and wait for its end; in a forked child, where the thread does not exist, do nothing."""

@@ -81,6 +81,23 @@ def test_an_interrupted_wait_can_be_taken_up_again(helping: bool) -> None:
     prefetcher.close()
 
 
+def test_an_interrupt_of_who_helps_is_raised_at_once() -> None:
+    helper, helped = threading.current_thread(), threading.Event()
+
+    def make(position: int) -> int:
+        if threading.current_thread() is helper and not helped.is_set():
+            helped.set()
+            raise KeyboardInterrupt
+        helped.wait(20)
+        return position
+
+    prefetcher = Prefetcher(make, 3, helping=True)
+    with pytest.raises(KeyboardInterrupt):
+        prefetcher.get(0)
+    assert [prefetcher.get(k) for k in range(4)] == [0, 1, 2, 3]
+    prefetcher.close()
+
+
 def test_an_error_surfaces_at_its_item_and_can_be_passed() -> None:
     broken = {2}
 
