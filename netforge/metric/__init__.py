@@ -7,6 +7,7 @@ is computed in blocks.
 from __future__ import annotations
 
 from netforge.metric.classify import Centroids, centroids, knn_predict, nearest_centroid
+from netforge.metric.clusters import Clusters, clusters
 from netforge.metric.curves import Roc, roc
 from netforge.metric.distances import distance_blocks, squared_distances
 from netforge.metric.episodes import Episodes, nway_kshot
@@ -19,6 +20,7 @@ __all__ = [
     "UNKNOWN",
     "Calibration",
     "Centroids",
+    "Clusters",
     "Confusion",
     "Episodes",
     "Mixup",
@@ -30,6 +32,7 @@ __all__ = [
     "calibrate",
     "centroids",
     "choose_pairs",
+    "clusters",
     "confusion",
     "distance_blocks",
     "knn_predict",

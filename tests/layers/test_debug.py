@@ -135,10 +135,10 @@ def test_a_state_brings_back_the_newest_in_order(slots: int, settings: str) -> N
     other = debug(f"max_stored_items: {slots} {settings}", labels=np.zeros((2, 1)))
     other.layer.restore(run.layer.state())
     for resumed in (False, True):
-        for given, kept in zip(run.layer.stored(), other.layer.stored(), strict=True):
+        for first, kept in zip(run.layer.stored(), other.layer.stored(), strict=True):
             assert len(kept) == (min(3, slots) if not resumed else {3: 3, 2: 2, 7: 5}[slots])
-            shared = min(len(given), len(kept))
-            np.testing.assert_array_equal(kept[-shared:], given[-shared:])
+            shared = min(len(first), len(kept))
+            np.testing.assert_array_equal(kept[-shared:], first[-shared:])
         for one in (run, other):
             passes(one, numbered(4, 2))
 

@@ -1,0 +1,131 @@
+"""Arrays as pictures: grey and colour planes, heat maps around zero, tiles in a grid, and PNG bytes and data URIs.
+
+A picture is an array (height, width, 3) of uint8 in RGB.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netforge.errors import DataError
+
+Picture = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
+
+MOST_PIXELS = 40_000_000
+GAP_COLOUR = (127, 132, 142)  # seen beside black and beside white
+NO_NUMBER = (255, 0, 255)  # NaN and infinity: a colour that none of the scales has
+NEGATIVE, ZERO, POSITIVE = (33, 102, 172), (247, 247, 247), (178, 24, 43)  # ColorBrewer's RdBu, its ends and middle
+
+
+def grey(plane: Array, low: float | None = None, high: float | None = None) -> Picture:
+    """A plane (H, W) from black at `low` to white at `high`, by default its smallest and its largest value.
+
+    A plane of one value is middle grey where no range is given; NaN and infinity stand out in magenta.
+    """
+    scaled, finite = _scaled(plane, low, high)
+    return _marked(np.repeat(_as_bytes(scaled)[..., None], 3, axis=2), finite)
+
+
+def colour(planes: Array, order: str = "RGB") -> Picture:
+    """Three planes (3, H, W) as one picture, stretched together from the smallest to the largest value.
+
+    order: which colours the planes are, "RGB" or "BGR".
+    """
+    scaled, finite = _scaled(planes if order == "RGB" else planes[::-1], None, None)
+    return _marked(_as_bytes(scaled).transpose(1, 2, 0), finite.all(axis=0))
+
+
+def diverging(matrix: Array, limit: float | None = None) -> Picture:
+    """A matrix (H, W) from blue at -limit over near white at 0 to red at limit, by default its largest magnitude."""
+    finite = np.isfinite(matrix)
+    values = np.where(finite, matrix, 0).astype(np.float64)
+    extent = float(np.abs(values).max(initial=0)) if limit is None else limit
+    share = np.clip(values / (extent or 1), -1, 1)[..., None]
+    ends = np.where(share < 0, np.array(NEGATIVE), np.array(POSITIVE))
+    return _marked(_as_bytes((np.array(ZERO) + np.abs(share) * (ends - np.array(ZERO))) / 255), finite)
+
+
+def _scaled(values: Array, low: float | None, high: float | None) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Values within 0 .. 1, and which of them are finite."""
+    finite = np.isfinite(values)
+    known = values[finite].astype(np.float64)
+    least = (float(known.min()) if known.size else 0.0) if low is None else low
+    most = (float(known.max()) if known.size else 0.0) if high is None else high
+    if most <= least:
+        return np.full(values.shape, 0.5), finite
+    wide = np.where(finite, values, least).astype(np.float64)
+    return np.clip((wide - least) / (most - least), 0, 1), finite
+
+
+def _as_bytes(scaled: Array) -> Picture:
+    rounded: Picture = np.rint(scaled * 255).astype(np.uint8)
+    return rounded
+
+
+def _marked(picture: Picture, finite: npt.NDArray[np.bool_]) -> Picture:
+    if finite.all():
+        return np.ascontiguousarray(picture)
+    marked: Picture = np.where(finite[..., None], picture, np.array(NO_NUMBER, np.uint8))
+    return marked
+
+
+def tiled(pictures: Sequence[Picture], *, columns: int | None = None, gap: int = 1) -> Picture:
+    """Pictures of one size in rows from left to right, `gap` pixels apart and around; by default about as wide as high.
+
+    Raises DataError where there is none, or where the result would be too large.
+    """
+    if not pictures:
+        raise DataError("there is no picture to show")
+    height, width = pictures[0].shape[:2]
+    across = columns or near_square(len(pictures), height, width)
+    down = -(-len(pictures) // across)
+    size = (down * (height + gap) + gap, across * (width + gap) + gap)
+    check_pixels(*size)
+    sheet: Picture = np.empty((*size, 3), np.uint8)
+    sheet[...] = GAP_COLOUR
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, across)
+        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def near_square(count: int, height: int, width: int) -> int:
+    """How many columns make `count` tiles of this size about as wide as they are high together."""
+    return max(1, min(count, round((count * height / width) ** 0.5)))
+
+
+def check_pixels(height: int, width: int) -> None:
+    """Raise DataError for a picture that nobody can look at."""
+    if height * width > MOST_PIXELS:
+        raise DataError(f"the picture would have {width} x {height} pixels", mend="show fewer, or one layer")
+
+
+def magnified(picture: Picture, least: int) -> Picture:
+    """The picture with whole pixels repeated so that its longer side is at least `least`, never reduced."""
+    factor = max(1, -(-least // max(picture.shape[:2])))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def png_bytes(picture: Picture) -> bytes:
+    """The picture as a PNG file; of one channel where all of it is grey."""
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if (picture[..., 0] == picture[..., 1]).all() and (picture[..., 1] == picture[..., 2]).all():
+        image = image.convert("L")
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+def data_uri(picture: Picture) -> str:
+    """The picture as the text of an `src` attribute, which needs no file and no network."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(picture)).decode("ascii")
