@@ -1,0 +1,1 @@
+"""Looking into nets and runs: pages of HTML, charts, diagrams, pictures of weights and embeddings, run reports."""

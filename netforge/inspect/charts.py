@@ -1,0 +1,296 @@
+"""Charts as SVG text inside a page: curves, bars, histograms, heat maps.
+
+They are drawn here once and need no script to be seen; the page's script adds what the pointer reads, and the buttons
+that hide curves and change the scale. Colours are those of `palette`; text and lines follow the page's light or dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netforge.inspect.axes import Axis, linear_axis, log_axis, number_text
+from netforge.inspect.page import Html, element, join, json_script, swatch
+from netforge.inspect.palette import hue
+
+WIDTH, HEIGHT = 560, 300
+LEFT, RIGHT, TOP, BOTTOM = 62, 546, 12, 254  # the frame of the plot inside the picture
+MOST_POINTS = 1500
+MOST_CELLS = 20_000
+FILL_FLOOR = 0.06  # a cell that holds anything at all can be seen
+
+Numbers = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve: its name, and x (rising) and y of its points, in plain floats.
+
+    Points whose y is NaN or infinite break the curve. hue: number of its colour, its place among the curves if None.
+    dashed: drawn in dashes, to tell a second run or a train curve from a test curve of the same colour. dots: points
+    are marked; None marks them where there are at most 60.
+    """
+
+    name: str
+    x: Numbers
+    y: Numbers
+    hue: int | None = None
+    dashed: bool = False
+    dots: bool | None = None
+
+
+def line_chart(
+    series: Sequence[Series], *, x: str = "iteration", label: str = "", log: bool = False, zero: bool = False
+) -> Html:
+    """Curves over one another, with a legend whose entries hide and show them and a read-out at the pointer.
+
+    x: what the horizontal axis counts. label: what the chart shows, for those who cannot see it. log: the first view
+    is logarithmic; a button changes between both where all values that are above zero allow it. zero: the linear view
+    begins at zero. Curves of more than 1,500 points are thinned: every stretch keeps its lowest and highest.
+    """
+    series = [thinned(one) for one in series]
+    xs = [value for one in series for value in one.x]
+    across = linear_axis(xs, pad=False)
+    values = [value for one in series for value in one.y if math.isfinite(value)]
+    views = {"linear": linear_axis([*values, 0.0] if zero else values)}
+    if values and min(values) >= 0 and max(values) > 0 and max(values) > 3 * _least(values):
+        views["log"] = log_axis(values)
+    drawing = [_horizontal(across, x)]
+    for view, axis in views.items():
+        drawing.append(element("g", _vertical(axis), *_curves(series, across, axis), data_view=view))
+    drawing.append(element("line", y1=TOP, y2=BOTTOM, x1=LEFT, x2=LEFT, class_="cursor"))
+    shown = "log" if log and "log" in views else "linear"
+    legend = [_toggle(one, number) for number, one in enumerate(series)]
+    if "log" in views:
+        pressed = "true" if shown == "log" else "false"
+        legend.append(
+            element("button", "log scale", type="button", class_="plain", data_scale=True, aria_pressed=pressed)
+        )
+    data = {
+        "x": x,
+        "width": WIDTH,
+        "left": LEFT,
+        "right": RIGHT,
+        "low": across.low,
+        "high": across.high,
+        "series": [{"name": one.name, "x": list(one.x), "y": list(one.y)} for one in series],
+    }
+    text = label or ", ".join(one.name for one in series)
+    return element(
+        "div",
+        _svg(drawing, WIDTH, HEIGHT, text),
+        element("div", *legend, class_="tools"),
+        json_script(data),
+        class_="chart",
+        data_chart=True,
+        data_shown=shown,
+    )
+
+
+def thinned(series: Series) -> Series:
+    """The series with at most MOST_POINTS points: of every stretch the points of its lowest and its highest value."""
+    count = len(series.x)
+    if count <= MOST_POINTS:
+        return series
+    y = np.asarray(series.y, dtype=float)
+    kept = {0, count - 1}
+    for part in np.array_split(np.arange(count), MOST_POINTS // 2 - 1):
+        values = y[part]
+        broken = ~np.isfinite(values)
+        if broken.any():  # a gap stays a gap
+            kept.add(int(part[broken.argmax()]))
+        if not broken.all():
+            kept |= {int(part[np.nanargmin(np.where(broken, np.nan, values))])}
+            kept |= {int(part[np.nanargmax(np.where(broken, np.nan, values))])}
+    at = sorted(kept)
+    return Series(
+        series.name, [series.x[i] for i in at], [series.y[i] for i in at], series.hue, series.dashed, series.dots
+    )
+
+
+def bars(
+    rows: Sequence[tuple[str, float]],
+    *,
+    text: Callable[[float], str] = lambda value: f"{value:,.6g}",
+    tips: Sequence[str] | None = None,
+    hue_number: int = 0,
+) -> Html:
+    """Horizontal bars from zero to the largest value, one row for each (name, value at least 0), with the value beside.
+
+    text: how a value is written. tips: what each row tells the pointer.
+    """
+    largest = max((value for _, value in rows if math.isfinite(value)), default=0.0) or 1.0
+    shown = []
+    for number, (name, value) in enumerate(rows):
+        share = 100 * value / largest if math.isfinite(value) else 0.0
+        tip = tips[number] if tips is not None else None
+        bar = element("div", class_="bar", style=f"width:{share:.2f}%;background:{hue(hue_number)}")
+        shown.append(element("div", name, class_="name", data_tip=tip))
+        shown.append(element("div", bar, class_="track", data_tip=tip))
+        shown.append(element("div", text(value), class_="value", data_tip=tip))
+    return element("div", *shown, class_="bars")
+
+
+def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "", hue_number: int = 0) -> Html:
+    """Counts of values between edges (one more than counts), as bars that touch."""
+    across = linear_axis(list(edges), pad=False)
+    axis = linear_axis([0.0, *counts])
+    drawing = [_horizontal(across, x), _vertical(axis)]
+    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
+        left, right = across.at(low, LEFT, RIGHT), across.at(high, LEFT, RIGHT)
+        top = axis.at(count, BOTTOM, TOP)
+        tip = f"{number_text(low)} to {number_text(high)}\n{count:,.6g}"
+        size = {"width": f"{max(right - left - 0.6, 0.5):.1f}", "height": f"{max(BOTTOM - top, 0):.1f}"}
+        spot = {"x": f"{left:.1f}", "y": f"{top:.1f}"}
+        drawing.append(element("rect", **spot, **size, fill=hue(hue_number), data_tip=tip))
+    return element("div", _svg(drawing, WIDTH, HEIGHT, label or x), class_="chart")
+
+
+def heat_map(
+    values: Sequence[Numbers],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    label: str = "",
+    row_word: str = "row",
+    column_word: str = "column",
+    text: Callable[[float], str] = lambda value: f"{value:,.4g}",
+    marked: Callable[[int, int], bool] | None = None,
+) -> Html:
+    """A table of values at least 0 as cells, the stronger the larger the value's share of the largest of its row.
+
+    Cells where `marked(row, column)` holds are drawn in the first hue and all others in the second: right answers and
+    wrong ones of a confusion matrix. Values are written where there is room (at most 24 columns), and told to the
+    pointer. Beyond 20,000 cells that are not zero the smallest are left out.
+    """
+    table = np.asarray(values, dtype=float).reshape(len(rows), len(columns))
+    cell = max(3.0, min(40.0, 760 / max(len(rows), len(columns), 1)))
+    named = cell >= 12
+    widest = max((len(name) for name in rows), default=0)
+    tallest = max((len(name) for name in columns), default=0)
+    upright = tallest * 8 <= cell
+    left = 30 + (min(widest, 18) * 8 if named else 0)
+    top = 26 + ((20 if upright else min(tallest, 18) * 8) if named else 0)
+    width, height = left + cell * len(columns) + 4, top + cell * len(rows) + 4
+    drawing = [
+        element("text", column_word, x=f"{left + cell * len(columns) / 2:.0f}", y=15, text_anchor="middle"),
+        element("text", row_word, transform=f"translate(14 {top + cell * len(rows) / 2:.0f}) rotate(-90)",
+                text_anchor="middle"),
+        element("rect", x=left, y=top, width=f"{cell * len(columns):.1f}", height=f"{cell * len(rows):.1f}",
+                class_="grid"),
+    ]  # fmt: skip
+    if named:
+        drawing += list(_names(rows, columns, cell, left, top, upright))
+    drawing += list(_cells(table, rows, columns, cell, left, top, text, marked))
+    svg = _svg(drawing, round(width), round(height), label or f"{row_word} by {column_word}")
+    return element("div", element("div", svg, style=f"max-width:{width:.0f}px;min-width:{min(width, 300):.0f}px"),
+                   class_="scroll")  # fmt: skip
+
+
+def _cells(
+    table: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cell: float,
+    left: float,
+    top: float,
+    text: Callable[[float], str],
+    marked: Callable[[int, int], bool] | None,
+) -> Iterator[Html]:
+    filled = np.argwhere(table > 0)
+    if len(filled) > MOST_CELLS:
+        filled = filled[np.argsort(-table[tuple(filled.T)], kind="stable")[:MOST_CELLS]]
+    largest = table.max(axis=1, initial=0)
+    for i, j in filled.tolist():
+        share = math.sqrt(table[i, j] / largest[i])
+        colour = hue(0 if marked is None or marked(i, j) else 1)
+        x, y = left + j * cell, top + i * cell
+        yield element("rect", x=f"{x:.1f}", y=f"{y:.1f}", width=f"{cell - 1:.1f}", height=f"{cell - 1:.1f}",
+                      fill=colour, fill_opacity=f"{FILL_FLOOR + (1 - FILL_FLOOR) * share:.2f}",
+                      data_tip=f"{rows[i]} → {columns[j]}\n{text(table[i, j])}")  # fmt: skip
+        if cell >= 28:
+            yield element("text", text(table[i, j]), x=f"{x + cell / 2:.1f}", y=f"{y + cell / 2 + 4.5:.1f}",
+                          text_anchor="middle", class_="strong", pointer_events="none")  # fmt: skip
+
+
+def _names(
+    rows: Sequence[str], columns: Sequence[str], cell: float, left: float, top: float, upright: bool
+) -> Iterator[Html]:
+    for i, name in enumerate(rows):
+        y = f"{top + (i + 0.5) * cell + 4.5:.1f}"
+        yield element("text", _short(name), x=left - 7, y=y, text_anchor="end", class_="strong", data_tip=name)
+    for j, name in enumerate(columns):
+        x = left + (j + 0.5) * cell
+        if upright:
+            where: dict[str, object] = {"x": f"{x:.1f}", "y": top - 7, "text_anchor": "middle"}
+        else:
+            where = {"transform": f"translate({x + 4:.1f} {top - 6}) rotate(-90)"}
+        yield element("text", _short(name), **where, class_="strong", data_tip=name)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else name[:8] + "…" + name[-9:]
+
+
+def _least(values: Numbers) -> float:
+    return min((value for value in values if value > 0), default=0.0)
+
+
+def _svg(drawing: Sequence[Html], width: float, height: float, label: str) -> Html:
+    return element("svg", *drawing, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_="chart-svg")
+
+
+def _toggle(series: Series, number: int) -> Html:
+    colour = swatch(hue(number if series.hue is None else series.hue))
+    return element("button", colour, series.name, type="button", data_series=number, aria_pressed="true")
+
+
+def _horizontal(axis: Axis, name: str) -> Html:
+    """Ticks and numbers below the plot, and what they count."""
+    parts = [element("line", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM, class_="grid")]
+    for tick in axis.ticks:
+        at = f"{axis.at(tick, LEFT, RIGHT):.1f}"
+        parts.append(element("line", x1=at, x2=at, y1=BOTTOM, y2=BOTTOM + 4, class_="grid"))
+        parts.append(element("text", number_text(tick), x=at, y=BOTTOM + 20, text_anchor="middle"))
+    parts.append(element("text", name, x=(LEFT + RIGHT) / 2, y=HEIGHT - 5, text_anchor="middle"))
+    return join(parts)
+
+
+def _vertical(axis: Axis) -> Html:
+    """Grid lines and numbers left of the plot."""
+    parts = []
+    for tick in axis.ticks:
+        at = f"{axis.at(tick, BOTTOM, TOP):.1f}"
+        parts.append(element("line", x1=LEFT, x2=RIGHT, y1=at, y2=at, class_="grid"))
+        parts.append(element("text", number_text(tick), x=LEFT - 8, y=float(at) + 4.5, text_anchor="end"))
+    return join(parts)
+
+
+def _curves(series: Sequence[Series], across: Axis, axis: Axis) -> Iterator[Html]:
+    for number, one in enumerate(series):
+        colour = hue(number if one.hue is None else one.hue)
+        spots = [
+            (across.at(x, LEFT, RIGHT), axis.at(y, BOTTOM, TOP)) if axis.holds(y) else None
+            for x, y in zip(one.x, one.y, strict=True)
+        ]
+        path = element(
+            "path", d=_path(spots), class_="curve", stroke=colour, stroke_dasharray="6 5" if one.dashed else None
+        )
+        seen = [spot for spot in spots if spot is not None]
+        dotted = len(seen) <= 60 if one.dots is None else one.dots
+        dots = (element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.8, fill=colour) for x, y in seen if dotted)
+        yield element("g", path, *dots, data_part=number)
+
+
+def _path(spots: Sequence[tuple[float, float] | None]) -> str:
+    words, pen = [], "M"
+    for spot in spots:
+        if spot is None:
+            pen = "M"
+            continue
+        words.append(f"{pen}{spot[0]:.1f} {spot[1]:.1f}")
+        pen = "L"
+    return "".join(words)
