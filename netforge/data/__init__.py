@@ -8,6 +8,7 @@ from netforge.data.copying import copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.export import export_images
 from netforge.data.importers import import_mnist
+from netforge.data.in_memory import sources_in_memory
 from netforge.data.labels import Labels
 from netforge.data.lmdb_importer import LmdbForm, LmdbImport, import_lmdb
 from netforge.data.npz_importer import NpzKeys, import_npz
@@ -48,5 +49,6 @@ __all__ = [
     "open_images",
     "open_source",
     "remove_sources",
+    "sources_in_memory",
     "verify_images",
 ]

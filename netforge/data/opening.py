@@ -8,6 +8,7 @@ from typing import Protocol
 from netforge.data.builtin import BUILTIN_COUNTS, BUILTIN_NAMES, DIGIT_NAMES, DIGITS_SHAPE, make_digits
 from netforge.data.database import ImageDatabase
 from netforge.data.image_set import ImageSet
+from netforge.data.in_memory import find_in_memory
 from netforge.data.lmdb_source import LmdbSource, is_lmdb
 from netforge.data.query import Query
 from netforge.data.source import Indices, Pixels, Source
@@ -69,10 +70,13 @@ def open_source(
     backend: "IMAGEDB", "LMDB", or None to find out: an LMDB where `source` is the path of one, otherwise a name in the
     image database. source: that path or name. folder: where relative paths are looked up after the current folder.
     header_only: read shape, count and names, but no images. database: file of the image database; None for the user's
-    own.
+    own. A source that was handed over under this name is taken before all others, see `sources_in_memory`.
 
     Raises UnknownNameError for a name that the image database lacks, DataError where a source cannot be read.
     """
+    found = find_in_memory(source)
+    if found is not None:
+        return found
     kind = backend or sniff(source, folder)
     return BACKENDS[kind](source, folder, header_only=header_only, database=database)
 

@@ -86,6 +86,16 @@ def decode_picture(data: bytes, where: str, form: PictureForm, *, mend: str = RE
         return _made(picture, form, where)
 
 
+def make_picture(picture: Image, form: PictureForm, where: str) -> npt.NDArray[np.uint8]:
+    """A picture that Pillow has opened, made into (C, H, W) as `read_picture` does; it is left as it is.
+
+    Raises DataError, with `where`, as `read_picture` does.
+    """
+    with checked(where, REPLACE):
+        check_picture(picture, where)
+        return _made(picture.copy(), form, where).pixels  # a copy: having a JPEG decoded smaller would change it
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width of the picture in a file as it stands upright; raises DataError as `read_picture` does."""
     with opened(path, str(path), REPLACE) as picture:
@@ -99,17 +109,30 @@ def opened(file: Path | IO[bytes], where: str, mend: str) -> Iterator[Image]:
     What Pillow complains about, here and in the block that uses the picture, becomes a DataError with `where` and
     `mend`; so do more than `MOST_PIXELS` pixels and more than 8 bits a channel.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if isinstance(file, Path) and os.path.exists(file) and not file.is_file():
         raise _unreadable(where, "it is no file", "name a file")  # a folder; a pipe, which might wait for ever
+    with checked(where, mend), Image.open(file, formats=FORMATS) as picture:
+        check_picture(picture, where)
+        yield picture
+
+
+def check_picture(picture: Image, where: str) -> None:
+    """Raise DataError for a picture of more than `MOST_PIXELS` pixels or more than 8 bits a channel."""
+    if picture.width * picture.height > MOST_PIXELS:
+        raise _unreadable(where, f"it has {picture.width} x {picture.height} pixels", "make it smaller")
+    if picture.mode.startswith(("I", "F")):
+        raise _unreadable(where, "it has more than 8 bits a channel", "save it with 8")
+
+
+@contextmanager
+def checked(where: str, mend: str) -> Iterator[None]:
+    """What Pillow complains about in the block becomes a DataError with `where` and `mend`."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
-        with Image.open(file, formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise _unreadable(where, f"it has {picture.width} x {picture.height} pixels", "make it smaller")
-            if picture.mode.startswith(("I", "F")):
-                raise _unreadable(where, "it has more than 8 bits a channel", "save it with 8")
-            yield picture
+        yield
     except UnidentifiedImageError:
         raise _unreadable(where, f"it is none of {', '.join(FORMATS)}", mend) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

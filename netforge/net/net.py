@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 import netforge.layers  # noqa: F401  registers the built-in layers
 from netforge.blob import Blob
+from netforge.data.in_memory import InMemory, sources_in_memory
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import NetError, did_you_mean
@@ -53,7 +54,7 @@ class Net:
     file's. device: "cpu", "cuda:N", "auto", or a Device. weights: a file, or several, loaded in order. dtype: float32,
     or float64 for gradient checks. seed: of everything random; None draws a fresh one, kept in `.seed`. plugins:
     modules that register layers. plan_only: open data sources no further than their headers; shapes are known, nothing
-    can run.
+    can run. sources: what Data layers read in place of the sources of these names, each a Source or (images, labels).
 
     Raises a NetforgeError that names file, line, layer and mend where the net cannot be built. No array is made before
     the first value is needed.
@@ -72,18 +73,20 @@ class Net:
         seed: int | None = None,
         plugins: Sequence[str] = (),
         plan_only: bool = False,
+        sources: Mapping[str, InMemory] | None = None,
     ) -> None:
         self.phase = str(phase).upper()
         self.seed = secrets.randbits(63) if seed is None else seed
         self.device = get_device(device) if isinstance(device, str) else device
         self.dtype = np.dtype(dtype)
         whole = read_net(source, plugins=plugins)
-        if self.phase == "RUN":
-            self.definition = running_definition(whole, level, stages)
-        else:
-            self.definition = whole.select(merge_state(whole, self.phase, level, tuple(stages)))
-        self.name: str = self.definition.name
-        self._build(plan_only)
+        with sources_in_memory(sources):
+            if self.phase == "RUN":
+                self.definition = running_definition(whole, level, stages)
+            else:
+                self.definition = whole.select(merge_state(whole, self.phase, level, tuple(stages)))
+            self.name: str = self.definition.name
+            self._build(plan_only)
         try:
             self._connect()
             for path in [weights] if isinstance(weights, str | Path) else weights or ():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from netforge import snapshot
+from netforge.data.in_memory import InMemory, sources_in_memory
 from netforge.data.label_queries import QueryCounts
 from netforge.device import get_device
 from netforge.device.base import Device
@@ -36,7 +37,8 @@ class Solver:
     source: a solver prototxt's path, a SolverParameter message, or a SolverDefinition. device: "cpu", "cuda:N", "auto"
     or a Device; None takes the file's solver_mode. weights: files to start from, in place of those the file names.
     restore: a .solverstate to go on from. listeners: hear of everything that happens (`Listener`). plugins: modules
-    that register layers. overrides: fields of SolverParameter to replace, e.g. max_iter=100.
+    that register layers. sources: what Data layers read in place of the sources of these names, each a Source or
+    (images, labels). overrides: fields of SolverParameter to replace, e.g. max_iter=100.
 
     net, test_nets: the nets; the test nets use the train net's weights. iteration: finished updates. seed: of
     everything random. settings: the SolverParameter in force. load_reports: what files of weights brought.
@@ -53,9 +55,11 @@ class Solver:
         restore: str | Path | None = None,
         listeners: Iterable[Listener] = (),
         plugins: Sequence[str] = (),
+        sources: Mapping[str, InMemory] | None = None,
         **overrides: Any,
     ) -> None:
         self._plugins = tuple(plugins)
+        self._sources = dict(sources or {})
         self.definition = settings.override(read_solver(source), overrides)
         self.settings = self.definition.message
         self.listeners = list(listeners)
@@ -92,7 +96,8 @@ class Solver:
 
     def _build_nets(self, seed: int) -> None:
         self.seed = seed
-        self.net, self.test_nets = build_nets(self.definition, self.device, seed, self._plugins)
+        with sources_in_memory(self._sources):
+            self.net, self.test_nets = build_nets(self.definition, self.device, seed, self._plugins)
         self._work = Iteration(self.net, self._rule, self.settings)
 
     @property
