@@ -1,7 +1,16 @@
 """netforge: a Caffe-style deep-learning framework in Python whose heart is metric learning.
 
-    net = netforge.Net("models/siamese_mnist/train_val.prototxt", phase="RUN", weights="mnist.caffemodel")
-    solver = netforge.Solver("solvers/siamese_digits.prototxt")
+    >>> import numpy as np
+    >>> import netforge as nf
+    >>> solver = nf.Solver("solvers/siamese_digits.prototxt", max_iter=20, test_initialization=False)
+    >>> solver.solve()
+    <StopReason.FINISHED: 'finished'>
+    >>> with nf.load("models/siamese_digits/train_val.prototxt", solver.snapshot().weights) as trained:
+    ...     trained.embed(np.zeros((3, 8, 8), np.uint8)).shape
+    (3, 32)
+
+Nets are `Net`, training is `Solver`, those who listen to it extend `Listener`; `load` gives a trained net as a
+`Recognizer` of images. `netforge.sklearn` has an estimator for scikit-learn.
 
 What is listed in `__all__` is public. Parts are imported when they are first used, so that `import netforge` is cheap.
 """
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from netforge.blob import Blob
     from netforge.layers import Layer, register_layer, slots
     from netforge.net import Net
+    from netforge.recognition import Embedder, Recognizer, load
     from netforge.schema import setting
     from netforge.solver import Listener, Solver
 
@@ -37,10 +47,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Blob": "netforge.blob",
+    "Embedder": "netforge.recognition",
     "Layer": "netforge.layers",
     "Listener": "netforge.solver",
     "Net": "netforge.net",
+    "Recognizer": "netforge.recognition",
     "Solver": "netforge.solver",
+    "load": "netforge.recognition",
     "register_layer": "netforge.layers",
     "setting": "netforge.schema",
     "slots": "netforge.layers",
@@ -50,6 +63,7 @@ __all__ = [
     "Blob",
     "DataError",
     "DeviceError",
+    "Embedder",
     "Layer",
     "Listener",
     "Net",
@@ -57,6 +71,7 @@ __all__ = [
     "NetforgeError",
     "NonFiniteError",
     "PluginError",
+    "Recognizer",
     "SchemaError",
     "SettingsError",
     "ShapeError",
@@ -65,6 +80,7 @@ __all__ = [
     "SolverError",
     "UnknownNameError",
     "__version__",
+    "load",
     "register_layer",
     "setting",
     "slots",

@@ -8,6 +8,7 @@ from netforge.recognition.auto_labels import auto_labels, confidences
 from netforge.recognition.blends import Blends
 from netforge.recognition.embedder import Embedder
 from netforge.recognition.images import Images, StoredForm
+from netforge.recognition.loading import load
 from netforge.recognition.outcome import Outcome, recognize_labelled
 from netforge.recognition.recognizer import Recognizer
 from netforge.recognition.record import Record, StoredClass, Threshold, read_record, record_path, write_record
@@ -29,6 +30,7 @@ __all__ = [
     "auto_labels",
     "choose_images",
     "confidences",
+    "load",
     "read_record",
     "recognize_labelled",
     "record_path",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.in_memory import InMemory, sources_in_memory
 from netforge.data.source import Source
 from netforge.data.transform import Transformer
 from netforge.data.transform_param import uses_database_mean
@@ -35,8 +36,8 @@ class Embedder:
     model: a prototxt's path or a NetDefinition. weights: a .caffemodel. layer: the layer or blob that gives the
     embedding; by default what Decode reads, else what the first contrastive, triplet, prototypical or SupCon loss
     reads. normalize: whether embeddings are scaled to length 1, so that squared distances are 2 (1 - cosine); None: as
-    the loss that reads them measures. level, stages, device, plugins: as for `Net`. batch_size: images that are run at
-    a time.
+    the loss that reads them measures. level, stages, device, plugins, sources: as for `Net`. batch_size: images that
+    are run at a time.
 
     Images are transformed as in TEST (the transform_param of the file's data layer there), but never mirrored,
     distorted or noisy. A file without a data layer takes images as they are.
@@ -61,17 +62,19 @@ class Embedder:
         device: str | Device = "cpu",
         plugins: Sequence[str] = (),
         batch_size: int = BATCH_SIZE,
+        sources: Mapping[str, InMemory] | None = None,
     ) -> None:
         if batch_size < 1:
             raise SettingsError(f"batch_size is {batch_size}", mend="give 1 or more")
         definition = read_net(model, plugins=plugins)
         self.weights = Path(weights)
         self._size = batch_size
-        self.net = Net(definition, "RUN", level, stages, device, seed=0)
+        self.net = Net(definition, "RUN", level, stages, device, seed=0, sources=sources)
         try:
             self._load()
             self._input = self._only_input()
-            self._prepare(definition)
+            with sources_in_memory(sources):
+                self._prepare(definition)
             losses = self._losses(definition, level, stages)
             self.named = layer is not None
             self._embedding: str | None = None
@@ -84,6 +87,10 @@ class Embedder:
         except BaseException:
             self.close()
             raise
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.form.shape))
+        return f"Embedder({self.net.name!r}, {str(self.weights)!r}, {shape} -> {self._embedding})"
 
     def __enter__(self) -> Embedder:
         return self
@@ -141,9 +148,9 @@ class Embedder:
     ) -> dict[str, npt.NDArray[np.float32]]:
         """The values of blobs for each image, (n, D) float32, later axes flattened; any number of images.
 
-        images: a source, paths of image files, or an array of stored pixels, before the transformation. progress: is
-        called with the number of images after each batch. Raises ShapeError or DataError for images that do not fit,
-        and where a value is NaN or infinite.
+        images: a source, an array of stored pixels (before the transformation), paths of image files, or Pillow images;
+        see `StoredForm.batches`. progress: is called with the number of images after each batch. Raises ShapeError or
+        DataError for images that do not fit, and where a value is NaN or infinite.
         """
         parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in blobs}
         done = 0

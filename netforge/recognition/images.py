@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.picture import PictureForm, read_picture, without_warnings
+from netforge.data.picture import PictureForm, make_picture, read_picture, without_warnings
 from netforge.data.source import Pixels, Source
 from netforge.errors import ShapeError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 ImagePath: TypeAlias = "str | os.PathLike[str]"
-Images: TypeAlias = "Source | ImagePath | Sequence[ImagePath] | npt.ArrayLike"
-"""A source; the path of an image file, or paths; an array (n, C, H, W) or (n, H, W), or (C, H, W) or (H, W) of one."""
+Picture: TypeAlias = "ImagePath | Image"
+Images: TypeAlias = "Source | Picture | Sequence[Picture] | npt.ArrayLike"
+"""A source; the path of an image file, a Pillow image, or several of both; an array (n, C, H, W), (n, H, W, C) or
+(n, H, W), or (C, H, W), (H, W, C) or (H, W) of one image."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,17 @@ class StoredForm:
     def batches(self, images: Images, size: int) -> Iterator[Pixels]:
         """The images in this form, at most `size` at a time, each (n, C, H, W).
 
-        Sources and arrays must have the shape already; a source's channels are put into this order. Files are turned
-        into grey or colour and resized, see `read_file`. Raises ShapeError or DataError for what cannot be used.
+        Sources and arrays must have the shape already. A source's channels, and the red, green and blue of an array
+        (n, H, W, 3), are put into this order; arrays (n, C, H, W) have it. Files and Pillow images are turned into grey
+        or colour and resized, see `read`. Raises ShapeError or DataError for what cannot be used.
         """
         if isinstance(images, Source):
             yield from self._of_source(images, size)
-        elif isinstance(images, str | os.PathLike):
-            yield self.read_file(images)[None]
-        elif is_paths(images):
+        elif is_picture(images):
+            yield self.read(images)[None]
+        elif is_pictures(images):
             for start in range(0, len(images), size):
-                yield np.stack([self.read_file(path) for path in images[start : start + size]])
+                yield np.stack([self.read(picture) for picture in images[start : start + size]])
         else:
             array = self._as_array(images)
             for start in range(0, len(array), size):
@@ -58,19 +65,28 @@ class StoredForm:
             yield pixels[:, ::-1] if swap else pixels
 
     def _as_array(self, images: Any) -> npt.NDArray[Any]:
-        array = np.asarray(images)
-        plane = self.shape[1:]
-        with_channel = (*array.shape[:-2], 1, *array.shape[-2:])
-        for shape in (array.shape, (1, *array.shape), with_channel, (1, *with_channel)):
-            fits = len(shape) == 4 and shape[1:] == self.shape and array.shape[-2:] == plane
-            if fits and array.dtype.kind in "fiub":
-                return array.reshape(shape)
-        raise ShapeError(
-            f"images have shape {array.shape} and type {array.dtype}, expected numbers of shape (n, *{self.shape})"
-        )
+        try:
+            array = np.asarray(images)
+        except ValueError:  # of a list of arrays
+            raise ShapeError("images have several shapes", mend=f"give all of them the shape {self.shape}") from None
+        channels, height, width = self.shape
+        layouts = [(height, width)] if channels == 1 else [self.shape, (height, width, channels)]
+        if array.dtype.kind in "fiub":
+            for layout in (self.shape, (height, width, channels), *layouts):
+                if layout in (array.shape, array.shape[1:]):
+                    return self._as_planes(array.reshape(-1, *layout))
+        many = " or ".join(f"(n, {', '.join(map(str, layout))})" for layout in layouts)
+        raise ShapeError(f"images have shape {array.shape} and type {array.dtype}, expected numbers of shape {many}")
 
-    def read_file(self, path: ImagePath) -> npt.NDArray[np.uint8]:
-        """The image in a file (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP) in this form, (C, H, W).
+    def _as_planes(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Images (n, C, H, W), (n, H, W, C) or (n, H, W) as (n, C, H, W)."""
+        if images.ndim == 3 or images.shape[1:] == self.shape:
+            return images.reshape(-1, *self.shape)
+        swap = self.shape[0] == 3 and self.color_order == "BGR"
+        return (images[..., ::-1] if swap else images).transpose(0, 3, 1, 2)
+
+    def read(self, picture: Picture) -> npt.NDArray[np.uint8]:
+        """The image in a file (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP), or one of Pillow's, in this form, (C, H, W).
 
         It is read as `netforge data import images` reads it: upright, on white where it is clear, colour made grey
         (ITU-R BT.601) or grey colour as the net asks, and resized, stretched where its sides are in another
@@ -83,11 +99,26 @@ class StoredForm:
                 f"the net takes images of {channels} channels, which image files do not have",
                 mend="give a source or an array",
             )
+        form = PictureForm(channels, (height, width))
         with without_warnings():
-            pixels = read_picture(Path(path), PictureForm(channels, (height, width)))
+            if isinstance(picture, str | os.PathLike):
+                pixels = read_picture(Path(picture), form)
+            else:
+                pixels = make_picture(picture, form, "image")
         return pixels[::-1] if channels == 3 and self.color_order == "BGR" else pixels
 
 
-def is_paths(images: Images) -> TypeGuard[Sequence[ImagePath]]:
-    """Whether images are given as paths of files."""
-    return isinstance(images, Sequence) and bool(images) and all(isinstance(p, str | os.PathLike) for p in images)
+def is_picture(images: Any) -> TypeGuard[Picture]:
+    """Whether it is the path of a file, or an image of Pillow's."""
+    if isinstance(images, str | os.PathLike):
+        return True
+    if "PIL.Image" not in sys.modules:  # then nobody can have made one
+        return False
+    from PIL.Image import Image
+
+    return isinstance(images, Image)
+
+
+def is_pictures(images: Images) -> TypeGuard[Sequence[Picture]]:
+    """Whether images are given as paths of files or as images of Pillow's."""
+    return isinstance(images, Sequence) and bool(images) and all(map(is_picture, images))

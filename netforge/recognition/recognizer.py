@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from netforge.data.source import Source
 from netforge.data.writer import check_class_name
-from netforge.errors import DataError, NetError, SettingsError, SnapshotError, did_you_mean
+from netforge.errors import DataError, NetError, SettingsError, SnapshotError, counted, did_you_mean
 from netforge.metric import UNKNOWN, centroids, squared_distances
 from netforge.metric.arrays import Floats, Integers
 from netforge.net.wiring import find_class
@@ -55,6 +56,19 @@ class Recognizer:
         enrolled = [] if self.probabilities else [c for c in self.record.classes if c.enrolled]
         self._stored = [*self.base, *enrolled] if self._decode is None else enrolled
         self.classes = (*self._decoded_classes(), *(KnownClass(c.name, c.label) for c in self._stored))
+
+    def __repr__(self) -> str:
+        return f"Recognizer({self.embedder!r}, {counted(len(self.classes), 'class', 'classes')}, {self.rule})"
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the net."""
+        self.embedder.close()
 
     def _check_embedding(self) -> None:
         """Take the embedding that stored classes are of, unless the caller named another."""
@@ -173,6 +187,25 @@ class Recognizer:
                 mend="calibrate again, or go without a threshold",
             )
         return found
+
+    def embed(self, images: Images, *, progress: Progress | None = None) -> Rows:
+        """The embedding of each image as the embedder gives it, (n, D) float32; see `Embedder.run`."""
+        return self.embedder.embed(images, progress=progress)
+
+    def predict(
+        self, images: Images, *, threshold: float | Literal["auto"] | None = "auto", progress: Progress | None = None
+    ) -> npt.NDArray[np.str_]:
+        """The name of the class of each image, (n,) texts; "unknown" where the nearest one is too far away.
+
+        threshold: the largest (squared) distance of a known class; for a Softmax, 1 - its least probability. "auto": as
+        calibrated, none where nothing was; None: every image is of a known class. Raises NetError where no class is
+        known, and what `Embedder.run` raises.
+        """
+        if threshold == "auto":
+            threshold = None if self.threshold is None else self.threshold.value
+        answers = self.recognize(images, threshold=threshold, progress=progress)
+        names = np.array([known.name for known in self.classes])
+        return np.where(answers.accepted, names[answers.first], UNKNOWN_NAME)
 
     def distances(self, images: Images, *, progress: Progress | None = None) -> Floats:
         """The distance of each image to each of `classes`, (n, L) float64; raises NetError where no class is known."""

@@ -25,27 +25,27 @@ def test_colour_becomes_grey_and_grey_becomes_colour(tmp_path: Path, rng: np.ran
     colour = rng.integers(0, 256, (5, 4, 3), np.uint8)
     file = save(tmp_path / "colour.png", colour)
     rgb, bgr, grey = (StoredForm(s, o) for s, o in (((3, 5, 4), "RGB"), ((3, 5, 4), "BGR"), ((1, 5, 4), "RGB")))
-    np.testing.assert_array_equal(rgb.read_file(file), colour.transpose(2, 0, 1))
-    np.testing.assert_array_equal(bgr.read_file(file), colour[..., ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(rgb.read(file), colour.transpose(2, 0, 1))
+    np.testing.assert_array_equal(bgr.read(file), colour[..., ::-1].transpose(2, 0, 1))
     luma = colour @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(grey.read_file(file)[0] - luma).max() <= 0.51
+    assert np.abs(grey.read(file)[0] - luma).max() <= 0.51
     one = save(tmp_path / "grey.png", colour[..., 0])
-    np.testing.assert_array_equal(grey.read_file(one)[0], colour[..., 0])
-    np.testing.assert_array_equal(rgb.read_file(one), np.repeat(colour[None, ..., 0], 3, axis=0))
+    np.testing.assert_array_equal(grey.read(one)[0], colour[..., 0])
+    np.testing.assert_array_equal(rgb.read(one), np.repeat(colour[None, ..., 0], 3, axis=0))
 
 
 def test_transparent_parts_are_white(tmp_path: Path) -> None:
     pixels = np.zeros((2, 2, 4), np.uint8)
     pixels[0, 0, 3], pixels[0, 1, 3] = 255, 51
     file = save(tmp_path / "alpha.png", pixels)
-    assert StoredForm((1, 2, 2)).read_file(file)[0].tolist() == [[0, 204], [255, 255]]
+    assert StoredForm((1, 2, 2)).read(file)[0].tolist() == [[0, 204], [255, 255]]
 
 
 def test_files_of_another_size_are_resized(tmp_path: Path) -> None:
     pixels = np.repeat(np.array([[0, 255]], np.uint8).repeat(10, axis=1), 30, axis=0)
     file = save(tmp_path / "large.png", pixels)
     assert picture_size(file) == (30, 20)
-    made = StoredForm((1, 3, 4)).read_file(file)
+    made = StoredForm((1, 3, 4)).read(file)
     assert made.shape == (1, 3, 4) and made[0, 0, 0] == 0 and made[0, 0, 3] == 255
 
 
@@ -62,7 +62,7 @@ def test_files_are_read_as_the_import_reads_them(
     assert picture_size(file) == ((9, 6) if lies else (6, 9))
     for channels, order in ((1, "RGB"), (3, "RGB"), (3, "BGR")):
         wanted = read_picture(file, PictureForm(channels, (5, 4)))
-        made = StoredForm((channels, 5, 4), order).read_file(file)
+        made = StoredForm((channels, 5, 4), order).read(file)
         np.testing.assert_array_equal(made, wanted[::-1] if order == "BGR" else wanted)
 
 
@@ -70,7 +70,7 @@ def test_files_are_read_as_the_import_reads_them(
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.png")
     with pytest.raises(DataError, match="it is no file"):
-        StoredForm((1, 8, 8)).read_file(tmp_path / "x.png")
+        StoredForm((1, 8, 8)).read(tmp_path / "x.png")
 
 
 def test_a_source_keeps_its_shape_and_gets_the_order_of_the_net(rng: np.random.Generator) -> None:
@@ -95,14 +95,14 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         ("half.png", "cannot be read: "),
     ):
         with pytest.raises(DataError) as caught:
-            form.read_file(tmp_path / name)
+            form.read(tmp_path / name)
         assert words in str(caught.value) and str(tmp_path) in str(caught.value)
     with pytest.raises(ShapeError, match="2 channels"):
-        StoredForm((2, 8, 8)).read_file(tmp_path / "whole.png")
+        StoredForm((2, 8, 8)).read(tmp_path / "whole.png")
 
 
 def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = save(tmp_path / "large.png", np.zeros((40, 40), np.uint8))
     monkeypatch.setattr("netforge.data.picture.MOST_PIXELS", 1000)
     with pytest.raises(DataError, match="40 x 40 pixels"):
-        StoredForm((1, 8, 8)).read_file(file)
+        StoredForm((1, 8, 8)).read(file)
