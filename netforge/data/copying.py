@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,6 @@ from netforge.data.sampling import permutation, random_words
 from netforge.data.source import Source
 from netforge.device.random import RandomStream
 from netforge.errors import DataError
-
-BLOCK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -186,7 +183,7 @@ class _Pool:
                 raise DataError(f'label {label} is "{text}" in boxes, but "{names[label]}" for the net', where=name)
         return Draft(
             name,
-            _blocks(images),
+            (images.read(numbers)[0] for numbers in images.block_numbers()),
             labels,
             names,
             original_labels=self._originals[rows],
@@ -197,9 +194,3 @@ class _Pool:
             boxes=boxes,
             color_order=images.color_order,
         )
-
-
-def _blocks(images: ImageSet) -> Iterator[npt.NDArray[Any]]:
-    """The images in blocks of some MiB, each of one source: two could differ in type, which is checked later."""
-    for numbers in images.runs(max(1, BLOCK_BYTES // int(np.prod(images.shape)))):
-        yield images.read(numbers)[0]

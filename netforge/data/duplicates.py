@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from netforge.data.image_set import digests
 from netforge.data.source import Indices, Pixels, Source
-from netforge.data.statistics import block_numbers
 
 SMALL = 16  # pixels: the longest side of the images that are compared
 DIRECTIONS = 12  # along which images are compared first
@@ -116,7 +115,7 @@ def thumbnails(source: Source, images: Indices) -> npt.NDArray[np.uint8]:
     small = np.empty((len(images), channels, len(rows), len(columns)), np.uint8)
     low, high = _range(source)
     done = 0
-    for numbers in block_numbers(source):
+    for numbers in source.block_numbers():
         wanted = numbers[np.isin(numbers, images, assume_unique=True)]
         if not len(wanted):
             continue
@@ -132,7 +131,7 @@ def _range(source: Source) -> tuple[float, float]:
     sample: Pixels = source.read(np.arange(min(source.count, 16)))[0]
     if sample.dtype == np.uint8:
         return 0.0, 255.0
-    ends = [(block.min(), block.max()) for block in (source.read(numbers)[0] for numbers in block_numbers(source))]
+    ends = [(block.min(), block.max()) for block in (source.read(numbers)[0] for numbers in source.block_numbers())]
     low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
     return low, high if high > low else low + 1
 

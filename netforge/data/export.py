@@ -10,11 +10,9 @@ import os
 import re
 import secrets
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +24,7 @@ from netforge.data.drafts import Progress
 from netforge.data.export_forms import INDEX_FILE, INDEX_HEAD, Facts, write_idx, write_lmdb, write_pictures
 from netforge.data.image_set import ImageSet
 from netforge.data.lmdb_source import LmdbSource, is_lmdb
+from netforge.data.opening import cannot_be_asked, none_meets
 from netforge.errors import DataError
 
 Form = Literal["lmdb", "images", "idx"]
@@ -73,14 +72,14 @@ def export_images(
             shares_folder = form == "idx" or len(sources) == 1
             folder = Path() if shares_folder else Path(part)
             (staged / folder).mkdir(exist_ok=True)
-            with _opened(database, source, where) as (images, facts):
-                if form == "lmdb":
-                    write_lmdb(images, staged / folder, seen)
-                elif form == "idx":
-                    write_idx(images, staged, PARTS[part], seen, zipped=zipped)
-                else:
-                    write_pictures(images, facts, staged / folder, seen)
-                done.append(Exported(source, images.count, Path(out) / folder))
+            images, facts = _opened(database, source, where)
+            if form == "lmdb":
+                write_lmdb(images, staged / folder, seen)
+            elif form == "idx":
+                write_idx(images, staged, PARTS[part], seen, zipped=zipped)
+            else:
+                write_pictures(images, facts, staged / folder, seen)
+            done.append(Exported(source, images.count, Path(out) / folder))
     return done
 
 
@@ -100,35 +99,24 @@ def _sources(database: ImageDatabase, name: str) -> dict[str, str]:
     return {own_part: name}
 
 
-@contextmanager
-def _opened(database: ImageDatabase, name: str, where: str | None) -> Iterator[tuple[ImageSet, Iterator[Facts]]]:
+def _opened(database: ImageDatabase, name: str, where: str | None) -> tuple[ImageSet, Iterator[Facts]]:
     """Images, and what is known of each, both as they are at one moment."""
     if is_lmdb(Path(name)):
         if where is not None:
-            mend = "import it first: netforge data import lmdb"
-            raise DataError("only sources of the image database can be asked by a query", where=name, mend=mend)
+            raise cannot_be_asked(name)
         images = ImageSet([LmdbSource(Path(name))])
-        yield images, (Facts(number, label, 0) for number, label in enumerate(images.labels.tolist()))
-        return
-    with database.snapshot() as connection:
+        return images, (Facts(number, label, 0) for number, label in enumerate(images.labels.tolist()))
+    with database.snapshot():
         chosen = None if where is None else database.indices(name, where)
-        if chosen is not None and not len(chosen):
-            raise DataError(f"no image in use meets the query '{where}'", where=name, mend="ask for others")
+        if where is not None and chosen is not None and not len(chosen):
+            raise none_meets(where, name)
         source = database.open(name)
-        wanted = np.ones(source.count, np.bool_)
-        if chosen is not None:
-            wanted[:] = False
-            wanted[chosen] = True
-        yield ImageSet([source], chosen), compress(_facts(connection, database.find(name).id), wanted)
-
-
-def _facts(connection: sqlite3.Connection, source: int) -> Iterator[Facts]:
-    rows = connection.execute(
-        "SELECT position, original_label, auto, origin FROM images WHERE source = ? AND active ORDER BY position",
-        (source,),
-    )
-    for row in rows:
-        yield Facts(*row)
+        columns = database.original_labels(name), database.auto_marks(name)
+        origins = database.origins(name)
+    rows = np.arange(source.count) if chosen is None else chosen
+    numbers = zip(source.ids(rows).tolist(), *(column[rows].tolist() for column in columns), strict=True)
+    facts = (Facts(*known, origins[row]) for known, row in zip(numbers, rows.tolist(), strict=True))
+    return ImageSet([source], chosen), facts
 
 
 @contextmanager
@@ -143,7 +131,12 @@ def _staged(out: Path, *, replace: bool) -> Iterator[Path]:
         yield staged
         if out.exists():
             os.rename(out, former)
-        os.rename(staged, out)
+        try:
+            os.rename(staged, out)
+        except OSError:
+            if former.exists():
+                os.rename(former, out)
+            raise
         shutil.rmtree(former, ignore_errors=True)
     except OSError as error:
         raise DataError(

@@ -23,7 +23,6 @@ from netforge.data.idx import IMAGES_MAGIC, LABELS_MAGIC
 from netforge.data.image_set import ImageSet
 from netforge.errors import DataError
 
-BLOCK_BYTES = 1 << 22
 COMMIT_BYTES = 1 << 26
 MOST_RECORDS = 10**8  # keys of eight digits
 LABEL_LIMIT = 1 << 31  # of a Datum
@@ -32,6 +31,7 @@ THREADS = 4
 INDEX_FILE = "index.csv"
 INDEX_HEAD = ("file", "id", "label", "original", "auto")
 LONGEST_FOLDER = 80
+OTHER = "export to lmdb, which holds any images"
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -47,12 +47,6 @@ class Facts:
     original_label: int
     auto: int
     origin: str | None = None
-
-
-def blocks(images: ImageSet) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
-    """Images (n, C, H, W) and labels (n,), some MiB at a time."""
-    for numbers in images.runs(max(1, BLOCK_BYTES // math.prod(images.shape))):
-        yield images.read(numbers)
 
 
 def write_lmdb(images: ImageSet, folder: Path, progress: Progress) -> None:
@@ -81,7 +75,7 @@ def write_lmdb(images: ImageSet, folder: Path, progress: Progress) -> None:
         with lmdb.open(str(folder), map_size=map_bytes, lock=False, sync=False) as environment:
             transaction = environment.begin(write=True)
             number = pending = 0
-            for pixels, block_labels in blocks(images):
+            for pixels, block_labels in map(images.read, images.block_numbers()):
                 for image, label in zip(pixels[:, ::-1] if is_reversed else pixels, block_labels.tolist(), strict=True):
                     datum = messages.Datum(channels=channels, height=height, width=width, label=label)
                     if image.dtype == np.uint8:
@@ -125,13 +119,10 @@ def write_idx(images: ImageSet, folder: Path, part: str, progress: Progress, *, 
 
         image_file = opened("images", 3, IMAGES_MAGIC, images.count, *images.shape[1:])
         label_file = opened("labels", 1, LABELS_MAGIC, images.count)
-        for pixels, block_labels in blocks(images):
+        for pixels, block_labels in map(images.read, images.block_numbers()):
             image_file.write(_bytes_only(pixels, images.name).tobytes())
             label_file.write(block_labels.astype(np.uint8).tobytes())
             progress(len(pixels))
-
-
-OTHER = "export to lmdb, which holds any images"
 
 
 def _bytes_only(pixels: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
@@ -166,7 +157,7 @@ def write_pictures(images: ImageSet, facts: Iterator[Facts], folder: Path, progr
         index = csv.writer(file, lineterminator="\n")
         index.writerow([*INDEX_HEAD, *(["group"] if groups is not None else []), "origin", "class"])
         number = 0
-        for pixels, labels in blocks(images):
+        for pixels, labels in map(images.read, images.block_numbers()):
             paths: list[str] = []
             for label, fact in zip(labels.tolist(), facts, strict=False):
                 paths.append(f"{names[label]}/{fact.id:08d}.png")

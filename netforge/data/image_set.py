@@ -14,8 +14,6 @@ from netforge.data.source import Indices, Pixels, Source
 from netforge.device.random import RandomStream
 from netforge.errors import DataError
 
-HASHED_AT_A_TIME = 1024
-
 
 class ImageSet(Source):
     """The images of one or several sources of one shape, or those of them with the given numbers.
@@ -63,12 +61,13 @@ class ImageSet(Source):
         origins = [self._place(int(number)) for number in indices]
         return np.array([int(source.ids(np.array([row]))[0]) for source, row in origins], np.int64)
 
-    def runs(self, most: int) -> Iterator[Indices]:
-        """The numbers of all images in order, at most `most` at a time, and those of one source only."""
+    def block_numbers(self, most: int | None = None) -> Iterator[Indices]:
+        """As of any source, but those of one source at a time: others may hold pixels of another type."""
+        step = most or self.images_per_block
         which = np.searchsorted(self._starts, self._rows, side="right")
         for part in np.split(np.arange(self.count), np.flatnonzero(np.diff(which)) + 1):
-            for start in range(0, len(part), most):
-                yield part[start : start + most]
+            for start in range(0, len(part), step):
+                yield part[start : start + step]
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
         """Gather images and labels from their sources."""
@@ -142,7 +141,7 @@ def choose_images(
 def digests(source: Source) -> list[bytes]:
     """A digest of the pixels of every image, in order."""
     found = []
-    for start in range(0, source.count, HASHED_AT_A_TIME):
-        pixels, _ = source.read(np.arange(start, min(start + HASHED_AT_A_TIME, source.count)))
+    for numbers in source.block_numbers():
+        pixels, _ = source.read(numbers)
         found += [blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
     return found

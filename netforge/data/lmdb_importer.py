@@ -25,7 +25,6 @@ from netforge.data.source import LARGEST_LABEL
 from netforge.data.writer import check_name
 from netforge.errors import DataError, ShapeError
 
-BLOCK_RECORDS = 256
 TASK_RECORDS = 16
 THREADS = 4
 BLOCK_BYTES = 1 << 22

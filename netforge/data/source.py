@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from netforge.errors import DataError
 
 LARGEST_LABEL = 1 << 24  # labels travel through nets as float32, which holds whole numbers up to this one
+BLOCK_VALUES = 1 << 20
 
 Pixels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -79,6 +81,17 @@ class Source(ABC):
     def ids(self, indices: Indices) -> Indices:
         """The numbers by which queries and edits know images: positions in the database, which disabled ones keep."""
         return indices
+
+    @property
+    def images_per_block(self) -> int:
+        """How many images have about a million values: whoever looks at all images reads so many at a time."""
+        return max(1, BLOCK_VALUES // math.prod(self.shape))
+
+    def block_numbers(self, most: int | None = None) -> Iterator[Indices]:
+        """The numbers of all images in order, `most` at a time, or `images_per_block`."""
+        step = most or self.images_per_block
+        for start in range(0, self.count, step):
+            yield np.arange(start, min(start + step, self.count))
 
     @property
     def images(self) -> Images:

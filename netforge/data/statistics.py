@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,9 @@ import numpy.typing as npt
 from netforge.data.database import ImageDatabase
 from netforge.data.opening import open_images
 from netforge.data.query import Query, parse
-from netforge.data.source import Indices, Pixels, Source
+from netforge.data.source import Source
 from netforge.errors import DataError
 
-BLOCK_BYTES = 1 << 20
 Numbers = npt.NDArray[np.float64]
 
 
@@ -126,7 +125,8 @@ def pixel_statistics(source: Source, progress: Callable[[int], None] | None = No
     total = np.zeros(source.shape)
     minimum, maximum = np.full(channels, np.inf), np.full(channels, -np.inf)
     mean, squares, count, dtype = np.zeros(channels), np.zeros(channels), 0, ""
-    for pixels in blocks(source):
+    for numbers in source.block_numbers():
+        pixels, _ = source.read(numbers)
         dtype = pixels.dtype.name
         values = pixels.astype(np.float64)
         minimum = np.minimum(minimum, values.min((0, 2, 3)))
@@ -144,18 +144,6 @@ def pixel_statistics(source: Source, progress: Callable[[int], None] | None = No
             progress(len(values))
     deviation = np.sqrt(squares / (count * total[0].size))
     return PixelStatistics(dtype, minimum, maximum, mean, deviation, (total / count).astype(np.float32))
-
-
-def blocks(source: Source) -> Iterator[Pixels]:
-    """The images of a source in order, some at a time, (n, C, H, W)."""
-    for numbers in block_numbers(source):
-        yield source.read(numbers)[0]
-
-
-def block_numbers(source: Source) -> Sequence[Indices]:
-    """The numbers of all images of a source in order, cut so that each part has about `BLOCK_BYTES` of pixels."""
-    step = max(1, BLOCK_BYTES // int(np.prod(source.shape)))
-    return [np.arange(start, min(start + step, source.count)) for start in range(0, source.count, step)]
 
 
 def as_plain(counts: Census, pixels: PixelStatistics | None) -> dict[str, object]:

@@ -239,7 +239,7 @@ def test_texts_that_are_no_label_ranges(text: str) -> None:
 
 
 def test_memory_for_one_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netforge.data.copying.BLOCK_BYTES", 300)
+    monkeypatch.setattr("netforge.data.source.BLOCK_VALUES", 300)
     fill_database("old", ArraySource("old", array_source(45).images[:], np.arange(45)))
     seen: list[int] = []
     copied("old", progress=seen.append)

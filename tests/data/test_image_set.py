@@ -35,7 +35,7 @@ def test_images_of_several_sources_are_numbered_through() -> None:
 
 def test_runs_are_of_one_source() -> None:
     images = ImageSet([source("a", 0, 5), source("b", 10, 4), source("c", 20, 1)])[np.array([0, 1, 2, 4, 5, 8, 9])]
-    assert [run.tolist() for run in images.runs(3)] == [[0, 1, 2], [3], [4, 5], [6]]
+    assert [run.tolist() for run in images.block_numbers(3)] == [[0, 1, 2], [3], [4, 5], [6]]
 
 
 def test_groups_come_along_where_all_sources_have_them() -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netforge.data import ArraySource, ImageDatabase, statistics
+from netforge.data import ArraySource, ImageDatabase
 from netforge.data.mean import read_mean, write_mean
 from netforge.data.statistics import ClassCounts, census, pixel_statistics
 from netforge.errors import DataError, UnknownNameError
 from tests.data.helpers import array_source, datum, fill_database, write_lmdb
 
 
-@pytest.mark.parametrize("block_bytes", [1, 700, 1 << 20])
+@pytest.mark.parametrize("block_values", [1, 700, 1 << 20])
 @pytest.mark.parametrize("kind", ["bytes", "floats", "far from zero"])
 def test_pixels_are_measured_as_if_all_lay_in_memory(
-    kind: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, block_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statistics, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("netforge.data.source.BLOCK_VALUES", block_values)
     pixels = np.random.default_rng(3).integers(0, 256, (23, 3, 4, 5), np.uint8)
     if kind != "bytes":
         pixels = (pixels / 7 - 9 + (1e6 if kind == "far from zero" else 0)).astype(np.float32)
