@@ -5,9 +5,10 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 `event` and `time` (seconds since 1970) and is on its way to the disk before training goes on. Numbers that JSON has no
 word for (NaN, infinity) are written as strings.
 
-Events: start (versions, seed, device, how it runs iterations, the solver file's text), display, notice (what a layer
-finds wrong with the training), test, queries (how often training drew each label of a source), snapshot, end (why, and
-how iterations ran at last).
+Events: start (versions, seed, device, how it runs iterations, the texts of the solver and of its nets, the folder and
+the command that began the run), display, notice (what a layer finds wrong with the training), test (and which of its
+outputs are losses), queries (how often training drew each label of a source), snapshot, end (why, and how iterations
+ran at last).
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class RunLog(Listener):
     """Writes the log of a run.
 
     path: the file to append to; None makes one beside the snapshots. After training has started, `path` is set.
+    command: the words of the command line that begins this run, where there is one.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, command: Sequence[str] = ()) -> None:
         self.path = Path(path) if path is not None else None
+        self.command = tuple(command)
         self._file: IO[str] | None = None
 
     @property
@@ -64,8 +67,11 @@ class RunLog(Listener):
             seed=solver.seed,
             device=solver.device.name,
             execution=solver.execution,
+            command=list(self.command),
+            folder=str(Path.cwd()),
             source=str(solver.definition.source),
             solver=write_text(solver.settings),
+            nets=_net_texts(solver),
             restored_from=str(solver.restored_from) if solver.restored_from else None,
             weights=[str(report.source) for report in solver.load_reports],
             versions=_versions(),
@@ -97,6 +103,7 @@ class RunLog(Listener):
             batches=result.batches,
             loss=result.loss,
             outputs=_by_name(result.outputs),
+            losses=[output.name for output in result.outputs if output.loss_weight],
             seconds=result.seconds,
         )
 
@@ -170,6 +177,13 @@ class RunLog(Listener):
                 where=str(self.path),
                 mend="make room on the disk, and go on from the newest snapshot",
             ) from error
+
+
+def _net_texts(solver: Solver) -> dict[str, str]:
+    """The prototxt of the nets as their files have them, all phases, by the name of the file."""
+    definition = solver.definition
+    nets = [net for net, _ in (definition.train_net(), *definition.test_nets())]
+    return {net.source: net.to_text() for net in nets}
 
 
 def _by_name(outputs: tuple[Output, ...]) -> dict[str, Any]:
