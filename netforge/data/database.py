@@ -6,7 +6,6 @@ transaction: whoever is killed, at any moment, leaves the database as it was bef
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data import tables
 from netforge.data.boxes import Boxes, read_boxes
 from netforge.data.cache import Cache
+from netforge.data.database_file import DatabaseFile
 from netforge.data.home import database_path
 from netforge.data.label_columns import NO_GROUP, LabelColumns
 from netforge.data.query import Query, parse
 from netforge.data.source import ArraySource
+from netforge.data.tables import LOCK_TIMEOUT_S
 from netforge.data.writer import PixelDigest, Writer
 from netforge.errors import DataError, UnknownNameError, did_you_mean
 
@@ -46,7 +46,7 @@ class SourceInfo:
     created: str
 
 
-class ImageDatabase:
+class ImageDatabase(DatabaseFile):
     """The image database in the file `path`; without one, the user's own.
 
     The file is opened at the first use, and made at the first `write`. Use it as a context manager, or call `close`;
@@ -55,24 +55,9 @@ class ImageDatabase:
     timeout_s: how long to wait while another process writes.
     """
 
-    def __init__(self, path: str | Path | None = None, *, timeout_s: float = tables.LOCK_TIMEOUT_S) -> None:
-        self.path = Path(path) if path is not None else database_path()
+    def __init__(self, path: str | Path | None = None, *, timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        super().__init__(Path(path) if path is not None else database_path(), timeout_s)
         self.cache = Cache(self.path.parent / "cache")
-        self._timeout_s = timeout_s
-        self._open_connection: sqlite3.Connection | None = None
-        self._is_new = False
-
-    def __enter__(self) -> ImageDatabase:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._open_connection is not None:
-            self._open_connection.close()
-            self._open_connection = None
 
     def sources(self) -> list[SourceInfo]:
         """All sources, by name; empty where there is no database yet."""
@@ -131,9 +116,8 @@ class ImageDatabase:
 
     def boxes(self, name: str) -> Boxes:
         """The boxes of the images in use of a source, which are counted as an opened source counts them."""
-        info = self.find(name)
         with self.snapshot() as connection:
-            return read_boxes(connection, info.id, str(self.path))
+            return read_boxes(connection, self.find(name).id, str(self.path))
 
     def _in_use(self, column: str, name: str) -> list[Any]:
         """A column of `images` for the images in use."""
@@ -184,32 +168,13 @@ class ImageDatabase:
 
     def positions(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
         """Positions of the images of a source that a query means, disabled ones among them; see `data.query`."""
-        info = self.find(name)
-        with self._explained() as connection:
-            return parse(where).positions(connection, info.id)
+        with self.snapshot() as connection:
+            return parse(where).positions(connection, self.find(name).id)
 
     def indices(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
         """Numbers, among the images in use, of those that a query means; as an opened source counts them."""
-        info = self.find(name)
-        with self._explained() as connection:
-            return parse(where).indices(connection, info.id)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for reading: what is read inside belongs together, whatever others write meanwhile.
-
-        One inside another is the outer one.
-        """
-        with self._explained() as connection:
-            if connection.in_transaction:
-                yield connection
-                return
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if connection.in_transaction:  # SQLite itself ends it after some errors
-                    connection.execute("ROLLBACK")
+        with self.snapshot() as connection:
+            return parse(where).indices(connection, self.find(name).id)
 
     def label_columns(self, info: SourceInfo) -> npt.NDArray[np.int64]:
         """What nets see of the labels of the images in use: the rows of `LabelColumns`, (2 to 4, count).
@@ -265,75 +230,9 @@ class ImageDatabase:
         A second writer waits for the first one, up to `timeout_s`. Makes the database where there is none, and takes it
         back where nothing came to be stored in it.
         """
-        with self._explained(create=True) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
             writer = Writer(connection, str(self.path))
-            try:
-                yield writer
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                if self._is_new:
-                    tables.take_back(connection, self.path)
-                    self.close()
-                raise
-            self._is_new = False
-            tables.checkpoint(connection)
+            yield writer
+        with self._explained() as connection:
             stamps = {s for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for s in pair}
         self.cache.discard(writer.dropped_stamps - stamps)
-
-    def shrink(self) -> bool:
-        """Write the file anew, without its free pages; False where it keeps its size until those who read it end."""
-        with self._explained() as connection:
-            connection.execute("VACUUM")
-            return tables.checkpoint(connection)
-
-    @contextmanager
-    def _explained(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection; what SQLite complains about becomes a DataError."""
-        try:
-            yield self._connection(create)
-        except sqlite3.Error as error:
-            raise self._error(error) from error
-
-    def _error(self, error: sqlite3.Error) -> DataError:
-        text, mend = str(error), "look at the disk; if it is sound, move the file away and import the sources again"
-        if "locked" in text:
-            mend = "another process is writing to it: wait until that has ended, and try again"
-        elif "unable to open" in text or "readonly" in text:
-            mend = "check that the folder exists and may be written, or choose another one through NETFORGE_HOME"
-        elif "not a database" in text or "malformed" in text:
-            mend = "restore it from a copy, or move it away and import the sources again"
-        elif "full" in text:
-            mend = "free some space on the disk"
-        return DataError(f"the image database cannot be used: {text}", where=str(self.path), mend=mend)
-
-    def _connection(self, create: bool) -> sqlite3.Connection:
-        if self._open_connection is None:
-            if create:
-                self._make_folder()
-            mode = "rwc" if create else "rw"
-            self._is_new = create and not self.path.exists()
-            uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(uri, uri=True, timeout=self._timeout_s, isolation_level=None)
-            try:
-                tables.prepare(connection, str(self.path))
-            except tables.RemovedError:
-                connection.close()
-                return self._connection(create)
-            except BaseException:
-                connection.close()
-                raise
-            self._open_connection = connection
-        return self._open_connection
-
-    def _make_folder(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"the folder of the image database cannot be made: {error.strerror}",
-                where=str(self.path.parent),
-                mend="choose another one through NETFORGE_HOME",
-            ) from error

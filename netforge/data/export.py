@@ -111,11 +111,10 @@ def _opened(database: ImageDatabase, name: str, where: str | None) -> tuple[Imag
         if where is not None and chosen is not None and not len(chosen):
             raise none_meets(where, name)
         source = database.open(name)
-        columns = database.original_labels(name), database.auto_marks(name)
-        origins = database.origins(name)
+        originals, auto, origins = database.original_labels(name), database.auto_marks(name), database.origins(name)
     rows = np.arange(source.count) if chosen is None else chosen
-    numbers = zip(source.ids(rows).tolist(), *(column[rows].tolist() for column in columns), strict=True)
-    facts = (Facts(*known, origins[row]) for known, row in zip(numbers, rows.tolist(), strict=True))
+    columns = (column.tolist() for column in (source.ids(rows), originals[rows], auto[rows], rows))
+    facts = (Facts(own, label, mark, origins[row]) for own, label, mark, row in zip(*columns, strict=True))
     return ImageSet([source], chosen), facts
 
 
