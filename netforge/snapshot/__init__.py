@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from netforge.snapshot.files import check_writable
 from netforge.snapshot.state import TRAIN_NET, TrainingState, find_weights, load_state, save_state
-from netforge.snapshot.weights import LoadReport, LoadRow, LoadStatus, load_weights, save_weights
+from netforge.snapshot.weights import LoadReport, LoadRow, LoadStatus, load_weights, save_weights, stored_layers
 
 __all__ = [
     "TRAIN_NET",
@@ -21,4 +21,5 @@ __all__ = [
     "load_weights",
     "save_state",
     "save_weights",
+    "stored_layers",
 ]

@@ -78,6 +78,16 @@ def save_weights(net: NetWithWeights, path: str | Path, *, diffs: bool = False) 
     files.write_atomically(path, lambda partial: write(net, partial, diffs))
 
 
+def stored_layers(path: str | Path) -> list[StoredLayer]:
+    """The layers of a file of weights, without a net; the format is told by the content.
+
+    Raises SnapshotError where the file is damaged or of another kind.
+    """
+    path = Path(path)
+    read = hdf5.read_layers if files.check_kind(path, files.WEIGHTS) else protobuf.read_layers
+    return read(path)
+
+
 def load_weights(net: NetWithWeights, path: str | Path, *, skip_wrong_shapes: bool = False) -> LoadReport:
     """Copy the weights of a file into the layers of the same names; the format is told by the content.
 
@@ -86,8 +96,7 @@ def load_weights(net: NetWithWeights, path: str | Path, *, skip_wrong_shapes: bo
     where no layer matches, and where shapes differ unless `skip_wrong_shapes`, which leaves those layers as they are.
     """
     path = Path(path)
-    read = hdf5.read_layers if files.check_kind(path, files.WEIGHTS) else protobuf.read_layers
-    stored = read(path)
+    stored = stored_layers(path)
     layers = {layer.name: layer for layer in net.layers if layer.weights}
     aliases = _aliases(net)
     report = LoadReport(path, [_compare(item, layers.get(item.name), aliases) for item in stored])
