@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from netforge.data import Source
     from netforge.data.duplicates import Duplicates
-    from netforge.data.label_queries import QueryCounts
+    from netforge.data.label_queries import LabelQueryCounts
     from netforge.data.statistics import Census, ClassCounts, PixelStatistics
 
 MOST_CLASSES, BAR = 40, 20
@@ -107,7 +107,7 @@ class Found:
     header: Source
     census: Census
     pixels: PixelStatistics | None
-    queries: QueryCounts | None
+    queries: LabelQueryCounts | None
     runs: list[str]
     duplicates: list[Duplicates] | None = None
 
@@ -118,14 +118,14 @@ def look_at(
     """Count, and measure the pixels if there are any in use."""
     from netforge.data import ImageDatabase, open_images, open_source
     from netforge.data.duplicates import find_duplicates
-    from netforge.data.query_store import stored_queries, stored_runs
+    from netforge.data.label_query_store import stored_label_queries, stored_runs
     from netforge.data.statistics import census, pixel_statistics
 
     counts = census(name, where, database=database)
     header = open_source(None, name, header_only=True, database=database)
     with ImageDatabase(database) as images:
         runs = stored_runs(images, images.find(name)) if name in images else []
-        queries = stored_queries(images, images.find(name), run) if run is not None else None
+        queries = stored_label_queries(images, images.find(name), run) if run is not None else None
     pixels = None
     if not labels_only and counts.count:
         source = open_images(name, where, database=database)
@@ -223,7 +223,7 @@ def class_rows(found: Found, classes: Sequence[ClassCounts]) -> tuple[tuple[str,
     return tuple(columns), list(zip(*columns.values(), strict=True))
 
 
-def query_columns(queries: QueryCounts, classes: Sequence[ClassCounts]) -> dict[str, list[str]]:
+def query_columns(queries: LabelQueryCounts, classes: Sequence[ClassCounts]) -> dict[str, list[str]]:
     """How often a run drew images of each class."""
     where = {label: k for k, label in enumerate(queries.labels.tolist())}
     places = [where.get(entry.label) for entry in classes]

@@ -30,7 +30,7 @@ from netforge.cli.weights import show_report
 from netforge.errors import NetforgeError
 from netforge.schema import messages, parse_solver, read_solver
 from netforge.schema.fields import is_repeated
-from netforge.solver import Listener, RunLog, Solver, StopReason, StoredQueries
+from netforge.solver import Listener, RunLog, Solver, StopReason, StoredLabelQueries
 from netforge.solver.settings import device_name as solver_device
 from netforge.solver.settings import override
 
@@ -113,7 +113,7 @@ def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
             if is_verbose() or solver.restored_from is None:
                 show_report(report)
     log = RunLog()
-    queries = StoredQueries(log)
+    queries = StoredLabelQueries(log)
     solver.listeners += [queries, log, *displays(solver, signals)]
     try:
         solver.solve()

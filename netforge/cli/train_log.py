@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netforge.cli.label_query_text import log_lines
 from netforge.cli.outputs import loss_tail, scalars
-from netforge.cli.query_text import log_lines
 from netforge.cli.screen import number
 from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason, TestResult
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import QueryCounts
+    from netforge.data.label_queries import LabelQueryCounts
 
 
 class TrainLog(Listener):
@@ -50,7 +50,7 @@ class TrainLog(Listener):
         for index, (output, value) in enumerate(scalars(result.outputs)):
             click.echo(f"    Test net output #{index}: {output.name} = {number(value)}{loss_tail(output, value)}")
 
-    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+    def on_label_queries(self, solver: Solver, queries: Sequence[LabelQueryCounts]) -> None:
         """How often training drew each label."""
         for line in log_lines(queries):
             click.echo(f"    {line}")

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from netforge.cli.label_query_text import screen_texts
 from netforge.cli.outputs import single_values
 from netforge.cli.progress import Progress
-from netforge.cli.query_text import screen_texts
 from netforge.cli.screen import console, seconds_text, styled
 from netforge.cli.signals import Signals
 from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason, TestResult
@@ -16,7 +16,7 @@ from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from netforge.data.label_queries import QueryCounts
+    from netforge.data.label_queries import LabelQueryCounts
 
 REFRESH_S = 0.2
 
@@ -86,7 +86,7 @@ class TrainScreen(Listener):
         which = f"test #{result.net}" if len(solver.test_nets) > 1 else "test"
         self._say(f"  iteration {result.iteration:>7,}", (f"   {which:8}", "green"), *numbers)
 
-    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+    def on_label_queries(self, solver: Solver, queries: Sequence[LabelQueryCounts]) -> None:
         """A line for each source: how often training drew its labels."""
         for text in screen_texts(queries):
             self._say(f"  iteration {solver.iteration:>7,}", ("   drawn   ", "magenta"), f"   {text}")

@@ -22,7 +22,7 @@ FOLDED_AT = 32_768  # images: batches are kept aside until so many have come, an
 
 
 @dataclass(frozen=True)
-class QueryCounts:
+class LabelQueryCounts:
     """How often images of each label of a source were drawn.
 
     source: its name. labels: (L,) in ascending order, those that the source has and those that were drawn. counts: (L,)
@@ -73,7 +73,7 @@ class LabelQueries:
             self._fold()
 
     @property
-    def counts(self) -> QueryCounts:
+    def counts(self) -> LabelQueryCounts:
         """What was drawn so far."""
         self._fold()
         labels, counts, images = self._labels, self._counts, None
@@ -81,7 +81,7 @@ class LabelQueries:
             own, sizes = self._sizes
             labels, counts = summed((own, np.zeros_like(sizes)), (labels, counts))
             _, images = summed((own, sizes), (labels, np.zeros_like(counts)))
-        return QueryCounts(self._stored.name, labels, counts, images, self._stored.database)
+        return LabelQueryCounts(self._stored.name, labels, counts, images, self._stored.database)
 
     @cached_property
     def _sizes(self) -> tuple[Indices, Indices]:
@@ -130,9 +130,9 @@ def summed(*tables: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
     return labels, counts
 
 
-def by_source(found: Iterable[QueryCounts]) -> list[QueryCounts]:
+def by_source(found: Iterable[LabelQueryCounts]) -> list[LabelQueryCounts]:
     """One entry for each source: the counts of layers that draw from the same one are added up."""
-    groups: dict[tuple[str, Path | None], list[QueryCounts]] = {}
+    groups: dict[tuple[str, Path | None], list[LabelQueryCounts]] = {}
     for entry in found:
         groups.setdefault((entry.source, entry.database), []).append(entry)
     merged = []
@@ -142,5 +142,5 @@ def by_source(found: Iterable[QueryCounts]) -> list[QueryCounts]:
         images = first.images
         if images is not None:
             _, images = summed((first.labels, images), (labels, np.zeros_like(counts)))
-        merged.append(QueryCounts(name, labels, counts, images, database))
+        merged.append(LabelQueryCounts(name, labels, counts, images, database))
     return merged

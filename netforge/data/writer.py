@@ -202,7 +202,7 @@ class Writer:
             (np.ascontiguousarray(mean, "<f4").tobytes(), name),
         )
 
-    def set_queries(self, name: str, run: str, labels: Sequence[int], counts: Sequence[int]) -> None:
+    def set_label_queries(self, name: str, run: str, labels: Sequence[int], counts: Sequence[int]) -> None:
         """Store how many images of each label a training run has drawn from a source."""
         where = "source = (SELECT id FROM sources WHERE name = ?) AND run = ?"
         self._connection.execute(f"DELETE FROM queries WHERE {where}", (name, run))

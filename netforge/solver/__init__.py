@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from netforge.solver.evaluation import evaluate
 from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+from netforge.solver.label_queries import StoredLabelQueries
 from netforge.solver.policies import POLICIES, register_policy
-from netforge.solver.queries import StoredQueries
 from netforge.solver.rules import SOLVERS, Buffers, UpdateRule, register_solver
 from netforge.solver.runlog import RunLog
 from netforge.solver.solver import Solver
@@ -21,7 +21,7 @@ __all__ = [
     "SnapshotPaths",
     "Solver",
     "StopReason",
-    "StoredQueries",
+    "StoredLabelQueries",
     "TestResult",
     "UpdateRule",
     "evaluate",

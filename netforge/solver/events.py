@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import QueryCounts
+    from netforge.data.label_queries import LabelQueryCounts
     from netforge.solver.solver import Solver
 
 
@@ -107,7 +107,7 @@ class Listener:
     def on_notice(self, solver: Solver, text: str) -> None:
         """After a display, once a run for each layer: what goes wrong with the training, and what to try.
 
-        Layers are asked at displays, at most every 20 iterations. `StoredQueries` says here what it cannot store.
+        Layers are asked at displays, at most every 20 iterations. `StoredLabelQueries` says here what it cannot store.
         """
 
     def on_debug(self, solver: Solver, lines: Sequence[str]) -> None:
@@ -119,7 +119,7 @@ class Listener:
     def on_test(self, solver: Solver, result: TestResult) -> None:
         """After each test net."""
 
-    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+    def on_label_queries(self, solver: Solver, queries: Sequence[LabelQueryCounts]) -> None:
         """After the tests, once training has drawn something: how often each label was drawn, one entry a source."""
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:

@@ -30,7 +30,7 @@ from netforge.solver.events import Display, Listener, Output, SnapshotPaths, Sto
 from netforge.solver.settings import snapshot_prefix
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import QueryCounts
+    from netforge.data.label_queries import LabelQueryCounts
     from netforge.solver.solver import Solver
 
 
@@ -107,7 +107,7 @@ class RunLog(Listener):
             seconds=result.seconds,
         )
 
-    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+    def on_label_queries(self, solver: Solver, queries: Sequence[LabelQueryCounts]) -> None:
         """Record how often each label was drawn; a record for each source."""
         for entry in queries:
             epochs = entry.epochs

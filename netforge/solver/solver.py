@@ -13,7 +13,7 @@ import numpy as np
 
 from netforge import snapshot
 from netforge.data.in_memory import InMemory, sources_in_memory
-from netforge.data.label_queries import QueryCounts
+from netforge.data.label_queries import LabelQueryCounts
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import SettingsError
@@ -23,11 +23,11 @@ from netforge.solver import checkpoint, debug, guard, settings
 from netforge.solver.evaluation import kept_positions, run_tests
 from netforge.solver.events import Listener, SnapshotPaths, StopReason, outputs_of
 from netforge.solver.iteration import Iteration
+from netforge.solver.label_queries import label_queries_of
 from netforge.solver.nets import build_nets
 from netforge.solver.notices import Notices
 from netforge.solver.policies import make_policy
 from netforge.solver.progress import Meter
-from netforge.solver.queries import queries_of
 from netforge.solver.rules import Buffers, make_rule
 
 
@@ -280,13 +280,13 @@ class Solver:
         results = run_tests(self, interrupted=lambda: self._stop_requests > 0)
         queries = self.label_queries
         if len(results) == len(self.test_nets) and any(entry.counts.any() for entry in queries):
-            self.tell("on_queries", queries)
+            self.tell("on_label_queries", queries)
         return [result.as_dict() for result in results]
 
     @property
-    def label_queries(self) -> list[QueryCounts]:
+    def label_queries(self) -> list[LabelQueryCounts]:
         """How often training drew each label, since its first iteration, resumed runs included: one entry a source."""
-        return queries_of(self.net)
+        return label_queries_of(self.net)
 
     # --- snapshots -------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from netforge.cli import cli
 from netforge.data import ArraySource, ImageDatabase
-from netforge.data.label_queries import QueryCounts
+from netforge.data.label_queries import LabelQueryCounts
+from netforge.data.label_query_store import store_label_queries
 from netforge.data.mean import read_mean
-from netforge.data.query_store import store_queries
 from tests.data.helpers import array_source, fill_database
 
 
@@ -59,8 +59,8 @@ def test_what_was_changed_has_a_column() -> None:
 
 
 def test_a_run() -> None:
-    counts = QueryCounts("tiny.training", np.array([0, 1]), np.array([6, 2]), None, ImageDatabase().path)
-    store_queries(counts, "lenet.1")
+    counts = LabelQueryCounts("tiny.training", np.array([0, 1]), np.array([6, 2]), None, ImageDatabase().path)
+    store_label_queries(counts, "lenet.1")
     text = stats("tiny.training", "--run", "lenet.1", "--labels-only")
     assert "runs: lenet.1\n" in text
     assert [line.split()[4:] for line in text.splitlines()[-5:]] == [

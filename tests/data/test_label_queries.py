@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netforge.data import ArraySource, label_queries
-from netforge.data.label_queries import LabelQueries, QueryCounts, by_source
+from netforge.data.label_queries import LabelQueries, LabelQueryCounts, by_source
 from netforge.data.source import RelabelledSource
 from netforge.data.turns import QuarterTurns
 
@@ -81,8 +81,8 @@ def test_a_state_goes_on_where_it_was() -> None:
 
 
 def test_layers_of_one_source_are_one() -> None:
-    def entry(name: str, labels: list[int], counts: list[int], images: list[int] | None) -> QueryCounts:
-        return QueryCounts(name, *(None if part is None else np.array(part) for part in (labels, counts, images)))
+    def entry(name: str, labels: list[int], counts: list[int], images: list[int] | None) -> LabelQueryCounts:
+        return LabelQueryCounts(name, *(None if part is None else np.array(part) for part in (labels, counts, images)))
 
     a, b = by_source(
         [entry("a", [0, 1], [2, 3], [4, 4]), entry("b", [0], [9], None), entry("a", [1, 5], [1, 7], [4, 1])]

@@ -36,7 +36,7 @@ def layer_text(param: str = "", transform: str = "", source: str = "square") -> 
     )
 
 
-def queries_of(net: Net) -> LabelQueries:
+def label_queries_of(net: Net) -> LabelQueries:
     queries = net.layers[0].label_queries
     assert isinstance(queries, LabelQueries)
     return queries
@@ -55,7 +55,7 @@ def test_what_was_used_is_counted(param: str) -> None:
     for _ in range(7):
         net.forward()
         seen.append(net.blobs["index"].data.copy())
-    counts = queries_of(net).counts
+    counts = label_queries_of(net).counts
     assert counts.labels.tolist() == [0, 1, 2, 3] and counts.counts.tolist() == expected(seen)
     assert counts.images is not None and counts.images.tolist() == [12, 11, 11, 11]
     net.close()
@@ -73,7 +73,7 @@ def test_a_resumed_layer_counts_on() -> None:
             net.restore(state)
         net.forward()
         seen.append(net.blobs["index"].data.copy())
-    assert queries_of(net).counts.counts.tolist() == expected(seen)
+    assert label_queries_of(net).counts.counts.tolist() == expected(seen)
     net.close()
 
 
@@ -92,6 +92,6 @@ def test_where_the_source_lies(netforge_home, tmp_path) -> None:  # type: ignore
     for source in ("square", str(folder)):
         net = Net(parse_net(layer_text(source=source)), "TRAIN", seed=5)
         net.forward()
-        places.append(queries_of(net).counts.database)
+        places.append(label_queries_of(net).counts.database)
         net.close()
     assert places == [netforge_home / "images.db", None]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from netforge.errors import counted
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import QueryCounts
+    from netforge.data.label_queries import LabelQueryCounts
 
 MOST_LISTED = 10
 
 
-def screen_texts(queries: Sequence[QueryCounts]) -> list[str]:
+def screen_texts(queries: Sequence[LabelQueryCounts]) -> list[str]:
     """A line for each source: percent of each label, or their range where there are many, and epochs."""
     lines = []
     for entry in queries:
@@ -29,7 +29,7 @@ def screen_texts(queries: Sequence[QueryCounts]) -> list[str]:
     return lines
 
 
-def log_lines(queries: Sequence[QueryCounts]) -> list[str]:
+def log_lines(queries: Sequence[LabelQueryCounts]) -> list[str]:
     """Two lines for each source, in MyCaffe's words; of many labels the first are listed."""
     lines = []
     for entry in queries:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from netforge.cli.query_text import log_lines, screen_texts
-from netforge.data.label_queries import QueryCounts
+from netforge.cli.label_query_text import log_lines, screen_texts
+from netforge.data.label_queries import LabelQueryCounts
 
 
-def entry(counts: list[int], images: list[int] | None, name: str = "tiny") -> QueryCounts:
+def entry(counts: list[int], images: list[int] | None, name: str = "tiny") -> LabelQueryCounts:
     sizes = None if images is None else np.array(images)
-    return QueryCounts(name, np.arange(len(counts)), np.array(counts), sizes)
+    return LabelQueryCounts(name, np.arange(len(counts)), np.array(counts), sizes)
 
 
 def test_few_labels_are_listed() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netforge.data.label_queries import LabelQueries, QueryCounts, by_source
-from netforge.data.query_store import store_queries
+from netforge.data.label_queries import LabelQueries, LabelQueryCounts, by_source
+from netforge.data.label_query_store import store_label_queries
 from netforge.errors import NetforgeError
 from netforge.net import Net
 from netforge.solver.events import Listener, SnapshotPaths, StopReason
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from netforge.solver.solver import Solver
 
 
-def queries_of(net: Net) -> list[QueryCounts]:
+def label_queries_of(net: Net) -> list[LabelQueryCounts]:
     """How often a net's layers drew each label, one entry a source; empty where no layer draws from a source."""
     found = (getattr(layer, "label_queries", None) for layer in net.layers)
     return by_source(queries.counts for queries in found if isinstance(queries, LabelQueries))
 
 
-class StoredQueries(Listener):
+class StoredLabelQueries(Listener):
     """Keeps the label queries of a run in the image database, under the name of its log: at snapshots and at the end.
 
     Training does not wait for it, nor fail with it: where the database is locked or may not be written, that is said
@@ -50,7 +50,7 @@ class StoredQueries(Listener):
             if counts.database is None or self._totals.get(counts.source, 0) == total:
                 continue
             try:
-                store_queries(counts, self._log.run_name)
+                store_label_queries(counts, self._log.run_name)
             except NetforgeError as error:
                 self.stored = [name for name in self.stored if name != counts.source]
                 self._tell(solver, error)

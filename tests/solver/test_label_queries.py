@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netforge.data import ImageDatabase, query_store
-from netforge.data.label_queries import QueryCounts
-from netforge.data.query_store import stored_queries, stored_runs
+from netforge.data import ImageDatabase, label_query_store
+from netforge.data.label_queries import LabelQueryCounts
+from netforge.data.label_query_store import stored_label_queries, stored_runs
 from netforge.errors import UnknownNameError
-from netforge.solver import Listener, RunLog, Solver, StoredQueries
+from netforge.solver import Listener, RunLog, Solver, StoredLabelQueries
 from tests.data.helpers import fill_database
 from tests.solver.helpers import write_solver
 
@@ -42,7 +42,7 @@ class Heard(Listener):
         self.counts: dict[int, list[int]] = {}
         self.notices: list[str] = []
 
-    def on_queries(self, solver: Solver, queries: Sequence[QueryCounts]) -> None:
+    def on_label_queries(self, solver: Solver, queries: Sequence[LabelQueryCounts]) -> None:
         (entry,) = queries
         self.counts[solver.iteration] = entry.counts.tolist()
 
@@ -53,14 +53,14 @@ class Heard(Listener):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(query_store, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(label_query_store, "PATIENCE_S", 0.01)
     fill_database()
     write_solver(tmp_path, SOLVER, NET)
 
 
-def trained(**options: Any) -> tuple[Heard, RunLog, StoredQueries]:
+def trained(**options: Any) -> tuple[Heard, RunLog, StoredLabelQueries]:
     heard, log = Heard(), RunLog()
-    queries = StoredQueries(log)
+    queries = StoredLabelQueries(log)
     solver = Solver("solver.prototxt", listeners=[queries, log, heard], **options)
     solver.solve()
     solver.close()
@@ -91,11 +91,11 @@ def test_each_run_is_stored_with_its_source() -> None:
         info = database.find("tiny.training")
         assert stored_runs(database, info) == sorted([log.run_name, again.run_name])
         for run in (log.run_name, again.run_name):
-            found = stored_queries(database, info, run)
+            found = stored_label_queries(database, info, run)
             assert found.labels.tolist() == [0, 1, 2, 3] and found.counts.tolist() == [60] * 4
             assert found.epochs is not None and found.epochs.tolist() == [6] * 4
         with pytest.raises(UnknownNameError, match='no run "ru" is stored'):
-            stored_queries(database, info, "ru")
+            stored_label_queries(database, info, "ru")
 
 
 def test_counts_are_stored_at_snapshots() -> None:
@@ -104,10 +104,10 @@ def test_counts_are_stored_at_snapshots() -> None:
     class Look(Listener):
         def on_snapshot(self, solver: Solver, paths: Any) -> None:
             with ImageDatabase() as database:
-                seen.append(stored_queries(database, database.find("tiny.training"), log.run_name).counts.sum())
+                seen.append(stored_label_queries(database, database.find("tiny.training"), log.run_name).counts.sum())
 
     log = RunLog()
-    Solver("solver.prototxt", listeners=[StoredQueries(log), log, Look()]).solve()
+    Solver("solver.prototxt", listeners=[StoredLabelQueries(log), log, Look()]).solve()
     assert seen == [120, 240]
 
 
@@ -131,7 +131,7 @@ def test_a_source_that_is_gone_is_said_too() -> None:
                 writer.remove("tiny.training")
 
     log, heard = RunLog(), Heard()
-    Solver("solver.prototxt", listeners=[StoredQueries(log), log, heard, Remove()]).solve()
+    Solver("solver.prototxt", listeners=[StoredLabelQueries(log), log, heard, Remove()]).solve()
     assert [text for text in heard.notices if 'has no source "tiny.training"' in text] == heard.notices
     assert len(heard.notices) == 1
 
@@ -142,6 +142,6 @@ def test_labels_that_were_corrected_since_are_both_shown() -> None:
         connection.execute("UPDATE images SET label = 9 WHERE label = 3")
     connection.close()
     with ImageDatabase() as database:
-        found = stored_queries(database, database.find("tiny.training"), log.run_name)
+        found = stored_label_queries(database, database.find("tiny.training"), log.run_name)
     assert found.labels.tolist() == [0, 1, 2, 3, 9] and found.counts.tolist() == [60, 60, 60, 60, 0]
     assert found.epochs is not None and found.epochs.tolist() == [6, 6, 6, np.inf, 0]

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from netforge.data.database import ImageDatabase, SourceInfo
-from netforge.data.label_queries import QueryCounts, summed
+from netforge.data.label_queries import LabelQueryCounts, summed
 from netforge.errors import UnknownNameError, did_you_mean
 
 PATIENCE_S = 2.0
 """How long to wait for another writer: training waits meanwhile, and comes again at the next snapshot."""
 
 
-def store_queries(counts: QueryCounts, run: str) -> None:
+def store_label_queries(counts: LabelQueryCounts, run: str) -> None:
     """Put the counts of a run into the database of its source, in the place of what is stored under that name.
 
     Raises DataError where the database is locked or cannot be written, UnknownNameError where the source is gone.
@@ -23,7 +23,7 @@ def store_queries(counts: QueryCounts, run: str) -> None:
     with ImageDatabase(counts.database, timeout_s=PATIENCE_S) as database:
         database.find(counts.source)
         with database.write() as writer:
-            writer.set_queries(counts.source, run, counts.labels.tolist(), counts.counts.tolist())
+            writer.set_label_queries(counts.source, run, counts.labels.tolist(), counts.counts.tolist())
 
 
 def stored_runs(database: ImageDatabase, info: SourceInfo) -> list[str]:
@@ -33,7 +33,7 @@ def stored_runs(database: ImageDatabase, info: SourceInfo) -> list[str]:
         return [run for (run,) in rows]
 
 
-def stored_queries(database: ImageDatabase, info: SourceInfo, run: str) -> QueryCounts:
+def stored_label_queries(database: ImageDatabase, info: SourceInfo, run: str) -> LabelQueryCounts:
     """The counts of a run, beside the number of images that each label has now.
 
     Raises UnknownNameError, with the closest names, where nothing is stored under that name.
@@ -55,4 +55,4 @@ def stored_queries(database: ImageDatabase, info: SourceInfo, run: str) -> Query
     zeros = [(labels, np.zeros_like(counts)) for labels, counts in tables]
     labels, counts = summed((tables[0][0], tables[0][1]), zeros[1])
     _, images = summed(zeros[0], (tables[1][0], tables[1][1]))
-    return QueryCounts(info.name, labels, counts, images, Path(database.path))
+    return LabelQueryCounts(info.name, labels, counts, images, Path(database.path))
