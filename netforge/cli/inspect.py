@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from netforge.cli.inspect_activations import activations
 from netforge.cli.inspect_embeddings import embeddings
+from netforge.cli.inspect_weights import weights
 
 
 @click.group()
@@ -16,3 +18,5 @@ def inspect() -> None:
 
 
 inspect.add_command(embeddings)
+inspect.add_command(weights)
+inspect.add_command(activations)

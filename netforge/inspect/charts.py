@@ -210,7 +210,7 @@ def _cells(
         x, y = left + j * cell, top + i * cell
         yield element("rect", x=f"{x:.1f}", y=f"{y:.1f}", width=f"{cell - 1:.1f}", height=f"{cell - 1:.1f}",
                       fill=colour, fill_opacity=f"{FILL_FLOOR + (1 - FILL_FLOOR) * share:.2f}",
-                      data_tip=f"{rows[i]} → {columns[j]}\n{text(table[i, j])}")  # fmt: skip
+                      data_cell=f"{i},{j}", data_tip=f"{rows[i]} → {columns[j]}\n{text(table[i, j])}")  # fmt: skip
         if cell >= 28:
             yield element("text", text(table[i, j]), x=f"{x + cell / 2:.1f}", y=f"{y + cell / 2 + 4.5:.1f}",
                           text_anchor="middle", class_="strong", pointer_events="none")  # fmt: skip
@@ -240,7 +240,7 @@ def _least(values: Numbers) -> float:
 
 
 def _svg(drawing: Sequence[Html], width: float, height: float, label: str) -> Html:
-    return element("svg", *drawing, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_="chart-svg")
+    return element("svg", *drawing, viewBox=f"0 0 {width} {height}", role="img", aria_label=label)
 
 
 def _toggle(series: Series, number: int) -> Html:

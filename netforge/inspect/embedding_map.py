@@ -98,17 +98,18 @@ def draw_map(shown: EmbeddingMap, *, thumbnails: bool = False) -> Image:
     place = _placement(shown)
     places = place(shown.points) * SMOOTH
     order = {label: number for number, label in enumerate(shown.embeddings.classes)}
-    if not (thumbnails and shown.embeddings.images is not None):
+    thumbnails = thumbnails and shown.embeddings.images is not None
+    if not thumbnails:
         for (x, y), label in zip(places.tolist(), shown.embeddings.labels.tolist(), strict=True):
             mark(draw, x, y, RADIUS * SMOOTH, order[label])
-    for label, point in shown.centroids.items():
+    for label, point in shown.centroids.items() if not thumbnails else ():
         x, y = (place(point[None])[0] * SMOOTH).tolist()
         _draw_centroid(draw, x, y, order[label])
     sheet = Image.new("RGB", (WIDTH + LEGEND, HEADER + HEIGHT), PAPER)
     sheet.paste(plot.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), (0, HEADER))
-    if thumbnails and shown.embeddings.images is not None:
+    if thumbnails:
         _paste_thumbnails(sheet, shown, place(shown.points), order)
-    _draw_texts(sheet, shown, order)
+    _draw_texts(sheet, shown, order, with_centroids=bool(shown.centroids) and not thumbnails)
     return sheet
 
 
@@ -177,7 +178,7 @@ def _within(size: tuple[int, int], most: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _draw_texts(sheet: Image, shown: EmbeddingMap, order: dict[int, int]) -> None:
+def _draw_texts(sheet: Image, shown: EmbeddingMap, order: dict[int, int], *, with_centroids: bool) -> None:
     """The heading, the measures and the legend."""
     from PIL import ImageDraw, ImageFont
 
@@ -199,6 +200,6 @@ def _draw_texts(sheet: Image, shown: EmbeddingMap, order: dict[int, int]) -> Non
     if len(order) > MOST_IN_LEGEND:
         draw.text((x + 14, y), f"and {len(order) - MOST_IN_LEGEND:,} more", PALE, font=small, anchor="lm")
         y += LINE
-    if shown.centroids:
+    if with_centroids:
         draw.ellipse((x - 7, y + 3, x + 7, y + 17), outline=INK, width=2)
         draw.text((x + 14, y + 10), "centroid (Decode)", PALE, font=small, anchor="lm")

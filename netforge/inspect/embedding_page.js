@@ -63,7 +63,7 @@
 
     const paint = () => {
       pending = false;
-      const ratio = devicePixelRatio || 1, style = getComputedStyle(root);
+      const ratio = devicePixelRatio || 1, style = getComputedStyle(canvas);
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.clearRect(0, 0, wide, high);
       for (let k = 0; k < count; k++) {
@@ -80,18 +80,18 @@
       for (const centroid of data.centroids) {
         if (hidden.has(centroid.kind)) continue;
         const x = left + centroid.x * zoom, y = top - centroid.y * zoom;
-        for (const [r, colour] of [[11.5, "--card"], [10, "--ink"], [8, "--card"]]) {
+        for (const [r, colour] of [[10, style.backgroundColor], [8.8, style.color], [7, style.backgroundColor]]) {
           pen.beginPath();
           pen.arc(x, y, r, 0, 7);
-          pen.fillStyle = style.getPropertyValue(colour);
+          pen.fillStyle = colour;
           pen.fill();
         }
-        sign(x, y, centroid.kind, 5);
+        sign(x, y, centroid.kind, 4.5);
       }
       if (near >= 0) {
         pen.beginPath();
         pen.arc(left + data.x[near] * zoom, top - data.y[near] * zoom, pictures ? IMAGE * 0.75 : RADIUS + 4, 0, 7);
-        pen.strokeStyle = style.getPropertyValue("--ink");
+        pen.strokeStyle = style.color;
         pen.lineWidth = 2;
         pen.stroke();
       }

@@ -8,12 +8,16 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.sheet import INK, MARGIN, PAPER, fitted
 from netforge.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Picture = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
@@ -129,3 +133,64 @@ def png_bytes(picture: Picture) -> bytes:
 def data_uri(picture: Picture) -> str:
     """The picture as the text of an `src` attribute, which needs no file and no network."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(picture)).decode("ascii")
+
+
+def reduced(matrix: Array, most: int) -> Array:
+    """A matrix (H, W) with at most `most` rows and columns: of each block the value of the largest magnitude stays."""
+    for axis in (0, 1):
+        size = matrix.shape[axis]
+        step = -(-size // most)
+        if step > 1:
+            starts = np.arange(0, size, step)
+            high = np.maximum.reduceat(matrix, starts, axis=axis)
+            low = np.minimum.reduceat(matrix, starts, axis=axis)
+            matrix = np.where(np.abs(low) > np.abs(high), low, high)
+    return matrix
+
+
+def vector_bars(values: Array, height: int = 96) -> Picture:
+    """A vector (D,) as upright bars from zero, red above and blue below, each scaled by the largest magnitude.
+
+    Vectors of more than 1,024 values are reduced like matrices.
+    """
+    row = reduced(np.asarray(values, np.float64)[None], 1024)[0]
+    finite = np.isfinite(row)
+    known = np.where(finite, row, 0)
+    extent = float(np.abs(known).max(initial=0)) or 1.0
+    width = max(1, min(24, 720 // max(1, len(row))))
+    gap = 1 if width > 3 else 0
+    sheet: Picture = np.full((height, len(row) * width + gap, 3), ZERO, np.uint8)
+    low = min(0.0, float(known.min(initial=0)) / extent)
+    high = max(0.0, float(known.max(initial=0)) / extent)
+    zero = round((height - 1) * high / ((high - low) or 1))
+    for number, share in enumerate((known / extent).tolist()):
+        end = round((height - 1) * (high - share) / ((high - low) or 1))
+        top, bottom = min(zero, end), max(zero, end) + 1
+        left = gap + number * width
+        if finite[number]:
+            sheet[top:bottom, left : left + width - gap] = POSITIVE if share >= 0 else NEGATIVE
+        else:
+            sheet[:, left : left + width - gap] = NO_NUMBER
+    sheet[zero] = GAP_COLOUR
+    return sheet
+
+
+def captioned(parts: Sequence[tuple[str, Picture]], heading: str) -> Image:
+    """Pictures under one another, each with a line of text above it. Raises DataError where it would be too large."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    large, small = ImageFont.load_default(20), ImageFont.load_default(13)
+    widths = [picture.shape[1] for _, picture in parts]
+    texts = [round(small.getlength(text)) for text, _ in parts]
+    width = 2 * MARGIN + max([320, round(large.getlength(heading)), *widths, *texts])
+    height = 52 + sum(picture.shape[0] + 40 for _, picture in parts)
+    check_pixels(height, width)
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, 14), fitted(heading, large, width - 2 * MARGIN), INK, font=large)
+    y = 52
+    for text, picture in parts:
+        draw.text((MARGIN, y), text, INK, font=small)
+        sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (MARGIN, y + 20))
+        y += picture.shape[0] + 40
+    return sheet
