@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def clean(apply: bool, database: Path | None) -> None:
     """Show what nothing in the image database needs any more, and with --apply remove it.
 
-    That is: rows of sources that are gone, with their pixels, labels, means and query statistics; files of the cache
+    That is: rows of sources that are gone, with their pixels, labels, means and label queries; files of the cache
     that no source needs, or that a killed process was writing; and free pages, where they are 1 % of the file or more:
     then the file is written anew, which takes time and room on the disk. No image of a source is touched.
     """
@@ -45,7 +45,7 @@ def clean(apply: bool, database: Path | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, but change nothing.")
 @database_option
 def remove(sources: tuple[str, ...], dry_run: bool, database: Path | None) -> None:
-    """Remove sources from the image database: images, labels and their history, means and query statistics.
+    """Remove sources from the image database: images, labels and their history, means and label queries.
 
     All go at once or, after an error, none. The file keeps its size, and new images use the space;
     "netforge data clean --apply" gives it back to the disk.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,15 +11,15 @@ import numpy.typing as npt
 
 from netforge.data.arrays import as_bytes, as_numbers, as_planes, check_whole_numbers, image_layout
 from netforge.data.builtin import read_digits
-from netforge.data.copying import draw_share
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, number_names, store
+from netforge.data.label_ranges import numbered
 from netforge.data.resize import resized
+from netforge.data.splitting import split
 from netforge.data.writer import check_class_name, check_name
 from netforge.errors import DataError, SettingsError
 
 BLOCK_BYTES = 1 << 22
-WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 DIGITS_WHITE = 16
 
 # Data sets that scikit-learn downloads, by what their names begin with, and how they come in.
@@ -85,23 +84,16 @@ def import_arrays(
     numbers, names = _labels(name, _array(f'labels for "{name}"', labels), len(pixels))
     names = names if class_names is None else _chosen_names(name, numbers, class_names)
     shared = None if groups is None else _whole_numbers(f'groups for "{name}"', groups, len(pixels))
-    parts = {name: np.arange(len(pixels))}
-    if testing:
-        chosen = draw_share(numbers, testing, seed)
-        parts = {f"{name}.training": np.flatnonzero(~chosen), f"{name}.testing": np.flatnonzero(chosen)}
-    drafts = []
-    for part, rows in parts.items():
-        if not len(rows):
-            raise DataError(f'no image is left for source "{part}"', mend="choose another share")
-        drafts.append(
-            Draft(
-                part,
-                _blocks(pixels, rows, f'images for "{name}"', layout, white, size),
-                numbers[rows],
-                names,
-                groups=None if shared is None else shared[rows],
-            )
+    drafts = [
+        Draft(
+            part,
+            _blocks(pixels, rows, f'images for "{name}"', layout, white, size),
+            numbers[rows],
+            names,
+            groups=None if shared is None else shared[rows],
         )
+        for part, rows in split(name, numbers, testing, seed).items()
+    ]
     return store(database, drafts, mean_of=mean_of, replace=replace, dry_run=dry_run, progress=progress)
 
 
@@ -183,14 +175,11 @@ def _labels(name: str, labels: npt.NDArray[Any], count: int) -> tuple[npt.NDArra
     if strange:
         found = f"the array holds objects such as {strange[0]!r:.80}"
         raise DataError(found, where=where, mend="give whole numbers, or texts")
-    if all(WHOLE_NUMBER.fullmatch(text) for text in set(texts)):
-        numbers = as_numbers(np.array([int(text) for text in texts]), where)
-        return numbers, number_names(numbers)
-    names = dict(enumerate(sorted(set(texts))))
+    given, names = numbered(texts)
     for text in names.values():
         check_class_name(text, where)
-    places = {text: label for label, text in names.items()}
-    return np.array([places[text] for text in texts], np.int64), names
+    numbers = as_numbers(np.array(given, np.int64), where)
+    return numbers, names or number_names(numbers)
 
 
 def _whole_numbers(where: str, given: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:

@@ -54,7 +54,7 @@ def _taken(connection: sqlite3.Connection, info: SourceInfo) -> Waste:
 def clean_database(database: ImageDatabase, *, dry_run: bool = False) -> Iterator[Waste]:
     """Remove what nothing needs, and yield what it was.
 
-    That is: rows whose source is gone, with pixels, labels, means and query statistics; files of the cache that no
+    That is: rows whose source is gone, with pixels, labels, means and label queries; files of the cache that no
     source needs, and those that killed processes were writing; and pages of the file that hold nothing. Whoever is
     killed meanwhile leaves a whole database. dry_run: change nothing, and yield what would go.
 

@@ -15,9 +15,8 @@ from netforge.data.image_set import ImageSet
 from netforge.data.label_ranges import LabelRanges
 from netforge.data.opening import cannot_be_asked, none_meets, open_source
 from netforge.data.query import Query
-from netforge.data.sampling import permutation, random_words
 from netforge.data.source import Source
-from netforge.device.random import RandomStream
+from netforge.data.splitting import draw
 from netforge.errors import DataError
 
 
@@ -86,24 +85,6 @@ def copy_images(
     if rest is not None:
         drafts.append(pool.draft(rest, pool.rows(rest, ~chosen)))
     return store(database, drafts, mean_of=mean_of, replace=replace, dry_run=dry_run, progress=progress)
-
-
-def draw(labels: npt.NDArray[np.int64], among: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Choose at most `most` of the images `among` of each label, all equally likely; a mask over all images."""
-    chosen = np.zeros(len(labels), np.bool_)
-    stream = RandomStream(seed, "copy")
-    for label in np.unique(labels[among]).tolist():
-        rows = np.flatnonzero((labels == label) & among)
-        chosen[rows[permutation(random_words(stream, label % (1 << 32), len(rows)))[:most]]] = True
-    return chosen
-
-
-def draw_share(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Choose `share` of the images of each label, rounded, all equally likely; a mask over all images."""
-    chosen = np.zeros(len(labels), np.bool_)
-    for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
-        chosen |= draw(labels, labels == label, round(int(size) * share), seed)
-    return chosen
 
 
 @dataclass(frozen=True)

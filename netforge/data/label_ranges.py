@@ -1,8 +1,9 @@
-"""Labels as people write them: "3", "0-7", "0-7,9,20-29"."""
+"""Labels as people write them: "3", "cat", "0-7", "0-7,9,20-29"."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from netforge.errors import DataError
 
 RANGE = re.compile(r"\s*(-?\d{1,18})\s*(?:-\s*(-?\d{1,18})\s*)?(?![\w.])")
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class LabelRanges:
@@ -46,6 +48,20 @@ class LabelRanges:
         if not chosen.any():
             raise DataError(f"no image has one of the labels {self.text!r}: {_span(labels)}", mend="name other labels")
         return chosen
+
+
+def numbered(texts: Sequence[str]) -> tuple[list[int], dict[int, str]]:
+    """A label for each text, and what labels stand for: texts that are all whole numbers are these, and no names.
+
+    Otherwise different texts are the labels 0, 1, ... in the order of the alphabet.
+    """
+    different = set(texts)
+    if all(WHOLE_NUMBER.fullmatch(text) for text in different):
+        values = {text: int(text) for text in different}
+        return [values[text] for text in texts], {}
+    names = dict(enumerate(sorted(different)))
+    places = {text: label for label, text in names.items()}
+    return [places[text] for text in texts], names
 
 
 def _span(labels: npt.NDArray[np.int64]) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.archive import open_files
-from netforge.data.copying import draw_share
 from netforge.data.database import ImageDatabase
 from netforge.data.decoding import picture_blocks
 from netforge.data.drafts import Draft, Progress, Stored, store
@@ -17,6 +16,7 @@ from netforge.data.picture import Picture, PictureForm, without_warnings
 from netforge.data.picture_folders import list_folders
 from netforge.data.picture_lists import Columns, is_list, list_named
 from netforge.data.picture_set import PictureSet
+from netforge.data.splitting import split
 from netforge.data.writer import check_name
 from netforge.errors import DataError
 
@@ -89,14 +89,12 @@ def _listed(source: Path, root: str | Path | None, columns: Columns | None) -> P
 
 def _parts(pictures: PictureSet, name: str, testing: float, seed: int) -> dict[str, npt.NDArray[np.int64]]:
     """Name of a source to the numbers of its pictures."""
-    if pictures.parts and testing:
+    if not pictures.parts:
+        return split(name, pictures.labels, testing, seed)
+    if testing:
         found = "there are folders for training and testing already"
         raise DataError(found, where=str(pictures.files.path), mend="leave out --testing, or import one of them")
-    parts = {f"{name}.{part}": rows for part, rows in pictures.parts.items()}
-    if testing:
-        chosen = draw_share(pictures.labels, testing, seed)
-        parts = {f"{name}.training": np.flatnonzero(~chosen), f"{name}.testing": np.flatnonzero(chosen)}
-    return parts or {name: np.arange(len(pictures.names))}
+    return {f"{name}.{part}": rows for part, rows in pictures.parts.items()}
 
 
 def _draft(
@@ -109,10 +107,6 @@ def _draft(
     skip_unreadable: bool,
 ) -> Draft:
     """The draft of one source; its columns fill while the pictures are read, whose errors go into `unreadable`."""
-    if not len(rows):
-        raise DataError(
-            f'no picture is left for source "{name}"', where=str(pictures.files.path), mend="choose another share"
-        )
     names = [pictures.names[row] for row in rows]
     labels: list[int] = []
     origins: list[str | None] = []

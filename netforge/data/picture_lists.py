@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from netforge.data.archive import LONGEST_NAME, ZIP_MAGICS, Files, open_files
 from netforge.data.drafts import number_names
+from netforge.data.label_ranges import WHOLE_NUMBER, numbered
 from netforge.data.packed import GZIP_MAGIC, explained, file_size, is_folder
 from netforge.data.picture_set import PictureSet
 from netforge.data.source import LARGEST_LABEL
@@ -31,7 +32,6 @@ DELIMITERS = ",;\t"
 LINE = re.compile(r"(.*\S)\s+(\S+)")
 LONGEST_SHOWN = 80
 NOTHING_NAMED, NAME_ONE = "no picture is named in here", "give each picture a line"
-WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 # The usual names of columns, the most telling first; upper and lower case are one.
 USUAL = {
     "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "img"),
@@ -226,18 +226,13 @@ def _labels(rows: _Rows) -> tuple[list[int], dict[int, str]]:
 
 
 def _numbered(rows: _Rows, texts: Sequence[str], kind: str) -> tuple[list[int], dict[int, str]]:
-    """Whole numbers as they are; other texts numbered in the order of the alphabet, and what each number stands for."""
-    different = set(texts)
-    if any(WHOLE_NUMBER.fullmatch(text) is None for text in different):
-        names = dict(enumerate(sorted(different)))
-        numbers = {text: number for number, text in names.items()}
-        return [numbers[text] for text in texts], names
-    for text in different:
-        if abs(int(text)) > LARGEST_LABEL:
-            found = f"the {kind} {text} is out of range"
-            raise rows.error(texts.index(text), found, f"write {-LARGEST_LABEL:,} to {LARGEST_LABEL:,}")
-    numbers = {text: int(text) for text in different}
-    return [numbers[text] for text in texts], {}
+    """Texts as `numbered` takes them; raises DataError, with the line, for a number that is too large."""
+    numbers, names = numbered(texts)
+    for row, number in enumerate(numbers):
+        if abs(number) > LARGEST_LABEL:
+            found = f"the {kind} {texts[row]} is out of range"
+            raise rows.error(row, found, f"write {-LARGEST_LABEL:,} to {LARGEST_LABEL:,}")
+    return numbers, names
 
 
 def _names(rows: _Rows, root: Path) -> list[str]:

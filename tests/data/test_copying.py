@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netforge.data import ArraySource, ImageDatabase, Labels, Source, copy_images, open_source
-from netforge.data.copying import AutoLabels, draw
+from netforge.data.copying import AutoLabels
 from netforge.data.home import database_path
 from netforge.data.label_ranges import LabelRanges
+from netforge.data.splitting import draw
 from netforge.errors import DataError, UnknownNameError
 from tests.data.helpers import array_source, datum, fill_database, write_lmdb
 

@@ -70,7 +70,7 @@ def test_a_share_of_each_class_is_for_testing(tmp_path: Path) -> None:
     assert open_source("IMAGEDB", "a.testing").images[:][:, 0, 0, 0].tolist() == values[1]
     imported(folder, testing=0.2, seed=4, replace=True)
     assert open_source("IMAGEDB", "a.testing").images[:][:, 0, 0, 0].tolist() != values[1]
-    with pytest.raises(DataError, match=r'no picture is left for source "a\.testing"'):
+    with pytest.raises(DataError, match=r'no image is left for source "a\.testing"'):
         imported(folder, testing=0.01)
 
 
