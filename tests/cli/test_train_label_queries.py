@@ -17,7 +17,7 @@ from netforge.cli.train_screen import TrainScreen
 from netforge.solver import Solver
 from tests.data.helpers import fill_database
 from tests.solver.helpers import write_solver
-from tests.solver.test_queries import NET, SOLVER
+from tests.solver.test_label_queries import NET, SOLVER
 
 
 @pytest.fixture(autouse=True)
