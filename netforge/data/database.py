@@ -45,6 +45,16 @@ class SourceInfo:
     label_stamp: str
     created: str
 
+    @property
+    def pixel_key(self) -> str:
+        """What the pixels are called in the cache."""
+        return f"{self.stamp}.pixels"
+
+    @property
+    def label_key(self) -> str:
+        """What the labels are called in the cache; three images without groups may have the digest of two with them."""
+        return f"{self.label_stamp}.{self.count}.labels"
+
 
 class ImageDatabase(DatabaseFile):
     """The image database in the file `path`; without one, the user's own.
@@ -142,15 +152,14 @@ class ImageDatabase(DatabaseFile):
             self.find(name)  # raises
         with self.snapshot():
             info = self.find(name)
-            label_key, pixel_key = f"{info.label_stamp}.labels", f"{info.stamp}.pixels"
-            columns = LabelColumns.of(self.cache.array(label_key, lambda path: self._store_labels(info, path)))
+            columns = LabelColumns.of(self.cache.array(info.label_key, lambda path: self._store_labels(info, path)))
             if len(columns.labels) == 0:
                 raise DataError(
                     f'all images of source "{name}" are disabled',
                     where=str(self.path),
                     mend=f"enable some: netforge data enable {name} --all",
                 )
-            pixels = self.cache.array(pixel_key, lambda path: self._store_pixels(info, path))
+            pixels = self.cache.array(info.pixel_key, lambda path: self._store_pixels(info, path))
             source = ArraySource(
                 name,
                 pixels,
@@ -161,7 +170,7 @@ class ImageDatabase(DatabaseFile):
                 class_names=self.class_names(info),
                 mean=self.mean(info),
                 color_order=info.color_order,
-                identity=(pixel_key, label_key),
+                identity=(info.pixel_key, info.label_key),
             )
             source.database = self.path
             return source

@@ -171,28 +171,28 @@ class SourceCheck:
 
     def _cached_pixels(self) -> Iterator[Finding]:
         """The file of the pixels, where there is one, has the digest in its name."""
-        found = self._database.cache.peek(f"{self._info.stamp}.pixels")
+        found = self._database.cache.peek(self._info.pixel_key)
         if found is None:
             return
         digest = PixelDigest(self._info.shape, np.dtype(self._info.dtype))
         right = found.ndim == 4 and found.shape[1:] == self._info.shape and found.dtype == digest.dtype
         if right:
-            with (self._database.cache.folder / f"{self._info.stamp}.pixels.npy").open("rb") as file:
+            with (self._database.cache.folder / f"{self._info.pixel_key}.npy").open("rb") as file:
                 file.seek(-found.nbytes, os.SEEK_END)  # read, not mapped: what is mapped counts as memory in use
                 while piece := file.read(PIECE_BYTES):
                     digest.update(piece)
         if not right or digest.stamp != self._info.stamp:
-            yield self._damaged_file("pixels", self._info.stamp)
+            yield self._damaged_file("pixels", self._info.pixel_key)
 
     def _cached_labels(self) -> Iterator[Finding]:
         """The file of the labels, where there is one, has the digest in its name."""
-        found = self._database.cache.peek(f"{self._info.label_stamp}.labels")
+        found = self._database.cache.peek(self._info.label_key)
         if found is None:
             return
         right = found.ndim == 2 and found.dtype == np.int64 and label_stamp(*found) == self._info.label_stamp
         if not right:
-            yield self._damaged_file("labels", self._info.label_stamp)
+            yield self._damaged_file("labels", self._info.label_key)
 
-    def _damaged_file(self, kind: str, stamp: str) -> Finding:
-        path = self._database.cache.folder / f"{stamp}.{kind}.npy"
+    def _damaged_file(self, kind: str, key: str) -> Finding:
+        path = self._database.cache.folder / f"{key}.npy"
         return Finding(str(path), f"the cached {kind} are not those of the source", REMOVE)

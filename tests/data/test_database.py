@@ -157,6 +157,19 @@ def test_groups_are_read_back_and_belong_to_the_images_in_use() -> None:
         ArraySource("a", images, labels, groups=groups[:5])
 
 
+def test_labels_of_equal_digests_are_told_apart() -> None:
+    pixels = array_source(3).images[:]
+    with ImageDatabase() as database:
+        with database.write() as writer:
+            writer.add("plain", [pixels], [5, 6, 7])
+            writer.add("grouped", [pixels[:2]], [2, 5], groups=[6, 7])
+        plain, grouped = database.sources()[1], database.sources()[0]
+        assert plain.label_stamp == grouped.label_stamp
+        assert database.open("plain").labels.tolist() == [5, 6, 7]
+        found = database.open("grouped")
+    assert found.groups is not None and (found.labels.tolist(), found.groups.tolist()) == ([2, 5], [6, 7])
+
+
 def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     source, path = array_source(), tmp_path / "old.db"
     fill_database("a", source, path)
