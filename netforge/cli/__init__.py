@@ -25,6 +25,8 @@ COMMANDS = {
     "enroll": ("netforge.cli.enroll", "Add a class by a few images, without training."),
     "evaluate": ("netforge.cli.evaluate", "Measure embeddings: verification, retrieval, few-shot episodes."),
     "inspect": ("netforge.cli.inspect", "Look into a net: embeddings, weights, activations, gradients, mistakes."),
+    "report": ("netforge.cli.report", "Show everything about a run as one HTML page."),
+    "compare": ("netforge.cli.compare", "Put runs side by side: scores, curves, settings that differ."),
     "check": ("netforge.cli.check", "Say whether prototxt files are right, or what is wrong where."),
     "summary": ("netforge.cli.summary", "Show layers, shapes, weights, memory and multiply-adds."),
     "draw": ("netforge.cli.draw", "Draw a net as a diagram: SVG, PNG, or a page to click on."),

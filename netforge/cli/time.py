@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time as clock
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -28,26 +25,9 @@ from netforge.errors import counted
 
 if TYPE_CHECKING:
     from netforge.net import Net
+    from netforge.net.timing import Timing
 
 WARM_UP = 3
-
-
-@dataclass
-class Timing:
-    """Seconds of all measured iterations together: one entry a layer, and those of whole passes.
-
-    A whole pass takes less than its layers one by one where towers that share weights run as one batch.
-    """
-
-    forward: list[float]
-    backward: list[float]
-    iterations: int
-    forward_pass: float = 0.0
-    backward_pass: float = 0.0
-
-    def milliseconds(self, seconds: float) -> float:
-        """The mean of one iteration."""
-        return 1000 * seconds / self.iterations
 
 
 @click.command(cls=CaffeCommand)
@@ -83,6 +63,7 @@ def time(
     layers one by one where towers that share weights run as one batch. With --quiet only whole passes are shown.
     """
     from netforge.net import Net
+    from netforge.net.timing import measure
 
     load_plugins(plugins)
     place = make_device(device, gpu)
@@ -90,29 +71,6 @@ def time(
         measure(net, WARM_UP)
         timing = measure(net, iterations)
         (show_table if on_terminal() else show_plainly)(net, timing)
-
-
-def measure(net: Net, iterations: int) -> Timing:
-    """Run forward and backward through all layers, as a whole and then one at a time, and add up what each takes."""
-    count = len(net.layers)
-    timing = Timing([0.0] * count, [0.0] * count, iterations)
-    for _ in range(iterations):
-        net.clear_weight_diffs()
-        timing.forward_pass += seconds_of(net, net.forward_pass)
-        timing.backward_pass += seconds_of(net, net.backward_pass)
-        for index in range(count):
-            timing.forward[index] += seconds_of(net, net.forward_layer, index)
-        for index in reversed(range(count)):
-            timing.backward[index] += seconds_of(net, net.backward_layer, index)
-    return timing
-
-
-def seconds_of(net: Net, run: Callable[..., None], *arguments: int) -> float:
-    """How long something takes until the device is done with it."""
-    start = clock.perf_counter()
-    run(*arguments)
-    net.device.synchronize()
-    return clock.perf_counter() - start
 
 
 def show_plainly(net: Net, timing: Timing) -> None:

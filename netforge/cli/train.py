@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ from netforge.cli.options import (
     split_commas,
     state_options,
 )
-from netforge.cli.run_facts import Outcome, images_per_iteration, notes_of, opening_facts, query_facts
+from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts, query_facts
 from netforge.cli.screen import on_terminal, show_facts
 from netforge.cli.signals import Signals
 from netforge.cli.train_log import TrainLog
@@ -47,6 +48,7 @@ EFFECT = click.Choice(["stop", "snapshot", "none"])
 )
 @click.option("--sigint-effect", type=EFFECT, default="stop", show_default=True, help="What Ctrl-C does.")
 @click.option("--sighup-effect", type=EFFECT, default="snapshot", show_default=True, help="What SIGHUP does.")
+@click.option("--report/--no-report", default=True, help="Write a page about the run beside its log at the end.")
 @state_options(None)
 @device_options
 @arithmetic_options
@@ -60,6 +62,7 @@ def train(
     seed: int | None,
     sigint_effect: str,
     sighup_effect: str,
+    report: bool,
     level: int | None,
     stages: tuple[str, ...],
     device: str | None,
@@ -87,6 +90,7 @@ def train(
     if seed is not None:
         overrides["random_seed"] = seed
     definition = override(definition, overrides)
+    begun = {"snapshot": snapshot, "weights": weights, "seed": seed}
     kept = {"set": settings, "level": level, "stage": stages, "device": device, "gpu": gpu, "plugin": plugins}
     if device is None and gpu is None:
         device = solver_device(definition.message)
@@ -100,11 +104,15 @@ def train(
             listeners=[outcome],
         )
         signals.solver = solver
-        run(solver, signals, outcome)
+        command = ("netforge", "train", f"--solver={solver_file}", *as_options(begun), *outcome.options)
+        run(solver, signals, outcome, command, with_report=report)
 
 
-def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
-    """Show the head, train, show the end; exits with status 130 where the run was broken off."""
+def run(solver: Solver, signals: Signals, outcome: Outcome, command: tuple[str, ...], *, with_report: bool) -> None:
+    """Show the head, train, show the end; exits with status 130 where the run was broken off.
+
+    command: the words that began the run, for its log. with_report: write the page about it.
+    """
     for note in notes_of(solver):
         click.echo(f"note: {note}", err=True)
     if not is_quiet():
@@ -112,17 +120,33 @@ def run(solver: Solver, signals: Signals, outcome: Outcome) -> None:
         for report in solver.load_reports:
             if is_verbose() or solver.restored_from is None:
                 show_report(report)
-    log = RunLog()
+    log = RunLog(command=command)
     queries = StoredLabelQueries(log)
     solver.listeners += [queries, log, *displays(solver, signals)]
     try:
         solver.solve()
     finally:
         solver.close()
-        facts = outcome.facts(solver, log.path) + query_facts(queries.stored, log.run_name)
+        facts = outcome.facts(solver, log.path)
+        if with_report and log.path is not None and outcome.reason is not StopReason.ABORTED:
+            facts += report_facts(log.path)
+        facts += query_facts(queries.stored, log.run_name)
         show_facts(facts, bold=outcome.scores)
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
+
+
+def report_facts(log: Path) -> list[Fact]:
+    """Write the page about a run and tell where; where that fails the training still stands, and a note says why."""
+    from netforge.inspect.page import write_page
+    from netforge.inspect.report import report_page
+    from netforge.inspect.runs import page_of, read_run
+
+    try:
+        return [("report", str(write_page(page_of(log), report_page(read_run(log), full=False))))]
+    except Exception as error:  # whatever it is: it must not take the place of what training has to say
+        click.echo(f"note: the report could not be written: {error}", err=True)
+        return []
 
 
 def displays(solver: Solver, signals: Signals) -> list[Listener]:

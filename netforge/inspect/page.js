@@ -40,7 +40,7 @@
   document.addEventListener("pointermove", (event) => {
     const at = tipped(event);
     if (at) place(at.dataset.tip, event.clientX, event.clientY);
-    else if (!event.target.closest || !event.target.closest("[data-chart]")) hide();
+    else if (!event.target.closest || !event.target.closest("[data-chart] svg")) hide();
   });
   document.addEventListener("focusin", (event) => {
     const at = tipped(event);
@@ -70,9 +70,7 @@
   // Curves: buttons show and hide them and change the scale; the pointer reads values.
   const digits = (value) => value === null ? "" : String(Number(value.toPrecision(5)));
   const wire = (chart) => {
-    const data = JSON.parse(chart.querySelector("script").textContent);
     const svg = chart.querySelector("svg");
-    const cursor = svg.querySelector(".cursor");
     const hidden = new Set();
     for (const toggle of chart.querySelectorAll("button[data-series]")) {
       toggle.addEventListener("click", () => {
@@ -87,6 +85,10 @@
       chart.dataset.shown = chart.dataset.shown === "log" ? "linear" : "log";
       scale.setAttribute("aria-pressed", String(chart.dataset.shown === "log"));
     });
+    const source = chart.querySelector("script");
+    if (!source) return; // points with tooltips of their own
+    const data = JSON.parse(source.textContent);
+    const cursor = svg.querySelector(".cursor");
     const leave = () => { cursor.style.visibility = "hidden"; hide(); };
     svg.addEventListener("pointerleave", leave);
     svg.addEventListener("pointermove", (event) => {

@@ -68,12 +68,16 @@ def json_script(value: object, **attributes: object) -> Html:
     return element("script", Html(safe), type="application/json", **attributes)
 
 
-def card(title: str, *children: object, note: str = "", wide: bool = False, id_: str | None = None) -> Html:
-    """A box of the page's grid with a heading; `note` is a pale line below it; wide ones take a whole row."""
+def card(title: str, *children: object, note: str = "", wide: bool | str = False, id_: str | None = None) -> Html:
+    """A box of the page's grid with a heading; `note` is a pale line below it.
+
+    wide: True takes a whole row, "double" two columns where the window has that many.
+    """
     head = [element("h2", title)]
     if note:
         head.append(element("p", note, class_="note"))
-    return element("section", *head, *children, class_="card wide" if wide else "card", id=id_)
+    names: dict[bool | str, str] = {False: "", True: "wide", "double": "double"}
+    return element("section", *head, *children, class_=f"card {names[wide]}".rstrip(), id=id_)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:
@@ -114,11 +118,15 @@ def details(summary: object, *children: object, open_: bool = False) -> Html:
     return element("details", element("summary", summary), *children, open=open_)
 
 
-def picture(png: bytes, text: str, *, caption: str = "", width: int | None = None) -> Html:
-    """A PNG inside the page. text: what it shows, for those who cannot see it. width: CSS pixels, its own if None."""
+def picture(png: bytes, text: str, *, caption: str = "", width: int | None = None, tip: str | None = None) -> Html:
+    """A PNG inside the page. text: what it shows, for those who cannot see it. width: CSS pixels, its own if None.
+
+    tip: what it tells the pointer.
+    """
     source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
     image = element("img", src=source, alt=text, width=width)
-    return element("figure", image, element("figcaption", caption)) if caption else element("figure", image)
+    below = element("figcaption", caption) if caption else ""
+    return element("figure", image, below, data_tip=tip)
 
 
 def swatch(colour: str) -> Html:

@@ -181,6 +181,11 @@ def find_run(text: str | Path) -> Path:
     )
 
 
+def page_of(log: Path) -> Path:
+    """Where the report of a run stands: beside its log, PREFIX.TIME.report.html."""
+    return log.with_name(log.name.removesuffix(".jsonl").removesuffix(".log") + ".report.html")
+
+
 def newest_first(logs: list[Path]) -> list[Path]:
     """Logs by the time of their start, which their names tell, the newest first; those without one come last."""
 
