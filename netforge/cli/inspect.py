@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from netforge.cli.inspect_activations import activations
+from netforge.cli.inspect_confusion import confusion
 from netforge.cli.inspect_embeddings import embeddings
+from netforge.cli.inspect_gradients import gradients
 from netforge.cli.inspect_weights import weights
 
 
@@ -20,3 +22,5 @@ def inspect() -> None:
 inspect.add_command(embeddings)
 inspect.add_command(weights)
 inspect.add_command(activations)
+inspect.add_command(gradients)
+inspect.add_command(confusion)

@@ -15,7 +15,7 @@ from netforge.inspect.pictures import Picture, colour, grey, magnified, png_byte
 from netforge.recognition.embedder import Embedder
 
 MOST_MAPS, MOST_SIDE = 256, 256
-LEAST_TILE, LEAST_IMAGE = 28, 160  # pixels
+LEAST_TILE, LEAST_IMAGE = 44, 160  # pixels
 
 
 @dataclass(frozen=True)
@@ -96,4 +96,5 @@ def activations_page(shown: Sequence[Activation], name: str, image: str) -> str:
             for one in shown
         ),
         subtitle=f"{image}: {counted(len(shown), 'blob')}",
+        styles="figure{margin-bottom:10px}",
     )

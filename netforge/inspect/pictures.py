@@ -23,7 +23,7 @@ Picture = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
 
 MOST_PIXELS = 40_000_000
-GAP_COLOUR = (127, 132, 142)  # seen beside black and beside white
+GAP_COLOUR = (84, 106, 150)  # told apart from every grey
 NO_NUMBER = (255, 0, 255)  # NaN and infinity: a colour that none of the scales has
 NEGATIVE, ZERO, POSITIVE = (33, 102, 172), (247, 247, 247), (178, 24, 43)  # ColorBrewer's RdBu, its ends and middle
 

@@ -128,6 +128,7 @@ def weights_page(shown: Sequence[WeightPicture], name: str, source: str) -> str:
         f"Weights of {name}",
         *(_card(one) for one in shown),
         subtitle=f"{source}: {counted(total, 'weight')} in {counted(len(shown), 'blob')}",
+        styles="figure{margin-bottom:10px}",
     )
 
 

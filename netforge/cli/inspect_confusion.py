@@ -1,0 +1,58 @@
+"""`netforge inspect confusion`: which classes are taken for which, with their images."""
+
+from __future__ import annotations
+
+import click
+
+from netforge.cli.inspect_options import Targets, target_options, write_html, write_png
+from netforge.cli.options import CaffeCommand, output_options
+from netforge.cli.recognition import (
+    NetOptions,
+    centroids_option,
+    images_options,
+    open_embedder,
+    open_recognizer,
+    open_sources,
+    parse_threshold,
+    percent,
+    trained_net_options,
+)
+from netforge.cli.screen import image_bar
+
+
+@click.command("confusion", cls=CaffeCommand)
+@trained_net_options
+@images_options
+@centroids_option
+@click.option("--threshold", metavar="auto|X", help="Refuse as unknown what is further than X; auto: as calibrated.")
+@target_options
+@output_options
+def confusion(
+    trained: NetOptions,
+    sources: tuple[str, ...],
+    labels: str | None,
+    count: int | None,
+    seed: int,
+    centroids: str | None,
+    threshold: str | None,
+    targets: Targets,
+) -> None:
+    """Show which classes are taken for which; a click on a cell of the page shows its images.
+
+    `netforge test-many` prints the same as text.
+    """
+    from netforge.inspect.confusion import confusion_page
+    from netforge.recognition import choose_images, recognize_labelled
+    from netforge.recognition.confusion_sheet import draw_confusion
+
+    with open_embedder(trained) as embedder:
+        images = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
+        recognizer = open_recognizer(embedder, centroids)
+        with image_bar(images.count) as progress:
+            limit = parse_threshold(threshold, recognizer)
+            outcome = recognize_labelled(recognizer, images, threshold=limit, progress=progress)
+        title = f"{embedder.net.name or 'net'} on {images.name}"
+        click.echo(f"accuracy: {percent(outcome.accuracy)} ({int((~outcome.right).sum()):,} wrong)")
+        targets = targets.or_default("net.confusion")
+        write_html(targets.html, lambda: confusion_page(outcome, title))
+        write_png(targets.png, lambda: draw_confusion(outcome, title))
