@@ -24,8 +24,7 @@ from netforge.cli.screen import image_bar
 from netforge.errors import counted
 
 if TYPE_CHECKING:
-    from netforge.data import Source
-    from netforge.data.copying import AutoLabels
+    from netforge.data import AutoLabels, Source
 
 
 @click.command("copy", short_help="Make a source of images of others.")

@@ -15,8 +15,8 @@ from netforge.cli.data_options import (
     report_left_out,
     size_option,
     skip_option,
+    testing_options,
 )
-from netforge.cli.options import FiniteRange
 from netforge.cli.screen import image_bar
 
 
@@ -26,13 +26,7 @@ from netforge.cli.screen import image_bar
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1: grey. 3: colour.")
 @size_option
 @fit_option
-@click.option(
-    "--testing",
-    type=FiniteRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    help="Put this share of each class into NAME.testing, and the others into NAME.training.",
-)
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which ones --testing takes.")
+@testing_options
 @click.option(
     "--root",
     type=click.Path(path_type=Path),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from netforge.cli.options import FiniteRange
+
 if TYPE_CHECKING:
     from netforge.data.drafts import Stored
     from netforge.errors import DataError
@@ -47,6 +49,19 @@ def mean_option(command: F) -> F:
         "--mean-of",
         metavar="SOURCE",
         help="Store the mean image of this source, of the training images, in the place of the new one's own.",
+    )(command)
+
+
+def testing_options(command: F) -> F:
+    """--testing and --seed, which split a set."""
+    command = click.option(
+        "--seed", type=int, metavar="N", default=0, show_default=True, help="Which ones --testing takes."
+    )(command)
+    return click.option(
+        "--testing",
+        type=FiniteRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help="Put this share of each class into NAME.testing, and the others into NAME.training.",
     )(command)
 
 

@@ -6,21 +6,14 @@ from pathlib import Path
 
 import click
 
-from netforge.cli.data_options import making_options, report
-from netforge.cli.options import FiniteRange
+from netforge.cli.data_options import making_options, report, testing_options
 from netforge.cli.screen import image_bar
 
 
 @click.command("sklearn", short_help="Import the digits of scikit-learn, with a split of your own.")
 @click.argument("dataset")
 @click.option("--name", required=True, help="Name of the source, or with --testing the part before .training.")
-@click.option(
-    "--testing",
-    type=FiniteRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    help="Put this share of each class into NAME.testing, and the others into NAME.training.",
-)
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which ones --testing takes.")
+@testing_options
 @making_options
 def import_sklearn(
     dataset: str, name: str, testing: float | None, seed: int, replace: bool, dry_run: bool, database: Path | None

@@ -4,7 +4,7 @@ from netforge.data.array_importer import import_arrays, import_sklearn
 from netforge.data.boxes import Boxes
 from netforge.data.cifar import import_cifar10, import_cifar100
 from netforge.data.clean import clean_database, remove_sources
-from netforge.data.copying import copy_images
+from netforge.data.copying import AutoLabels, copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.export import export_images
 from netforge.data.importers import import_mnist
@@ -23,6 +23,7 @@ from netforge.data.voc_importer import import_voc0712
 __all__ = [
     "BACKENDS",
     "ArraySource",
+    "AutoLabels",
     "Boxes",
     "Columns",
     "ImageDatabase",
