@@ -45,7 +45,7 @@ def _style(drawing: Drawing, embedded: bool) -> str:
     )
     sizes = sorted({shape.size for shape in flat(drawing.shapes) if isinstance(shape, Text)})
     fonts = "".join(f"svg.drawing .t{_number(10 * size)}{{font:{_number(size)}px {FONTS}}}" for size in sizes)
-    return f"{scheme}{colours}{fonts}svg.drawing .bold{{font-weight:700}}"
+    return f"{scheme}{colours}{fonts}svg.drawing .bold{{font-weight:700}}svg.drawing text{{white-space:pre}}"
 
 
 def _svg_shape(shape: Shape, paints: Mapping[str, Paint]) -> str:

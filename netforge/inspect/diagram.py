@@ -32,9 +32,9 @@ _FAMILY_HUES = {
 }  # in the order of the legend
 _TINT = (0.17, 0.30)  # of a family's colour in the ground of its boxes, on light and on dark paper
 
-MARGIN, HEAD = 24.0, 62.0
+MARGIN = 24.0
 STRIPE, SIDES, BETWEEN = 4.0, 27.0, 12.0  # the coloured mark, all that is left and right of text, between two texts
-NAME, SMALL = 13.0, 11.0  # sizes of fonts
+TITLE, NAME, SMALL = 18.0, 13.0, 11.0  # sizes of fonts
 LINE, ROW = 15.0, 21.0  # heights of a line of small text, and of the row of a layer that works in place
 USUAL, WIDEST = 178.0, 250.0  # widths of boxes: most have the usual one, so that they stand in line
 LABEL, LABEL_GAP, STUB = 21.0, 6.0, 15.0
@@ -53,15 +53,16 @@ class _Figure:
     labels: tuple[str, ...]
 
 
-def diagram(net: Net, direction: Direction = "down") -> Drawing:
+def diagram(net: Net, direction: Direction = "down", *, heading: bool = True) -> Drawing:
     """The diagram of a net, which may be built with plan_only.
 
     Each box is a group whose key is the number of its first layer.
 
     Layers that change the only output of another layer in place are rows of its box. Boxes whose weights are shared
     have outlines of one colour and a badge with the same letter; dashed lines join those that stand beside each other.
+    heading: whether the net's name stands above.
     """
-    return _Diagram(net, net_graph(net), direction).drawing()
+    return _Diagram(net, net_graph(net), direction).drawing(heading)
 
 
 def paints() -> dict[str, Paint]:
@@ -109,10 +110,10 @@ class _Diagram:
         across, along = self.layout.size
         self.size = (across, along) if self.down else (along, across)
 
-    def drawing(self) -> Drawing:
+    def drawing(self, heading: bool) -> Drawing:
         """All of it: wires below boxes."""
-        head = self._head()
-        top = HEAD + head[1]
+        head = self._head(heading)
+        top = head[1]
         width, height = self.size[0] + 2 * MARGIN, self.size[1] + top + MARGIN
         self.origin = (MARGIN + max(0.0, (head[0] - width) / 2), top)
         boxes = [self._box(number) for number in range(len(self.figures))]
@@ -167,25 +168,27 @@ class _Diagram:
     def _title(self) -> str:
         return f"{self.net.name or 'net'}, phase {self.net.phase}"
 
-    def _head(self) -> tuple[float, float, list[Shape]]:
-        """The heading with name, sums and legend: its width, its height beyond one line of the legend, its shapes."""
+    def _head(self, heading: bool) -> tuple[float, float, list[Shape]]:
+        """What stands above the net, its name with sums and a legend of families: width, height and shapes."""
         rows = [entry for node in self.graph.nodes for entry in node.layers]
-        owned = sum(entry.summary.weight_count for entry in rows)
-        sums = f"phase {self.net.phase}, {counted(len(rows), 'layer')}, {count_text(owned, 'weight')}"
-        name = fitted(self.net.name or "net", 18, 600, bold=True)
-        shapes: list[Shape] = [Text(MARGIN, 30, name, 18, "ink", bold=True)]
-        wide = MARGIN * 2 + text_width(name, 18, bold=True) + 14 + text_width(sums, 12)
-        shapes.append(Text(MARGIN + text_width(name, 18, bold=True) + 14, 30, sums, 12, "pale"))
+        shapes: list[Shape] = []
+        wide, y = 0.0, 20.0
+        if heading:
+            name = fitted(self.net.name or "net", TITLE, 600, bold=True)
+            owned = sum(entry.summary.weight_count for entry in rows)
+            sums = f"phase {self.net.phase}, {counted(len(rows), 'layer')}, {count_text(owned, 'weight')}"
+            beside = MARGIN + text_width(name, TITLE, bold=True) + 14
+            shapes = [Text(MARGIN, 30, name, TITLE, "ink", bold=True), Text(beside, 30, sums, SMALL + 1, "pale")]
+            wide, y = beside + text_width(sums, SMALL + 1) + MARGIN, 50.0
         room = max(wide, self.size[0] + 2 * MARGIN) - MARGIN
-        families = {entry.family for entry in rows}
-        x, y = MARGIN, 50.0
+        families, x = {entry.family for entry in rows}, MARGIN
         for family in (family for family in _FAMILY_HUES if family in families):
             length = 15 + text_width(family, SMALL)
             if x + length > room and x > MARGIN:
                 x, y = MARGIN, y + 17
             shapes += [Box(x, y - 9, 10, 10, family, radius=2), Text(x + 15, y, family, SMALL, "pale")]
             x += length + 16
-        return wide, y - 50, shapes
+        return wide, y + 16, shapes
 
     def _box(self, number: int) -> Group:
         figure, (x, y) = self.figures[number], self._corner(number)

@@ -31,6 +31,7 @@ main { display: block; }
   .net > .side { position: fixed; left: 0; right: 0; bottom: 0; max-height: 55vh; overflow: auto; margin: 0;
     border-radius: 14px 14px 0 0; box-shadow: 0 -4px 20px #0004; }
   .net { padding-bottom: 55vh; }
+  .net > .side:has(> [data-details=""]:not([hidden])) { display: none; }
 }
 .side .close { float: right; }
 .net .scroll svg.drawing { width: auto; max-width: none; margin: 0 auto; }
@@ -86,7 +87,7 @@ def diagram_page(net: Net, direction: Direction = "down") -> str:
     entries = [entry for node in graph.nodes for entry in node.layers]
     weights = sum(entry.summary.weight_count for entry in entries)
     subtitle = f"phase {net.phase}, {len(entries)} layers, {count_text(weights, 'weight')}"
-    drawing = Html(to_svg(diagram(net, direction), embedded=True))
+    drawing = Html(to_svg(diagram(net, direction, heading=False), embedded=True))
     fit = element("button", "Fit to the window", type="button", id="fit", class_="plain", aria_pressed="false")
     left = element(
         "section",

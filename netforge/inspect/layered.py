@@ -260,16 +260,16 @@ class _Layering:
             if least > most:
                 break
             low, high, count = least, most, count + 1
-        count = max(count, 1)
+        if not count:  # no room at all, not even where it stands, but for rounding
+            return 1
         line = chain[:count]
         wishes = [median(cell.x - offset for cell, offset in line)]
         if all(cell.node is None for cell, _ in line):
             ends = [s.upper.x + s.start for s in line[0][0].above] + [s.lower.x + s.end for s in line[-1][0].below]
             wishes = [end - (line[-1][1] if i else 0.0) for i, end in enumerate(ends[:2])] + wishes
         place = next((wish for wish in wishes if low <= wish <= high), min(max(wishes[-1], low), high))
-        if low <= high:
-            for cell, offset in line:
-                cell.x = place + offset
+        for cell, offset in line:
+            cell.x = place + offset
         return count
 
     def _avoid_wiggles(self) -> None:
