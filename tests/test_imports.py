@@ -24,6 +24,7 @@ ORDER = [
     {"solver"},
     {"metric"},
     {"recognition"},
+    {"sklearn"},
     {"inspect"},
     {"testing"},
     {"cli"},
