@@ -131,6 +131,12 @@ class Net:
     def __repr__(self) -> str:
         return f"Net({self.name!r}, phase={self.phase}, {len(self.layers)} layers, device={self.device.name})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of the layers and a diagram."""
+        from netforge.inspect import notebook
+
+        return notebook.net_html(self)
+
     # --- running ---------------------------------------------------------------------------------------------------
 
     @on_device

@@ -92,6 +92,12 @@ class Solver:
     def __repr__(self) -> str:
         return f"Solver({self.definition.source!r}, {self.settings.type}, iteration={self.iteration})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: progress, newest losses, settings, the net."""
+        from netforge.inspect import notebook
+
+        return notebook.solver_html(self)
+
     # --- building --------------------------------------------------------------------------------------------------
 
     def _build_nets(self, seed: int) -> None:

@@ -1,0 +1,55 @@
+"""What notebooks show of nets and solvers: small pieces of HTML that look right on light and on dark paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netforge.errors import counted
+from netforge.inspect.canvas_svg import to_svg
+from netforge.inspect.diagram import diagram, shape_text
+from netforge.inspect.netgraph import count_text
+from netforge.inspect.page import Html, details, element, facts, table
+
+if TYPE_CHECKING:
+    from netforge.net import Net
+    from netforge.solver import Solver
+
+MOST_DRAWN = 60  # layers of a net whose diagram is still looked at in a cell of a notebook
+SHOWN = ("type", "base_lr", "lr_policy", "momentum", "weight_decay", "max_iter", "iter_size", "random_seed")
+
+
+def net_html(net: Net) -> str:
+    """A net: its sums, a table of its layers (name, type, shapes of tops, weights), and its diagram, folded away.
+
+    Colours are those of the notebook; names are escaped. Nothing is computed beyond shapes.
+    """
+    rows = net.describe()
+    owned = sum(row.weight_count for row in rows)
+    head = f"phase {net.phase}, {net.device.name}: {counted(len(rows), 'layer')}, {count_text(owned, 'weight')}"
+    cells = (
+        (
+            row.name,
+            row.type,
+            ", ".join(f"{name} {shape_text(shape)}" for name, shape in row.tops),
+            row.weight_count or "",
+        )
+        for row in rows
+    )
+    layers = table(("layer", "type", "tops", "weights"), cells, right=(3,))
+    parts = [element("b", net.name or "Net"), f" {head}", details("Layers", layers, open_=len(rows) <= MOST_DRAWN)]
+    if len(rows) <= MOST_DRAWN:
+        parts.append(details("Diagram", Html(to_svg(diagram(net)))))  # on paper of its own: a notebook may be dark
+    return element("div", *parts)
+
+
+def solver_html(solver: Solver) -> str:
+    """A solver: how far it is, its newest losses, the settings that its file gives, and its training net."""
+    message = solver.settings
+    known = [("iteration", f"{solver.iteration:,} of {message.max_iter:,}"), ("seed", str(solver.seed))]
+    if solver.losses:
+        newest = list(solver.losses)[-5:]
+        known.append(("newest losses" if len(newest) > 1 else "newest loss", ", ".join(f"{x:.4g}" for x in newest)))
+    known.append(("learning rate", f"{solver.rate:.4g}"))
+    settings = [(name, str(getattr(message, name))) for name in SHOWN if message.HasField(name)]
+    head = (element("b", "Solver"), f" {solver.definition.source}", facts(known))
+    return element("div", *head, details("Settings", facts(settings)), Html(net_html(solver.net)))
