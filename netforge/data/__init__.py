@@ -7,10 +7,10 @@ from netforge.data.clean import clean_database, remove_sources
 from netforge.data.copying import AutoLabels, copy_images
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.export import export_images
-from netforge.data.importers import import_mnist
 from netforge.data.in_memory import sources_in_memory
 from netforge.data.labels import Labels
 from netforge.data.lmdb_importer import LmdbForm, LmdbImport, import_lmdb
+from netforge.data.mnist_importer import import_mnist
 from netforge.data.npz_importer import NpzKeys, import_npz
 from netforge.data.opening import BACKENDS, open_images, open_source
 from netforge.data.picture import PictureForm

@@ -13,8 +13,8 @@ from netforge.data.arrays import as_bytes, as_numbers, as_planes, check_whole_nu
 from netforge.data.builtin import read_digits
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, number_names, store
+from netforge.data.fitting import resized
 from netforge.data.label_ranges import numbered
-from netforge.data.resize import resized
 from netforge.data.splitting import split
 from netforge.data.writer import check_class_name, check_name
 from netforge.errors import DataError, SettingsError

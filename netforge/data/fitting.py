@@ -1,4 +1,7 @@
-"""Where a picture goes when it is brought to another size: one geometry for pixels and for the boxes drawn on them."""
+"""Bringing pictures to another size when they are imported: one geometry for pixels and for the boxes drawn on them.
+
+What `transform_param` does to the size of images while a net reads them is in `resizing`.
+"""
 
 from __future__ import annotations
 
@@ -58,3 +61,19 @@ def place(picture: tuple[int, int], made: tuple[int, int], fit: Fit) -> Placemen
         left_edge, top_edge = (made[1] - new_width) // 2, (made[0] - new_height) // 2
         placed = (left_edge, top_edge, left_edge + new_width, top_edge + new_height)
     return Placement(taken, placed, picture, made)
+
+
+def resized(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Images (n, C, H, W) brought to `size`, (height, width), stretched where the shape differs.
+
+    Bilinear; where an image shrinks, every pixel of it counts, so that fine lines do not flicker.
+    """
+    from PIL import Image
+
+    count, channels = images.shape[:2]
+    if images.shape[2:] == size:
+        return images
+    out = np.empty((count * channels, *size), np.uint8)
+    for plane, made in zip(images.reshape(-1, *images.shape[2:]), out, strict=True):
+        made[...] = Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return out.reshape(count, channels, *size)

@@ -16,11 +16,11 @@ from netforge.data.colour import Recolour
 from netforge.data.database import ImageDatabase
 from netforge.data.datum import decode_datum
 from netforge.data.drafts import Draft, Progress, Stored, number_names, store
+from netforge.data.fitting import resized
 from netforge.data.lmdb_pages import records
 from netforge.data.lmdb_source import is_lmdb
 from netforge.data.mean import read_mean
 from netforge.data.picture import without_warnings
-from netforge.data.resize import resized
 from netforge.data.source import LARGEST_LABEL
 from netforge.data.writer import check_name
 from netforge.errors import DataError, ShapeError

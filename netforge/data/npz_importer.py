@@ -12,9 +12,9 @@ import numpy.typing as npt
 from netforge.data.arrays import as_bytes, as_numbers, as_planes, check_whole_numbers, image_layout
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Draft, Progress, Stored, number_names, store
+from netforge.data.fitting import resized
 from netforge.data.label_ranges import LabelRanges
 from netforge.data.npz import Npz
-from netforge.data.resize import resized
 from netforge.data.writer import check_class_name
 from netforge.errors import DataError
 

@@ -1,4 +1,4 @@
-"""Bringing data sets into the image database."""
+"""Bringing the IDX files of MNIST and its kin into the image database."""
 
 from __future__ import annotations
 
