@@ -59,7 +59,7 @@ def read_image(embedder: Embedder, image: str | None, source: str | None, index:
     from netforge.recognition import ImageSet
 
     if image is not None:
-        return embedder.form.read_file(image), Path(image).name
+        return next(embedder.form.batches(image, 1))[0], Path(image).name
     opened = ImageSet(open_sources([str(source)]))
     if index >= opened.count:
         raise DataError(f"there is no image {index}, the last is {opened.count - 1}", where=opened.name)

@@ -34,7 +34,7 @@ def confusion_page(outcome: Outcome, title: str) -> str:
     return page(
         f"Confusion of {title}",
         card(
-            "", scores([(f"{right / total:.2%}", "right"), (f"{total - right:,}", "wrong"), (f"{total:,}", "images")])
+            "", scores([("right", f"{right / total:.2%}"), ("wrong", f"{total - right:,}"), ("images", f"{total:,}")])
         ),
         card("Most often mixed up", _mixups(outcome)),
         card("Classes and answers", confusion_view(outcome), note="A click on a cell shows its images.", wide=True),
@@ -90,12 +90,9 @@ def _cells(outcome: Outcome, rows: list[str], columns: list[str]) -> tuple[Integ
         farthest = inside[np.argsort(-outcome.answers.distance[inside], kind="stable")]
         kept = farthest[: MOST_RIGHT if outcome.right_cells[i, j] else MOST_WRONG].tolist()
         items = [
-            (len(numbers) + k, f"image {number}, at {_distance(outcome, number)}") for k, number in enumerate(kept)
+            (len(numbers) + k, f"image {number}, distance {outcome.answers.distance[number]:.3g}")
+            for k, number in enumerate(kept)
         ]
         cells[f"{i},{j}"] = {"name": f"{rows[i]}, taken for {columns[j]}", "count": len(inside), "items": items}
         numbers += kept
     return np.array(numbers, np.int64), cells
-
-
-def _distance(outcome: Outcome, number: int) -> str:
-    return f"{outcome.answers.distance[number]:.3g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,15 @@ SMOOTH = 2  # drawn so many times larger and then reduced
 RADIUS, CENTROID_RADIUS = 4.5, 10.0
 THUMBNAIL = 26
 MOST_IN_LEGEND, LINE = 36, 22
+CORNERS: dict[str, list[tuple[float, float]]] = {  # of signs, in units of the radius
+    "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
+    "triangle": [(0, -1.25), (1.15, 0.9), (-1.15, 0.9)],
+    "diamond": [(0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)],
+    "star": [
+        (size * math.sin(turn * math.pi / 5), -size * math.cos(turn * math.pi / 5))
+        for turn, size in enumerate([1.5, 0.68] * 5)
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -132,22 +142,13 @@ def mark(draw: Any, x: float, y: float, radius: float, number: int) -> None:
     """Draw the sign of class `number` at x, y: its colour, and its shape among those that share the colour."""
     fill, r = rgb(hue(number)), radius
     kind = shape(number)
-    corners = {
-        "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
-        "triangle": [(0, -1.25), (1.15, 0.9), (-1.15, 0.9)],
-        "diamond": [(0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)],
-        "star": [
-            (1.5 * k * np.sin(a), -1.5 * k * np.cos(a))
-            for a, k in zip(np.arange(10) * np.pi / 5, [1.0, 0.45] * 5, strict=True)
-        ],
-    }
     if kind == "circle":
         draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
     elif kind == "cross":
         for turn in (1, -1):
             draw.line((x - r, y - turn * r, x + r, y + turn * r), fill=fill, width=max(1, round(r * 0.7)))
     else:
-        draw.polygon([(x + r * 0.9 * dx, y + r * 0.9 * dy) for dx, dy in corners[kind]], fill=fill)
+        draw.polygon([(x + r * 0.9 * dx, y + r * 0.9 * dy) for dx, dy in CORNERS[kind]], fill=fill)
 
 
 def _draw_centroid(draw: Any, x: float, y: float, number: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def colour(planes: Array, order: str = "RGB") -> Picture:
     order: which colours the planes are, "RGB" or "BGR".
     """
     scaled, finite = _scaled(planes if order == "RGB" else planes[::-1], None, None)
-    return _marked(_as_bytes(scaled).transpose(1, 2, 0), finite.all(axis=0))
+    return _marked(_as_bytes(scaled).transpose(1, 2, 0), np.asarray(finite.all(axis=0)))
 
 
 def diverging(matrix: Array, limit: float | None = None) -> Picture:
@@ -103,7 +104,7 @@ def tiled(pictures: Sequence[Picture], *, columns: int | None = None, gap: int =
 
 def near_square(count: int, height: int, width: int) -> int:
     """How many columns make `count` tiles of this size about as wide as they are high together."""
-    return max(1, min(count, round((count * height / width) ** 0.5)))
+    return max(1, min(count, round(math.sqrt(count * height / width))))
 
 
 def check_pixels(height: int, width: int) -> None:

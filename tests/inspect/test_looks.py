@@ -1,0 +1,117 @@
+"""Weights, activations, gradients and confusions of a small net: what is measured and what pages hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netforge.data import open_source
+from netforge.errors import NetError
+from netforge.inspect.activations import activations, activations_page, blob_picture
+from netforge.inspect.confusion import confusion_page
+from netforge.inspect.gradients import WeightNorms, gradient_norms, gradients_page, verdicts
+from netforge.inspect.weights import weight_picture, weight_pictures, weights_page
+from netforge.net import Net
+from netforge.recognition import Embedder, ImageSet, Recognizer, recognize_labelled
+from tests.recognition.helpers import DECODE, SOFTMAX, make_net
+
+CONV = """
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+"""
+
+
+@pytest.fixture
+def embedder(tmp_path: Path):
+    with Embedder(*make_net(tmp_path, DECODE, CONV)) as made:
+        yield made
+
+
+def test_every_weight_has_a_picture(embedder: Embedder) -> None:
+    shown = weight_pictures(embedder)
+    assert [one.name for one in shown][:4] == ["feat[0]", "feat[1]", "decode[0]", "decode[1]"]
+    assert shown[-2].caption == "4 filters of 3 x 3"
+    page = weights_page(shown, "small <net>", "small.caffemodel")
+    assert page.count("<img ") == len(shown) and "small &lt;net&gt;" in page
+    assert [one.layer for one in weight_pictures(embedder, "conv")] == ["conv", "conv"]
+    with pytest.raises(NetError, match=r'"cnv".*Did you mean "conv"'):
+        weight_pictures(embedder, "cnv")
+
+
+def test_filters_are_stretched_one_by_one_and_shown_in_colours(rng: np.random.Generator) -> None:
+    values = np.zeros((2, 3, 1, 2))
+    values[0, 0, 0, 0], values[1, 2, 0, 1] = 5, 0.001  # red in the first, blue in the second, however small
+    picture, text = weight_picture(values, "RGB")
+    assert text == "2 filters of 1 x 2 in colours"
+    reds = (picture == [255, 0, 0]).all(axis=2).sum()
+    assert reds == (picture == [0, 0, 255]).all(axis=2).sum() > 0
+    swapped = weight_picture(values, "BGR")[0]
+    np.testing.assert_array_equal((picture == [255, 0, 0]).all(axis=2), (swapped == [0, 0, 255]).all(axis=2))
+    _, text = weight_picture(rng.normal(size=(100, 40, 3, 3)))
+    assert text == "a row for each of 100 filters (the first 96 of 100), 40 planes (the first 32 of 40)"
+    assert max(weight_picture(rng.normal(size=(2000, 700)))[0].shape) <= 512
+
+
+def test_activations_are_those_of_the_net_and_both_of_a_blob_in_place(embedder: Embedder) -> None:
+    pixels = open_source(None, "digits.testing").images[3]
+    shown = activations(embedder, pixels)
+    by_layer = {one.layer: one for one in shown}
+    np.testing.assert_allclose(by_layer["feat"].values, embedder.run(pixels[None], ["feat"])["feat"][0])
+    assert by_layer["conv"].values.min() < 0
+    np.testing.assert_array_equal(by_layer["relu"].values, np.maximum(by_layer["conv"].values, 0))
+    assert activations_page(shown, "net", "an image").count("<img ") == len(shown)
+
+
+def test_pictures_of_blobs() -> None:
+    assert blob_picture(np.zeros((5, 1, 1))).shape[0] == 96  # bars
+    maps = blob_picture(np.stack([np.zeros((2, 2)), np.full((2, 2), 4.0)]))
+    assert {0, 255} <= set(maps[..., 0].ravel().tolist())  # one scale for all maps
+    picture = blob_picture(np.array([1.0, 0, 0]).reshape(3, 1, 1).repeat(2, axis=2), "BGR")
+    assert picture[0, 0].tolist() == [0, 0, 255]
+
+
+def test_gradients_are_those_of_backward_and_weights_stay(tmp_path: Path) -> None:
+    model, weights = make_net(tmp_path, SOFTMAX)
+    with Net(model, "TRAIN", weights=weights, seed=7) as net:
+        before = np.array(net.params["feat"][0].data)
+        found = gradient_norms(net, 2)
+        np.testing.assert_array_equal(net.params["feat"][0].data, before)
+    with Net(model, "TRAIN", weights=weights, seed=7) as net:
+        sizes = []
+        for _ in range(2):
+            net.clear_weight_diffs()
+            net.forward()
+            net.backward()
+            sizes.append(float(np.sqrt(np.mean(np.square(net.params["feat"][0].diff, dtype=np.float64)))))
+    assert found[0].name == "feat[0]" and found[0].diff == pytest.approx(sizes)
+    assert "feat[0]" in gradients_page(found, "net", 2)
+
+
+def test_verdicts() -> None:
+    sizes = {"a": 1.0, "b": 2.0, "c": 1e-5, "d": 1e5, "e": 0.0, "f": float("nan"), "g": 1.0}
+    norms = [WeightNorms(name, 0, (1.0,), (size,)) for name, size in sizes.items()]
+    wanted = {"c": "vanishing", "d": "exploding", "e": "no gradient", "f": "NaN or infinite"}
+    assert verdicts(norms) == {f"{name}[0]": text for name, text in wanted.items()}
+    assert verdicts([WeightNorms("a", 0, (1.0,), (0.0,))]) == {"a[0]": "no gradient"}
+
+
+def test_cells_of_the_confusion_hold_their_images(embedder: Embedder) -> None:
+    images = ImageSet([open_source(None, "digits.testing")])[np.arange(200)]
+    outcome = recognize_labelled(Recognizer(embedder), images)
+    page = confusion_page(outcome, "small")
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S).group(1))
+    table = outcome.confusion
+    assert {k: cell["count"] for k, cell in data["cells"].items()} == {
+        f"{i},{j}": int(table.counts[i, j]) for i, j in np.argwhere(table.counts)
+    }
+    places = [place for cell in data["cells"].values() for place, _ in cell["items"]]
+    assert places == list(range(len(places)))
+    i, j = map(int, data["first"].split(","))
+    assert not outcome.right_cells[i, j]
+    number = int(re.match(r"image (\d+)", data["cells"][data["first"]]["items"][0][1]).group(1))
+    assert (outcome.labels[number], outcome.predicted[number]) == (table.labels[i], table.predicted[j])
