@@ -135,7 +135,7 @@ class _Diagram:
         )
         lengths = [math.ceil(text_width(label, SMALL)) + 2 * LABEL_GAP for label in labels]
         if not self.down:
-            across = max(height, len(labels) * LABEL)
+            across = max(height, (len(labels) + 1) * (LABEL - 3))
             ports = [across * (index + 1) / (len(labels) + 1) for index in range(len(labels))]
             along = width + max([STUB, *(length + LABEL_GAP for length in lengths)])
             slot = Slot(across, along, (across - height) / 2, height, width)
@@ -240,8 +240,11 @@ class _Diagram:
             across, along = self.layout.corners[source]
             for port, label, edge in zip(figure.ports, figure.labels, self.leaving[source], strict=True):
                 start = (across + port, along + figure.slot.exit)
+                drawn: set[Piece] = set()  # what several readers have in common is drawn once: twice would look thicker
                 for route in self.layout.routes[number]:
-                    yield Curve(tuple(self._curve(route)), "wire", arrow=True)
+                    fresh = [piece for piece in route if piece not in drawn]
+                    drawn.update(fresh)
+                    yield Curve(tuple(self._curve(fresh)), "wire", arrow=True)
                 if not edge.readers:
                     yield Curve(straight(self._at(start), self._at((start[0], start[1] + STUB))), "wire", arrow=True)
                 x, y = self._at(start)
