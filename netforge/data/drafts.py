@@ -31,9 +31,9 @@ class Draft:
     blocks: Iterable[Block]
     labels: npt.NDArray[np.int64] | list[int]
     class_names: dict[int, str]
-    original_labels: npt.NDArray[np.int64] | None = None
+    original_labels: npt.NDArray[np.int64] | list[int] | None = None
     groups: npt.NDArray[np.int64] | list[int] | None = None
-    auto: npt.NDArray[np.int64] | None = None
+    auto: npt.NDArray[np.int64] | list[int] | None = None
     boosts: npt.NDArray[np.int64] | None = None
     origins: list[str | None] | None = None
     boxes: Boxes | Callable[[], Boxes] = field(default_factory=Boxes.none)

@@ -29,7 +29,7 @@ LABEL_LIMIT = 1 << 31  # of a Datum
 PAGE_BYTES = 4096
 THREADS = 4
 INDEX_FILE = "index.csv"
-INDEX_HEAD = ("file", "id", "label", "original", "auto")
+INDEX_HEAD, INDEX_TAIL = ("file", "id", "label", "original", "auto"), ("origin", "class")
 LONGEST_FOLDER = 80
 OTHER = "export to lmdb, which holds any images"
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -155,7 +155,7 @@ def write_pictures(images: ImageSet, facts: Iterator[Facts], folder: Path, progr
 
     with (folder / INDEX_FILE).open("w", newline="", encoding="utf-8") as file, ThreadPoolExecutor(THREADS) as pool:
         index = csv.writer(file, lineterminator="\n")
-        index.writerow([*INDEX_HEAD, *(["group"] if groups is not None else []), "origin", "class"])
+        index.writerow([*INDEX_HEAD, *(["group"] if groups is not None else []), *INDEX_TAIL])
         number = 0
         for pixels, labels in map(images.read, images.block_numbers()):
             paths: list[str] = []

@@ -49,7 +49,7 @@ def import_images(
 
     source: a folder or archive (.zip, .tar, .tar.gz) of pictures by class, see `list_folders`; a list or a table of
     pictures, see `list_named`, with the folder or archive `root` and the names of `columns` for these two. Each image's
-    origin is the name of its file there.
+    origin is the name of its file there, unless the index of an export tells it.
 
     name: of the source. Folders for training and testing make NAME.training and NAME.testing, and maybe
     NAME.validation. testing: share of each class that goes into a source NAME.testing, the others into NAME.training;
@@ -110,13 +110,25 @@ def _draft(
     names = [pictures.names[row] for row in rows]
     labels: list[int] = []
     origins: list[str | None] = []
-    groups: list[int] | None = None if pictures.groups is None else []
+    told = {"groups": pictures.groups, "originals": pictures.original_labels, "auto": pictures.auto}
+    numbers = {kind: column for kind, column in told.items() if column is not None}
+    kept: dict[str, list[int]] = {kind: [] for kind in numbers}
 
     def take(number: int, picture: Picture) -> None:
-        labels.append(int(pictures.labels[rows[number]]))
-        origins.append(names[number])
-        if groups is not None and pictures.groups is not None:
-            groups.append(int(pictures.groups[rows[number]]))
+        row = rows[number]
+        labels.append(int(pictures.labels[row]))
+        origins.append(names[number] if pictures.origins is None else pictures.origins[row])
+        for kind, column in numbers.items():
+            kept[kind].append(int(column[row]))
 
     blocks = picture_blocks(pictures.files, names, form, take, unreadable, skip_unreadable=skip_unreadable)
-    return Draft(name, blocks, labels, pictures.class_names, groups=groups, origins=origins)
+    return Draft(
+        name,
+        blocks,
+        labels,
+        pictures.class_names,
+        original_labels=kept.get("originals"),
+        groups=kept.get("groups"),
+        auto=kept.get("auto"),
+        origins=origins,
+    )

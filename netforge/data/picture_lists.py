@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from netforge.data.archive import LONGEST_NAME, ZIP_MAGICS, Files, open_files
 from netforge.data.drafts import number_names
+from netforge.data.export_forms import INDEX_HEAD, INDEX_TAIL
 from netforge.data.label_ranges import WHOLE_NUMBER, numbered
 from netforge.data.packed import GZIP_MAGIC, explained, file_size, is_folder
 from netforge.data.picture_set import PictureSet
@@ -61,10 +62,14 @@ class _Rows:
     labels: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    originals: list[str] = field(default_factory=list)
+    auto: list[str] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
 
     def texts(self, kind: str) -> list[str]:
         """The texts of a kind of column."""
-        return {"file": self.files, "label": self.labels, "class": self.classes, "group": self.groups}[kind]
+        kinds = {"file": self.files, "label": self.labels, "class": self.classes, "group": self.groups}
+        return (kinds | {"original": self.originals, "auto": self.auto, "origin": self.origins})[kind]
 
     def error(self, row: int, found: str, mend: str) -> DataError:
         """An error in a row."""
@@ -87,7 +92,8 @@ def list_named(source: Path, root: str | Path | None, columns: Columns) -> Pictu
     parted by commas, semicolons or tabs) has a header, a column of paths, and one of labels or one of classes or both,
     and maybe one of groups. Labels are whole numbers; or texts, which in the order of the alphabet are the classes 0,
     1, ...; so are groups. Without `columns`, columns of usual names are taken: file, path, image; label, target; class,
-    category; group; and others. Empty lines are left out; UTF-8.
+    category; group; and others. Empty lines are left out; UTF-8. A table with the columns that an export gives its
+    index tells original labels, auto marks and origins, too, see `export_images`.
 
     root: the folder or archive in which the paths start; None for the folder of the list. What leads out of it is
     refused. Files that are missing show when they are read.
@@ -103,7 +109,16 @@ def list_named(source: Path, root: str | Path | None, columns: Columns) -> Pictu
     folder = Path(root) if root is not None else source.parent
     names = _names(rows, folder)
     files = _Named(folder) if is_folder(folder) else open_files(folder)
-    return PictureSet(files, names, np.array(labels), class_names, None if groups is None else np.array(groups))
+    return PictureSet(
+        files,
+        names,
+        np.array(labels),
+        class_names,
+        groups=None if groups is None else np.array(groups),
+        original_labels=_whole(rows, rows.originals, "original label") if rows.originals else None,
+        auto=_marks(rows) if rows.auto else None,
+        origins=[origin or None for origin in rows.origins] if rows.origins else None,
+    )
 
 
 def read_list(source: Path) -> tuple[list[str], npt.NDArray[np.int64]]:
@@ -176,9 +191,9 @@ def _add_record(rows: _Rows, cells: Sequence[str], header: Sequence[str], wanted
         raise rows.error(-1, found, "put a field that holds the delimiter into quotes")
     for kind, column in wanted.items():
         text = cells[column]
-        if not text:
+        if not text and kind != "origin":
             raise rows.error(-1, f'the field of column "{header[column]}" is empty', "fill it in")
-        rows.texts(kind).append(text if kind == "file" else sys.intern(text))
+        rows.texts(kind).append(text if kind in ("file", "origin") else sys.intern(text))
 
 
 def _wanted(header: Sequence[str], columns: Columns, place: Place) -> dict[str, int]:
@@ -200,6 +215,8 @@ def _wanted(header: Sequence[str], columns: Columns, place: Place) -> dict[str, 
         kind, option = ("paths", "--file-column") if "file" not in wanted else ("labels", "--label-column")
         found = f"no column of {kind} is known among {', '.join(map(_shown, header))}"
         raise DataError(found, where=place, mend=f"name it with {option}")
+    if columns == Columns() and {*INDEX_HEAD, *INDEX_TAIL} <= {*header}:
+        wanted |= {kind: header.index(kind) for kind in ("original", "auto", "origin")}
     return wanted
 
 
@@ -233,6 +250,23 @@ def _numbered(rows: _Rows, texts: Sequence[str], kind: str) -> tuple[list[int], 
             found = f"the {kind} {texts[row]} is out of range"
             raise rows.error(row, found, f"write {-LARGEST_LABEL:,} to {LARGEST_LABEL:,}")
     return numbers, names
+
+
+def _whole(rows: _Rows, texts: Sequence[str], kind: str) -> npt.NDArray[np.int64]:
+    """Texts as numbers; raises DataError, with the line, for what is none."""
+    for row, text in enumerate(texts):
+        if WHOLE_NUMBER.fullmatch(text) is None:
+            raise rows.error(row, f"the {kind} {_shown(text)} is no whole number", "correct it, or remove its column")
+    return np.array(_numbered(rows, texts, kind)[0], np.int64)
+
+
+def _marks(rows: _Rows) -> npt.NDArray[np.int64]:
+    """The auto marks; raises DataError, with the line, for any but 0 and 1."""
+    for row, text in enumerate(rows.auto):
+        if text not in ("0", "1"):
+            found = f"the auto mark {_shown(text)} is neither 0 nor 1"
+            raise rows.error(row, found, "write 1 where a net gave the label")
+    return np.array(rows.auto, np.int64)
 
 
 def _names(rows: _Rows, root: Path) -> list[str]:

@@ -17,6 +17,8 @@ class PictureSet:
     """Pictures that are to be imported.
 
     files: where they lie. names: their names there. labels, groups: (count,), see `Source`. class_names: label to name.
+    original_labels, auto, origins: of each picture, see `Writer.add`, where the list tells them; origins are otherwise
+    the names.
     parts: "training", "testing", ... to the numbers of its pictures, where whoever made the list has split it.
     """
 
@@ -25,4 +27,7 @@ class PictureSet:
     labels: Numbers
     class_names: dict[int, str]
     groups: Numbers | None = None
+    original_labels: Numbers | None = None
+    auto: Numbers | None = None
+    origins: list[str | None] | None = None
     parts: dict[str, Numbers] = field(default_factory=dict)

@@ -164,6 +164,45 @@ def test_an_index_says_what_is_known_of_each_image(tmp_path: Path) -> None:
     ).read_bytes()
 
 
+def test_an_index_brings_back_what_is_known_of_each_image(tmp_path: Path) -> None:
+    source = array_source(6, classes=3)
+    known = {"original_labels": [0, 1, 2, 0, 1, 7], "auto": [0, 1, 0, 0, 1, 0]}
+    add("a", source.images[:], source.labels, groups=range(6), origins=["b.png", None, "ä,b", "d", "e", "f"], **known)
+    exported("a", "images", tmp_path / "out")
+    index = tmp_path / "out" / "index.csv"
+    with ImageDatabase() as database:
+        for name, part in (("b", ""), ("c", "d")):
+            if part:  # a picture that is left out takes its line with it
+                (tmp_path / "out" / "0" / "00000003.png").write_bytes(b"no picture")
+            import_images(database, index, name=name, form=PictureForm(1), skip_unreadable=bool(part))
+    for name in ("b", "c"):
+        exported(name, "images", tmp_path / name)
+    lines = index.read_text(encoding="utf-8").splitlines()
+    assert (tmp_path / "b" / "index.csv").read_text(encoding="utf-8").splitlines() == lines
+    fewer = [line.split(",")[2:] for line in (lines[:4] + lines[5:])]
+    read = (tmp_path / "c" / "index.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[2:] for line in read] == fewer
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",1,1,1,,1", ",1,x,1,,1", "index.csv:3: the original label 'x' is no whole number"),
+        (",1,1,1,,1", ",1,1,2,,1", "index.csv:3: the auto mark '2' is neither 0 nor 1"),
+        (",1,1,1,,1", ",1,99999999,1,,1", "index.csv:3: the original label 99999999 is out of range"),
+    ],
+)
+def test_an_index_that_was_spoilt(tmp_path: Path, old: str, new: str, message: str) -> None:
+    add("a", array_source(3).images[:], np.arange(3), auto=[0, 1, 0])
+    exported("a", "images", tmp_path / "out")
+    index = tmp_path / "out" / "index.csv"
+    text = index.read_text(encoding="utf-8")
+    index.write_text(text.replace(old, new), encoding="utf-8")
+    assert text.count(old) == 1
+    with ImageDatabase() as database, pytest.raises(DataError, match=message):
+        import_images(database, index, name="b", form=PictureForm(1))
+
+
 def test_parts_and_lmdbs_are_sources_too(tmp_path: Path) -> None:
     for form in ("images", "lmdb"):
         done = exported("digits", form, tmp_path / form, where="label = 3")
