@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,8 @@ def editing_options(command: Callable[..., Any]) -> Callable[..., Any]:
             labels = Labels(images, source, dry_run=dry_run)
             change = command(labels=labels, **options)
             names = images.class_names(images.find(source))
-        show_change(source, change, names, dry_run=dry_run)
+        back = "redo" if command.__name__ == "undo" else "undo"
+        show_change(source, change, names, back, dry_run=dry_run)
 
     run = database_option(run)
     run = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")(run)
@@ -260,8 +262,11 @@ def history(source: str, database: Path | None) -> None:
     console().print(shown)
 
 
-def show_change(source: str, change: LabelChange, names: dict[int, str], *, dry_run: bool) -> None:
-    """What an edit changed, or would change: a line for each pair of labels, and one that says how to take it back."""
+def show_change(source: str, change: LabelChange, names: dict[int, str], back: str, *, dry_run: bool) -> None:
+    """What an edit changed, or would change: a line for each pair of labels, and one that says how to take it back.
+
+    back: the command that does so.
+    """
     from netforge.errors import counted
 
     def label(number: int) -> str:
@@ -286,7 +291,7 @@ def show_change(source: str, change: LabelChange, names: dict[int, str], *, dry_
     if dry_run:
         click.echo(f"{source}: {what} would change\nDry run: nothing was changed.")
     else:
-        click.echo(f"{source}: {what} changed. To take it back: netforge data undo {source}")
+        click.echo(f"{source}: {what} changed. To take it back: netforge data {back} {shlex.quote(source)}")
 
 
 WORDS = {

@@ -32,7 +32,7 @@ class ImageSet(Source):
                 raise DataError(
                     f'images of "{source.name}" are {source.shape} {source.color_order}, those of "{first.name}" '
                     f"{first.shape} {first.color_order}",
-                    mend="take sources of one shape together",
+                    mend="take sources of one shape and one order of colours together",
                 )
         self._sources = tuple(sources)
         self._starts = np.cumsum([0, *(source.count for source in sources)])

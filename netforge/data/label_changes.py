@@ -78,7 +78,7 @@ class Changes:
             rows = self.connection.execute("SELECT count(*) FROM images WHERE source = ?", (self.source,))
             (count,) = rows.fetchone()
             raise DataError(
-                f"of the {query.listed:,} images '{query.text}', {meant:,} are there",
+                f"of the {counted(query.listed, 'image')} '{query.text}', {meant:,} are there",
                 mend=f"the source has {counted(count, 'image')}, and the first one is number 0",
             )
 

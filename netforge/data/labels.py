@@ -133,7 +133,7 @@ class Labels:
             done, _ = in_force(read_edits(changes.connection, changes.source))
             if not 1 <= steps <= len(done):
                 there = f"{counted(len(done), 'edit')} can be taken back" if done else "there is nothing to take back"
-                raise DataError(there, where=self._name, mend="netforge data history SOURCE shows the edits")
+                raise DataError(there, where=self._name, mend="look at them with data history")
             changes.take_back(done[-steps:])
 
         return self._edit("undo", plan)

@@ -67,7 +67,11 @@ def test_labels_of_nets_are_confirmed() -> None:
         "labels of nets that are confirmed: 1 image",
         f"pets: 1 image changed. {UNDO}",
     ]
-    assert lines("undo", "pets")[0] == "labels that are of nets again: 1 image"
+    assert lines("undo", "pets") == [
+        "labels that are of nets again: 1 image",
+        "pets: 1 image changed. To take it back: netforge data redo pets",
+    ]
+    assert lines("redo", "pets")[-1] == f"pets: 1 image changed. {UNDO}"
 
 
 def test_numbers_of_images_in_use_and_numbers_that_stay() -> None:
