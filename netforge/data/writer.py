@@ -47,11 +47,14 @@ def label_stamp(*columns: npt.NDArray[np.int64]) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raise DataError where `name` cannot name a source: one printable line of at most 200 characters."""
-    if not name or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+    """Raise DataError where `name` cannot name a source: one printable line of at most 200 characters.
+
+    A name that begins with "-" would be taken for an option wherever a command names a source.
+    """
+    if not name or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip() or name[0] == "-":
         raise DataError(
             f"{name[:LONGEST_NAME]!r} cannot name a source",
-            mend=f"a name has 1 to {LONGEST_NAME} printable characters, and no space at either end",
+            mend=f"a name has 1 to {LONGEST_NAME} printable characters, no space at either end and no - at its start",
         )
 
 

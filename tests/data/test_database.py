@@ -248,7 +248,7 @@ def test_a_folder_in_the_place_of_the_database(tmp_path: Path) -> None:
         database.sources()
 
 
-@pytest.mark.parametrize("name", ["", " a", "a\nb", "x" * 201, "a\x00b"])
+@pytest.mark.parametrize("name", ["", " a", "a\nb", "x" * 201, "a\x00b", "--replace"])
 def test_names_that_cannot_be(name: str) -> None:
     with (
         ImageDatabase() as database,
