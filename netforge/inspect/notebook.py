@@ -8,7 +8,7 @@ from netforge.errors import counted
 from netforge.inspect.canvas_svg import to_svg
 from netforge.inspect.diagram import diagram, shape_text
 from netforge.inspect.netgraph import count_text
-from netforge.inspect.page import Html, details, element, facts, table
+from netforge.inspect.page import Html, details, element, table
 
 if TYPE_CHECKING:
     from netforge.net import Net
@@ -31,7 +31,7 @@ def net_html(net: Net) -> str:
             row.name,
             row.type,
             ", ".join(f"{name} {shape_text(shape)}" for name, shape in row.tops),
-            row.weight_count or "",
+            f"{row.weight_count:,}" if row.weight_count else "",
         )
         for row in rows
     )
@@ -50,6 +50,7 @@ def solver_html(solver: Solver) -> str:
         newest = list(solver.losses)[-5:]
         known.append(("newest losses" if len(newest) > 1 else "newest loss", ", ".join(f"{x:.4g}" for x in newest)))
     known.append(("learning rate", f"{solver.rate:.4g}"))
-    settings = [(name, str(getattr(message, name))) for name in SHOWN if message.HasField(name)]
-    head = (element("b", "Solver"), f" {solver.definition.source}", facts(known))
-    return element("div", *head, details("Settings", facts(settings)), Html(net_html(solver.net)))
+    given = [(name, getattr(message, name)) for name in SHOWN if message.HasField(name)]
+    settings = [(name, f"{value:.6g}" if isinstance(value, float) else value) for name, value in given]
+    head = (element("b", "Solver"), f" {solver.definition.source}", table(("training", ""), known))
+    return element("div", *head, details("Settings", table(("setting", ""), settings)), Html(net_html(solver.net)))
