@@ -97,10 +97,10 @@ def test_wires_go_around_boxes(seed: int) -> None:
 
 def test_wires_do_not_cross_where_they_need_not() -> None:
     slots = [Slot(100, 40, 0, 100, 40)] * 6
-    wires = [Wire(0, 50, (3,)), Wire(1, 50, (4,)), Wire(2, 50, (2 + 3,)), Wire(0, 80, (4,))]
-    layout = lay_out([*slots], wires)
+    wires = [Wire(0, 50, (5,)), Wire(1, 50, (4,)), Wire(2, 50, (3,))]
+    layout = lay_out(slots, wires)
     xs = [layout.corners[node][0] for node in range(6)]
-    assert sorted((0, 1, 2), key=xs.__getitem__) == [node - 3 for node in sorted((3, 4, 5), key=xs.__getitem__)]
+    assert sorted(range(3), key=xs.__getitem__) == [5 - node for node in sorted((3, 4, 5), key=xs.__getitem__)]
 
 
 def test_a_long_wire_and_a_chain_are_straight() -> None:
