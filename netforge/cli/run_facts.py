@@ -114,15 +114,16 @@ class Outcome(Listener):
         outputs = (output for result in self.tests.values() for output in result.outputs)
         return {output.name for output in outputs if not output.loss_weight}
 
-    def facts(self, solver: Solver, log: Path | None) -> list[Fact]:
+    def facts(self, solver: Solver, log: Path | None, report: Path | None = None) -> list[Fact]:
         """Scores, files and the command to go on, as pairs of a word and a text."""
         facts = [
             (name, f"{value:.6g} ({batches_text(result)})")
             for result in self.tests.values()
             for name, value in single_values(result.outputs).items()
         ]
-        files = [*(self.paths or (None, None)), log]
-        facts += [(word, str(path)) for word, path in zip(("weights", "state", "log"), files, strict=True) if path]
+        files = [*(self.paths or (None, None)), log, report]
+        words = ("weights", "state", "log", "report")
+        facts += [(word, str(path)) for word, path in zip(words, files, strict=True) if path]
         if self.paths and self.paths.state:
             facts.append(("go on" if self.reason is not StopReason.FINISHED else "train on", self.command(solver)))
         return facts

@@ -22,7 +22,7 @@ from netforge.cli.options import (
     split_commas,
     state_options,
 )
-from netforge.cli.run_facts import Fact, Outcome, images_per_iteration, notes_of, opening_facts, query_facts
+from netforge.cli.run_facts import Outcome, images_per_iteration, notes_of, opening_facts, query_facts
 from netforge.cli.screen import on_terminal, show_facts
 from netforge.cli.signals import Signals
 from netforge.cli.train_log import TrainLog
@@ -127,26 +127,25 @@ def run(solver: Solver, signals: Signals, outcome: Outcome, command: tuple[str, 
         solver.solve()
     finally:
         solver.close()
-        facts = outcome.facts(solver, log.path)
-        if with_report and log.path is not None and outcome.reason is not StopReason.ABORTED:
-            facts += report_facts(log.path)
-        facts += query_facts(queries.stored, log.run_name)
+        wanted = with_report and outcome.reason is not StopReason.ABORTED
+        page = write_report(log.path) if wanted and log.path is not None else None
+        facts = outcome.facts(solver, log.path, page) + query_facts(queries.stored, log.run_name)
         show_facts(facts, bold=outcome.scores)
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
 
 
-def report_facts(log: Path) -> list[Fact]:
-    """Write the page about a run and tell where; where that fails the training still stands, and a note says why."""
+def write_report(log: Path) -> Path | None:
+    """Write the page about a run; where that fails the training still stands, and a note says why."""
     from netforge.inspect.page import write_page
     from netforge.inspect.report import report_page
     from netforge.inspect.runs import page_of, read_run
 
     try:
-        return [("report", str(write_page(page_of(log), report_page(read_run(log), full=False))))]
+        return write_page(page_of(log), report_page(read_run(log), full=False))
     except Exception as error:  # whatever it is: it must not take the place of what training has to say
         click.echo(f"note: the report could not be written: {error}", err=True)
-        return []
+        return None
 
 
 def displays(solver: Solver, signals: Signals) -> list[Listener]:

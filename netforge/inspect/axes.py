@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_TICKS = 6
+SMALLEST_SPAN = 1e-200  # of values that differ: ticks between nearer ones would be rounded away
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def linear_axis(values: Sequence[float], *, pad: bool = True) -> Axis:
     """An axis over the finite values; with `pad` it ends at ticks, without it where the values end."""
     finite = [value for value in values if math.isfinite(value)] or [0.0]
     low, high = min(finite), max(finite)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        margin = abs(low) / 2 or 1.0
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST_SPAN):
+        margin = abs(low) / 2 if abs(low) > SMALLEST_SPAN else 1.0
         low, high = low - (margin if low else 0.0), high + margin
     step = nice_step(high - low)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -144,7 +144,6 @@ def cards_of_model(model: Model, *, full: bool) -> Iterator[Html]:
     if full:
         yield shown("Confusion matrix", lambda: confusion_card(model))
         yield shown("Worst mistakes", lambda: mistakes_card(model))
-    yield shown("First convolution", lambda: filters_card(model))
     if not full:
         command = code(f"netforge report {model.run.path}")
         words = join(
@@ -153,6 +152,7 @@ def cards_of_model(model: Model, *, full: bool) -> Iterator[Html]:
         yield card("More", element("p", words))
     yield shown("Diagram", lambda: diagram_card(model))
     yield shown("Layers", lambda: layers_card(model, full=full))
+    yield shown("First convolution", lambda: filters_card(model))
 
 
 def shown(title: str, make: Callable[[], Html]) -> Html:

@@ -172,7 +172,8 @@ def find_run(text: str | Path) -> Path:
     for log in logs:
         if log.name.removesuffix(ENDING) == name or _STAMP.sub("", log.name) == name:
             return log
-    known = [str(folder / log.name.removesuffix(ENDING)) for log in logs]
+    known = [str(folder / _STAMP.sub("", log.name)) for log in logs]
+    known += [str(folder / log.name.removesuffix(ENDING)) for log in logs]
     mend = did_you_mean(str(folder / name), known) if known else None
     raise DataError(
         "there is no such run",
