@@ -17,7 +17,7 @@ from netforge.inspect.page import Html, element, join, json_script, swatch
 from netforge.inspect.palette import hue
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 546, 12, 254  # the frame of the plot inside the picture
+LEFT, RIGHT, TOP, BOTTOM = 62, 528, 12, 254  # the frame of the plot; outside is room for the names of ticks
 MOST_POINTS = 1500
 MOST_CELLS = 20_000
 FILL_FLOOR = 0.06  # a cell that holds anything at all can be seen

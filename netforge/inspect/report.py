@@ -97,7 +97,7 @@ def result_card(run: Run) -> Html:
         ("iterations", f"{run.iteration:,} to {run.last_iteration:,}"),
         ("time", f"{span_text(run.duration)}, from {started(run)}"),
         ("speed", f"{items / seconds:,.0f} items/s in training" if seconds else ""),
-        ("device", f"{run.device}; {run.execution}"),
+        ("device", run.device if run.device == "cpu" else f"{run.device}; {run.execution}"),
         ("seed", run.seed),
         ("went on with", run.restored_from or ""),
         ("began with", ", ".join(run.weights)),
