@@ -35,7 +35,8 @@ def import_cifar10(
 
     \b
       netforge data import cifar10 cifar-10-binary.tar.gz
-      netforge data import cifar10 cifar-10-batches-bin --name small --training data_batch_1.bin
+      netforge data import cifar10 cifar-10-batches-bin --name small \\
+          --training data_batch_1.bin
     """
     from netforge.data import ImageDatabase
     from netforge.data import import_cifar10 as import_files

@@ -85,11 +85,13 @@ def copy(
     Examples:
 
     \b
-      netforge data copy MNIST.training MNIST.30.training --max-per-label 30 --seed 1 --rest MNIST.30.rest
+      netforge data copy MNIST.training MNIST.30.training --max-per-label 30 \\
+          --seed 1 --rest MNIST.30.rest
       netforge data copy MNIST.30.rest MNIST.testing MNIST.30.unseen
       netforge data copy MNIST.training mistakes --where "label = 3 and changed"
-      netforge data copy scans scans.auto --auto-label --model net.prototxt --weights net.caffemodel \\
-                         --min-confidence 0.5 --rest scans.unsure
+      netforge data copy scans scans.auto --auto-label \\
+          --model net.prototxt --weights net.caffemodel \\
+          --min-confidence 0.5 --rest scans.unsure
     """
     from netforge.data import ImageDatabase, copy_images
 

@@ -34,9 +34,11 @@ def export(
     LMDB.
 
     \b
-    lmdb    an LMDB of Datum records as Caffe's tools write it, colour in the order B, G, R
-    images  a folder for each class with a PNG file for each image, and index.csv: file, id, label, original label,
-            auto mark, group, origin and class; "netforge data import images OUT/index.csv" reads it back
+    lmdb    an LMDB of Datum records as Caffe's tools write it, colour in the
+            order B, G, R
+    images  a folder for each class with a PNG file for each image, and
+            index.csv: file, id, label, original label, auto mark, group, origin
+            and class; "data import images OUT/index.csv" reads it back
     idx     the files of MNIST: grey images of bytes, labels from 0 to 255
 
     OUT appears when it is whole; an export that was killed leaves a folder whose name ends with .part.

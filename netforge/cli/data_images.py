@@ -77,8 +77,10 @@ def import_images(
     Examples:
 
     \b
-      netforge data import images flowers --name flowers --size 64x64 --fit crop --testing 0.2
-      netforge data import images train.txt --root pictures.zip --name pets --size 227x227
+      netforge data import images flowers --name flowers --size 64x64 --fit crop \\
+          --testing 0.2
+      netforge data import images train.txt --root pictures.zip --name pets \\
+          --size 227x227
     """
     from netforge.data import Columns, ImageDatabase, PictureForm
     from netforge.data import import_images as import_pictures

@@ -82,7 +82,8 @@ def import_npz(
     Example:
 
     \b
-      netforge data import npz faces.npz --name faces.training --images x --labels y --only 1-30
+      netforge data import npz faces.npz --name faces.training --images x \\
+          --labels y --only 1-30
     """
     from netforge.data import ImageDatabase, NpzKeys
     from netforge.data import import_npz as import_arrays

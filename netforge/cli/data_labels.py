@@ -98,8 +98,10 @@ def relabel(labels: Labels, which: Query | None, to: str | None, mapping: str | 
 
     \b
       netforge data relabel MNIST.training --id 59,1201-1203 --to 8
-      netforge data relabel MNIST.training --where "label = 3 and auto" --to 8 --dry-run
-      netforge data relabel pets --where "class = cat and origin like '%/dogs/%'" --to dog
+      netforge data relabel MNIST.training --where "label = 3 and auto" --to 8 \\
+          --dry-run
+      netforge data relabel pets \\
+          --where "class = cat and origin like '%/dogs/%'" --to dog
       netforge data relabel MNIST.training --map "3->1,4->1"
     """
     if (to is None) == (mapping is None):
@@ -203,7 +205,8 @@ def reset(labels: Labels, which: Query | None, only: tuple[str, ...]) -> LabelCh
 
     \b
       netforge data reset MNIST.training
-      netforge data reset MNIST.training --where "label = 8 and changed" --only labels
+      netforge data reset MNIST.training --where "label = 8 and changed" \\
+          --only labels
     """
     from netforge.data.labels import RESETS
     from netforge.data.query import ALL_IMAGES

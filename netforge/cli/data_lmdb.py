@@ -52,8 +52,10 @@ def import_lmdb(
     Examples:
 
     \b
-      netforge data import lmdb cifar10_train_lmdb --name cifar.training --mean mean.binaryproto
-      netforge data import lmdb cifar10_test_lmdb --name cifar.testing --mean-of cifar.training
+      netforge data import lmdb cifar10_train_lmdb --name cifar.training \\
+          --mean mean.binaryproto
+      netforge data import lmdb cifar10_test_lmdb --name cifar.testing \\
+          --mean-of cifar.training
     """
     from netforge.data import ImageDatabase, LmdbForm
     from netforge.data import import_lmdb as import_records

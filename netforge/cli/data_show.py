@@ -82,9 +82,12 @@ def show(
 
     \b
       netforge data show MNIST.training --out sheet.png
-      netforge data show MNIST.training --out auto.png --where "auto and changed" --ids
-      netforge data show MNIST.testing --out worst.png --results results.csv --worst 60
-      netforge data show MNIST.testing --out seen.png --duplicates --against MNIST.training
+      netforge data show MNIST.training --out auto.png \\
+          --where "auto and changed" --ids
+      netforge data show MNIST.testing --out worst.png --results results.csv \\
+          --worst 60
+      netforge data show MNIST.testing --out seen.png --duplicates \\
+          --against MNIST.training
     """
     from netforge.data.opening import open_images
 

@@ -74,7 +74,8 @@ def stats(
 
     \b
       netforge data stats MNIST.training MNIST.testing
-      netforge data stats MNIST.training --binaryproto mnist_mean.binaryproto --mean mnist_mean.png
+      netforge data stats MNIST.training --binaryproto mnist_mean.binaryproto \\
+          --mean mnist_mean.png
       netforge data stats MNIST.training --run lenet.20261122-093015
     """
     for file in (mean_png, binaryproto, json_file):

@@ -110,3 +110,22 @@ def test_python_warnings_do_not_reach_the_user() -> None:
         check=True,
     )
     assert done.stderr == ""
+
+
+def data_commands(group: click.Group, *before: str) -> list[tuple[str, ...]]:
+    """The words of every command under `netforge data`."""
+    words: list[tuple[str, ...]] = [before]
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        words += data_commands(command, *before, name) if isinstance(command, click.Group) else [(*before, name)]
+    return words
+
+
+def test_help_of_data_fits_a_terminal() -> None:
+    group = cli.get_command(click.Context(cli), "data")
+    assert isinstance(group, click.Group)
+    commands = data_commands(group, "data")
+    assert ("data", "import", "voc0712") in commands
+    for words in commands:
+        text = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80).output
+        assert not [line for line in text.splitlines() if len(line) > 80], words
