@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+REST_S = 0.003
+"""Who comes back for the next item sooner than this does nothing else meanwhile: a second maker would only be in the
+way of the first, for they share one interpreter."""
 
 
 class _Queue(Generic[T]):
@@ -35,6 +40,7 @@ class _Queue(Generic[T]):
         self.next_taken = 0
         self.next_made = 0
         self.restarts = 0
+        self.requests = 0
         self.stalled = True
         self.closed = False
 
@@ -43,8 +49,14 @@ class _Queue(Generic[T]):
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.closed or self.has_work())
+                requests = self.requests
+            if self.helping:  # the owner may be back at once, and make the next item itself
+                time.sleep(REST_S)
+            with self.changed:
                 if self.closed:
                     return
+                if not self.has_work() or (self.helping and requests != self.requests):
+                    continue
                 claim = self.claim()
             self.work(*claim)
 
@@ -93,6 +105,7 @@ class _Queue(Generic[T]):
         """Item number `position`; waits for it, or helps. An exception of `make` is raised here."""
         try:
             with self.changed:
+                self.requests += 1
                 if position != self.next_taken or (self.stalled and position == self.next_made):
                     self.restart(position, stalled=False)
                 while position not in self.items:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netforge.data import prefetch
 from netforge.data.prefetch import Prefetcher
 from netforge.errors import DataError
 
@@ -201,3 +202,18 @@ def test_items_that_nobody_gets_are_given_back(depth: int, helping: bool) -> Non
     prefetcher.close()
     assert got == [0, 1, 7, 8]
     assert sorted(got + given_back) == sorted(made)
+
+
+def test_who_comes_straight_back_makes_the_items_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "REST_S", 0.5)
+    makers: list[int] = []
+
+    def make(position: int) -> int:
+        makers.append(threading.get_ident())
+        time.sleep(0.001)
+        return position
+
+    prefetcher = Prefetcher(make, 3, helping=True)
+    assert [prefetcher.get(k) for k in range(50)] == list(range(50))
+    assert set(makers) == {threading.get_ident()}
+    prefetcher.close()
