@@ -39,6 +39,18 @@ class Draft:
     boxes: Boxes | Callable[[], Boxes] = field(default_factory=Boxes.none)
     color_order: str = "RGB"
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is known of each image, by the names that `Writer.add` gives it; None where nothing is."""
+        return {
+            "labels": self.labels,
+            "original_labels": self.original_labels,
+            "groups": self.groups,
+            "auto": self.auto,
+            "boosts": self.boosts,
+            "origins": self.origins,
+        }
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -88,7 +100,7 @@ def store(
             raise name_is_taken(draft.name, str(database.path))
     given_mean = mean if mean_of is None else _mean(database, mean_of)
     if dry_run:
-        return [_rehearsed(draft, given_mean, progress) for draft in drafts]
+        return _rehearsed(drafts, given_mean, progress)
     done = []
     with database.write() as writer:
         mean = given_mean
@@ -96,19 +108,14 @@ def store(
             own_mean = writer.add(
                 draft.name,
                 _reported(draft.blocks, progress),
-                draft.labels,
-                original_labels=draft.original_labels,
-                groups=draft.groups,
-                auto=draft.auto,
-                boosts=draft.boosts,
-                origins=draft.origins,
                 class_names=draft.class_names,
                 color_order=draft.color_order,
                 replace=replace,
+                **draft.columns,
             )
             writer.add_boxes(draft.name, _checked_boxes(draft))
             mean = own_mean if mean is None else mean
-            _check_mean(draft.name, own_mean.shape, mean)
+            _check_mean(draft.name, own_mean.shape, mean.shape)
             writer.set_mean(draft.name, mean)
             shape = (own_mean.shape[0], own_mean.shape[1], own_mean.shape[2])
             done.append(Stored(draft.name, shape, np.asarray(draft.labels)))
@@ -122,24 +129,30 @@ def _mean(database: ImageDatabase, name: str) -> npt.NDArray[np.float32]:
     return mean
 
 
-def _check_mean(name: str, shape: tuple[int, ...], mean: npt.NDArray[np.float32]) -> None:
-    if mean.shape != shape:
+def _check_mean(name: str, shape: tuple[int, ...], mean_shape: tuple[int, ...]) -> None:
+    if mean_shape != shape:
         raise DataError(
-            f'the mean image has shape {mean.shape}, the images of "{name}" have {shape}',
+            f'the mean image has shape {mean_shape}, the images of "{name}" have {shape}',
             mend="name a source with images of the same shape for the mean",
         )
 
 
-def _rehearsed(draft: Draft, mean: npt.NDArray[np.float32] | None, progress: Progress | None) -> Stored:
-    """What would become of a draft; every block is read and checked."""
-    pixels = PixelRows(draft.name, lambda first, data: None)
-    for block in _reported(draft.blocks, progress):
-        pixels.add(block)
-    checked_columns(draft.name, pixels.count, labels=draft.labels, groups=draft.groups)
-    _checked_boxes(draft)
-    if mean is not None:
-        _check_mean(draft.name, pixels.shape, mean)
-    return Stored(draft.name, pixels.shape, np.asarray(draft.labels))
+def _rehearsed(
+    drafts: Sequence[Draft], mean: npt.NDArray[np.float32] | None, progress: Progress | None
+) -> list[Stored]:
+    """What would become of the drafts; every block is read, and all is checked that `Writer.add` checks."""
+    mean_shape = None if mean is None else mean.shape
+    done = []
+    for draft in drafts:
+        pixels = PixelRows(draft.name, lambda first, data: None)
+        for block in _reported(draft.blocks, progress):
+            pixels.add(block)
+        checked_columns(draft.name, pixels.count, **draft.columns)
+        _checked_boxes(draft)
+        mean_shape = mean_shape or pixels.shape
+        _check_mean(draft.name, pixels.shape, mean_shape)
+        done.append(Stored(draft.name, pixels.shape, np.asarray(draft.labels)))
+    return done
 
 
 def _checked_boxes(draft: Draft) -> Boxes:

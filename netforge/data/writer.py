@@ -70,13 +70,17 @@ def name_is_taken(name: str, where: str) -> DataError:
     return DataError(f'there is a source "{name}" already', where=where, mend="write --replace to replace it")
 
 
-def checked_columns(name: str, count: int, **columns: npt.ArrayLike | None) -> dict[str, Column]:
-    """The columns that are given, as int64; raises DataError where one has not a number for each of `count` images."""
+def checked_columns(
+    name: str, count: int, *, origins: Sequence[str | None] | None, **columns: npt.ArrayLike | None
+) -> dict[str, Column]:
+    """The columns that are given, as int64; raises DataError where one, or `origins`, has not `count` entries."""
     numbers = {kind: np.asarray(column, np.int64) for kind, column in columns.items() if column is not None}
     for kind, column in numbers.items():
         if column.shape != (count,) or count == 0:
             found = f"{counted(count, 'image')} and {column.size:,} {kind.replace('_', ' ')}"
             raise DataError(f'source "{name}" has {found}')
+    if origins is not None and len(origins) != count:
+        raise DataError(f'source "{name}" has {counted(count, "image")} and {len(origins):,} origins')
     return numbers
 
 
@@ -140,10 +144,15 @@ class Writer:
             pixels.add(block)
         originals = labels if original_labels is None else original_labels
         columns = checked_columns(
-            name, pixels.count, labels=labels, original_labels=originals, groups=groups, auto=auto, boosts=boosts
+            name,
+            pixels.count,
+            labels=labels,
+            original_labels=originals,
+            groups=groups,
+            auto=auto,
+            boosts=boosts,
+            origins=origins,
         )
-        if origins is not None and len(origins) != pixels.count:
-            raise DataError(f'source "{name}" has {counted(pixels.count, "image")} and {len(origins):,} origins')
         stamp = self._add_images(source, pixels.count, columns, origins)
         self._connection.execute(
             "UPDATE sources SET channels = ?, height = ?, width = ?, dtype = ?, count = ?, stamp = ?, label_stamp = ?"
