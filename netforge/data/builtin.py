@@ -27,20 +27,24 @@ DIGITS_SHAPE = (1, 8, 8)
 DIGIT_NAMES = {digit: str(digit) for digit in range(10)}
 
 
+def make_builtin(database: ImageDatabase, name: str) -> None:
+    """Put the source of that name into the database, if it is built in and not there yet."""
+    if name in BUILTIN_NAMES and name not in database:
+        make_digits(database)
+
+
 def make_digits(database: ImageDatabase) -> None:
-    """Put both sources into the database, unless another process has done so meanwhile."""
+    """Put the sources that are missing into the database; another process may have done so meanwhile."""
     table = read_digits()
     grey = table[:, :-1].astype(np.uint16).reshape(-1, *DIGITS_SHAPE)  # 0 .. 16
     images = ((grey * 255 + 8) // 16).astype(np.uint8)
     labels = table[:, -1].astype(np.int64)
     testing = testing_rows(labels)
     with database.write() as writer:
-        if writer.has(TRAINING) and writer.has(TESTING):
-            return
-        mean = writer.add(TRAINING, [images[~testing]], labels[~testing], class_names=DIGIT_NAMES, replace=True)
-        writer.add(TESTING, [images[testing]], labels[testing], class_names=DIGIT_NAMES, replace=True)
-        writer.set_mean(TRAINING, mean)
-        writer.set_mean(TESTING, mean)
+        for name, chosen in ((TRAINING, ~testing), (TESTING, testing)):
+            if not writer.has(name):  # the other one, removed alone, must not take edits of this one with it
+                writer.add(name, [images[chosen]], labels[chosen], class_names=DIGIT_NAMES)
+                writer.set_mean(name, images[~testing].mean(0, dtype=np.float64).astype(np.float32))
 
 
 def read_digits() -> npt.NDArray[Any]:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from netforge.data.builtin import BUILTIN_NAMES, make_digits
+from netforge.data.builtin import make_builtin
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Progress
 from netforge.data.export_forms import INDEX_FILE, INDEX_HEAD, Facts, write_idx, write_lmdb, write_pictures
@@ -28,7 +28,6 @@ from netforge.data.opening import cannot_be_asked, none_meets
 from netforge.errors import DataError
 
 Form = Literal["lmdb", "images", "idx"]
-FORMS: tuple[Form, ...] = ("lmdb", "images", "idx")
 PARTS = {"training": "train", "testing": "t10k"}  # of sources, and of the names of IDX files
 _PLAIN_FILES = re.compile(r"data\.mdb|lock\.mdb|(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?")
 
@@ -89,8 +88,8 @@ def _sources(database: ImageDatabase, name: str) -> dict[str, str]:
     if is_lmdb(Path(name)):
         return {own_part: name}
     whole = {part: f"{name}.{part}" for part in PARTS}
-    if {name, *whole.values()} & set(BUILTIN_NAMES) and not any(n in database for n in (name, *whole.values())):
-        make_digits(database)
+    for source in (name, *whole.values()):
+        make_builtin(database, source)
     if name not in database:
         there = {part: source for part, source in whole.items() if source in database}
         if there:

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
-from netforge.data.builtin import BUILTIN_NAMES, make_digits
+from netforge.data.builtin import make_builtin
 from netforge.data.database import ImageDatabase, SourceInfo
 from netforge.data.label_changes import Changes, LabelChange
 from netforge.data.label_history import Edit, in_force, read_edits
@@ -43,8 +43,7 @@ class Labels:
         self._database = database
         self._name = name
         self._dry_run = dry_run
-        if name in BUILTIN_NAMES and name not in database:
-            make_digits(database)
+        make_builtin(database, name)
         database.find(name)
 
     def relabel(self, where: Where, to: Label) -> LabelChange:

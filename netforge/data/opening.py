@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from netforge.data.builtin import BUILTIN_COUNTS, BUILTIN_NAMES, DIGIT_NAMES, DIGITS_SHAPE, make_digits
+from netforge.data.builtin import BUILTIN_COUNTS, BUILTIN_NAMES, DIGIT_NAMES, DIGITS_SHAPE, make_builtin
 from netforge.data.database import ImageDatabase
 from netforge.data.image_set import ImageSet
 from netforge.data.in_memory import find_in_memory
@@ -145,10 +145,9 @@ def is_leveldb(path: Path) -> bool:
 def open_image_source(source: str, folder: Path | None, *, header_only: bool, database: Path | None) -> Source:
     """A source of the image database; the built-in ones are made when they are missing."""
     with ImageDatabase(database) as images:
-        if source in BUILTIN_NAMES and source not in images:
-            if header_only:
-                return Header(source, DIGITS_SHAPE, BUILTIN_COUNTS[source], DIGIT_NAMES)
-            make_digits(images)
+        if header_only and source in BUILTIN_NAMES and source not in images:
+            return Header(source, DIGITS_SHAPE, BUILTIN_COUNTS[source], DIGIT_NAMES)
+        make_builtin(images, source)
         if header_only:
             info = images.find(source)
             return Header(source, info.shape, info.count, images.class_names(info), info.color_order)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.builtin import make_builtin
 from netforge.data.database import ImageDatabase
 from netforge.data.opening import open_images
 from netforge.data.query import Query, parse
@@ -82,10 +83,10 @@ def census(source: str, where: str | None = None, *, database: Path | None = Non
     Raises what `open_images` raises.
     """
     with ImageDatabase(database) as images:
-        if source not in images:
-            opened = open_images(source, where, database=database)  # makes the built-in ones
+        make_builtin(images, source)
         if source in images:
             return _stored_census(images, source, parse(where or "active or disabled"))
+    opened = open_images(source, where, database=database)
     labels, counts = np.unique(opened.labels, return_counts=True)
     rows = zip(labels.tolist(), counts.tolist(), strict=True)
     return Census(tuple(ClassCounts(label, opened.class_name(label), count) for label, count in rows))

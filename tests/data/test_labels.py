@@ -374,6 +374,19 @@ def test_the_digits_are_there_to_be_edited_at_once() -> None:
         assert Labels(database, "digits.testing").relabel("label = 3", 8).images > 10
 
 
+def test_digits_that_were_removed_come_back_without_touching_the_others() -> None:
+    whole = open_source(None, "digits.testing")
+    with ImageDatabase() as database:
+        Labels(database, "digits.training").relabel("id = 3", to=8)
+        with database.write() as writer:
+            writer.remove("digits.testing")
+        again = open_source(None, "digits.testing")
+        assert (again.images[:] == whole.images[:]).all() and np.array_equal(again.labels, whole.labels)
+        assert again.mean is not None and np.array_equal(again.mean, database.open("digits.training").mean)
+        assert database.open("digits.training").labels[3] == 8
+        assert len(Labels(database, "digits.training").history()) == 1
+
+
 def test_replacing_a_source_ends_its_history() -> None:
     make()
     with ImageDatabase() as database:
