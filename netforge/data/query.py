@@ -18,7 +18,9 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +45,8 @@ FLAGS = {
 }
 TEXTS = ("class", "origin")
 WORDS = (*NUMBERS, *FLAGS, *TEXTS, "and", "or", "not")
+
+T = TypeVar("T")
 
 DEEPEST = 50
 LISTED_RANGE = 64  # ranges of so many values are listed, which SQLite looks up; longer ones are compared
@@ -208,7 +212,8 @@ class _Parser(Scanner):
 
     def _condition(self) -> str:
         start, word = self.at, self.match(WORD)
-        if word is None:
+        if word is None or word[0].lower() in RESERVED:
+            self.at = start
             raise self.unexpected("a word such as label, auto or class")
         name = word[0].lower()
         if name in FLAGS:
@@ -217,9 +222,6 @@ class _Parser(Scanner):
             return self._number(NUMBERS[name])
         if name in TEXTS:
             return self._text_condition(name)
-        if name in RESERVED:
-            self.at = start
-            raise self.unexpected("a word such as label, auto or class")
         known = did_you_mean(name, WORDS) or "the words are " + ", ".join(WORDS)
         raise UnknownNameError(f'"{word[0]}" is no word of a query', where=place(self.text, start + 1), mend=known)
 
@@ -249,21 +251,26 @@ class _Parser(Scanner):
 
     def ranges(self) -> list[tuple[int, int]]:
         """A list such as 1-5,9, in parentheses or not: first and last of each range."""
+        return self._list(self._range)
+
+    def _range(self) -> tuple[int, int]:
+        start, found = self.at, self.match(RANGE)
+        if found is None:
+            raise self.unexpected("a whole number or a range such as 0-9")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise self.error(f'the range "{found[0].strip()}" ends before it begins', start)
+        return first, last
+
+    def _list(self, read: Callable[[], T]) -> list[T]:
+        """What `read` reads, once or several times with commas between, in parentheses or not."""
         closed = self.take("(")
-        read = []
-        while True:
-            start, found = self.at, self.match(RANGE)
-            if found is None:
-                raise self.unexpected("a whole number or a range such as 0-9")
-            first, last = int(found[1]), int(found[2] or found[1])
-            if last < first:
-                raise self.error(f'the range "{found[0].strip()}" ends before it begins', start)
-            read.append((first, last))
-            if not self.take(","):
-                break
+        items = [read()]
+        while self.take(","):
+            items.append(read())
         if closed and not self.take(")"):
             raise self.unexpected('a comma or ")"')
-        return read
+        return items
 
     def within(self, column: str, ranges: list[tuple[int, int]]) -> str:
         """The condition that a column lies in one of the ranges."""
@@ -275,7 +282,7 @@ class _Parser(Scanner):
             else:
                 conditions.append(f"{column} BETWEEN {self._parameter(first)} AND {self._parameter(last)}")
         if listed:
-            conditions.append(f"{column} IN (SELECT value FROM json_each({self._parameter(json.dumps(listed))}))")
+            conditions.append(f"{column} {self._in_json(listed)}")
         return f"coalesce({_joined(conditions, 'OR')}, 0)"
 
     def _text_condition(self, name: str) -> str:
@@ -283,21 +290,17 @@ class _Parser(Scanner):
             parameter = self._parameter(self.value()[0])
             return negative + self._on_text(name, f"LIKE {parameter}")
         if (negative := self.negated("in")) is not None:
-            return negative + self._one_of(name)
+            texts = self._list(lambda: self._asked(name))
+            return negative + self._on_text(name, self._in_json(texts))
         operator = self.match(EQUALITY)
         if operator is None:
             raise self.unexpected('=, !=, "like" or "in"')
         wanted = self._on_text(name, f"= {self._parameter(self._asked(name))}")
         return f"NOT {wanted}" if operator[0] == "!=" else wanted
 
-    def _one_of(self, name: str) -> str:
-        closed = self.take("(")
-        texts = [self._asked(name)]
-        while self.take(","):
-            texts.append(self._asked(name))
-        if closed and not self.take(")"):
-            raise self.unexpected('a comma or ")"')
-        return self._on_text(name, f"IN (SELECT value FROM json_each({self._parameter(json.dumps(texts))}))")
+    def _in_json(self, values: Sequence[int | str]) -> str:
+        """The condition to be one of these values, of which there may be many more than parameters of SQLite."""
+        return f"IN (SELECT value FROM json_each({self._parameter(json.dumps(values))}))"
 
     @staticmethod
     def _on_text(name: str, condition: str) -> str:
