@@ -78,9 +78,7 @@ class LabelQueries:
         self._fold()
         labels, counts, images = self._labels, self._counts, None
         if self._stored.labels_are_cheap:
-            own, sizes = self._sizes
-            labels, counts = summed((own, np.zeros_like(sizes)), (labels, counts))
-            _, images = summed((own, sizes), (labels, np.zeros_like(counts)))
+            labels, counts, images = side_by_side((labels, counts), self._sizes)
         return LabelQueryCounts(self._stored.name, labels, counts, images, self._stored.database)
 
     @cached_property
@@ -130,6 +128,13 @@ def summed(*tables: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
     return labels, counts
 
 
+def side_by_side(one: tuple[Indices, Indices], other: tuple[Indices, Indices]) -> tuple[Indices, Indices, Indices]:
+    """The labels of two tables in ascending order, and the counts of each table for them; 0 where it has none."""
+    labels, counts = summed(one, (other[0], np.zeros_like(other[1])))
+    _, others = summed((one[0], np.zeros_like(one[1])), other)
+    return labels, counts, others
+
+
 def by_source(found: Iterable[LabelQueryCounts]) -> list[LabelQueryCounts]:
     """One entry for each source: the counts of layers that draw from the same one are added up."""
     groups: dict[tuple[str, Path | None], list[LabelQueryCounts]] = {}
@@ -141,6 +146,6 @@ def by_source(found: Iterable[LabelQueryCounts]) -> list[LabelQueryCounts]:
         first = entries[0]
         images = first.images
         if images is not None:
-            _, images = summed((first.labels, images), (labels, np.zeros_like(counts)))
+            _, _, images = side_by_side((labels, counts), (first.labels, images))
         merged.append(LabelQueryCounts(name, labels, counts, images, database))
     return merged

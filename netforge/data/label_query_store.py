@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from netforge.data.database import ImageDatabase, SourceInfo
-from netforge.data.label_queries import LabelQueryCounts, summed
+from netforge.data.label_queries import LabelQueryCounts, side_by_side
 from netforge.errors import UnknownNameError, did_you_mean
 
 PATIENCE_S = 2.0
@@ -52,7 +52,5 @@ def stored_label_queries(database: ImageDatabase, info: SourceInfo, run: str) ->
             f'no run "{run}" is stored for source "{info.name}"', where=str(database.path), mend=mend
         )
     tables = [np.array(rows, np.int64).reshape(-1, 2).T for rows in (drawn, sizes)]
-    zeros = [(labels, np.zeros_like(counts)) for labels, counts in tables]
-    labels, counts = summed((tables[0][0], tables[0][1]), zeros[1])
-    _, images = summed(zeros[0], (tables[1][0], tables[1][1]))
+    labels, counts, images = side_by_side(*((table[0], table[1]) for table in tables))
     return LabelQueryCounts(info.name, labels, counts, images, Path(database.path))
