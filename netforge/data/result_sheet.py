@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netforge.data import results
-from netforge.data.results import Answer
+from netforge.data.results import Answer, confused, furthest_first, worst
 from netforge.data.sheet import PLAIN, Row, Style, Tile, draw_sheet
 from netforge.data.source import Source
 from netforge.errors import DataError, counted
@@ -22,9 +21,8 @@ def wrong_sheet(source: Source, answers: Sequence[Answer], *, per_class: int, st
 
     Raises DataError where no answer is wrong.
     """
-    wrong = [answer for answer in answers if not answer.right]
     by_class: dict[int, list[Answer]] = {}
-    for answer in sorted(wrong, key=lambda one: (-one.offence, one.image)):
+    for answer in furthest_first(one for one in answers if not one.right):
         by_class.setdefault(answer.label, []).append(answer)
     rows = [
         Row(tiles_of(source, found[:per_class]), found[0].name, f"{len(found):,} wrong")
@@ -39,14 +37,14 @@ def confused_sheet(
     """A row for each of the `pairs` most frequent confusions of one class with another; otherwise as `wrong_sheet`."""
     rows = [
         Row(tiles_of(source, found[:per_class]), f"{name} -> {answered}", counted(len(found), "image"))
-        for (name, answered), found in results.confused(list(answers), pairs)
+        for (name, answered), found in confused(answers, pairs)
     ]
     return _sheet(source, rows, answers, f"{source.name}: most often confused", style)
 
 
 def worst_sheet(source: Source, answers: Sequence[Answer], most: int, *, columns: int, style: Style = PLAIN) -> Image:
     """The images furthest from their own class, right or wrong, `columns` of them in a row, the furthest first."""
-    tiles = tiles_of(source, results.worst(list(answers), most))
+    tiles = tiles_of(source, worst(answers, most))
     rows = [Row(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     return _sheet(source, rows, answers, f"{source.name}: furthest from their own class", style)
 

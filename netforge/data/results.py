@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,16 +78,19 @@ def _answer(row: dict[str, str], count: int, where: str) -> Answer:
     return Answer(image, label, str(row["class"]), str(row["predicted_class"]), right, distance, own)
 
 
-def worst(answers: list[Answer], most: int | None = None) -> list[Answer]:
+def furthest_first(answers: Iterable[Answer]) -> list[Answer]:
+    """Answers by their offence, the worst first, and by number where it is the same."""
+    return sorted(answers, key=lambda answer: (-answer.offence, answer.image))
+
+
+def worst(answers: Iterable[Answer], most: int | None = None) -> list[Answer]:
     """Those furthest from their own class, the furthest first; classes that the net does not know are left out."""
-    known = [answer for answer in answers if answer.own_distance is not None]
-    return sorted(known, key=lambda answer: (-answer.offence, answer.image))[:most]
+    return furthest_first(answer for answer in answers if answer.own_distance is not None)[:most]
 
 
-def confused(answers: list[Answer], most: int) -> list[tuple[tuple[str, str], list[Answer]]]:
+def confused(answers: Iterable[Answer], most: int) -> list[tuple[tuple[str, str], list[Answer]]]:
     """The pairs of a class and a wrong answer that came most often, with their images, the furthest off first."""
     pairs: dict[tuple[str, str], list[Answer]] = {}
-    for answer in sorted(answers, key=lambda one: (-one.offence, one.image)):
-        if not answer.right:
-            pairs.setdefault((answer.name, answer.answered), []).append(answer)
+    for answer in furthest_first(one for one in answers if not one.right):
+        pairs.setdefault((answer.name, answer.answered), []).append(answer)
     return sorted(pairs.items(), key=lambda pair: (-len(pair[1]), pair[0]))[:most]
