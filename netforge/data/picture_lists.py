@@ -8,6 +8,7 @@ import os
 import posixpath
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,6 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LINE = re.compile(r"(.*\S)\s+(\S+)")
 LONGEST_SHOWN = 80
-NOTHING_NAMED, NAME_ONE = "no picture is named in here", "give each picture a line"
 # The usual names of columns, the most telling first; upper and lower case are one.
 USUAL = {
     "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "img"),
@@ -54,22 +54,14 @@ class Columns:
 
 @dataclass
 class _Rows:
-    """What the lines of a list or table say; texts as they stand there. Columns that are missing stay empty."""
+    """What the lines of a list or table say. texts: by kind of column, as they stand there; none where it is missing.
+
+    Kinds: file, label, class, group; and original, auto, origin of an export's index.
+    """
 
     source: Path
     lines: list[int] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    classes: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
-    originals: list[str] = field(default_factory=list)
-    auto: list[str] = field(default_factory=list)
-    origins: list[str] = field(default_factory=list)
-
-    def texts(self, kind: str) -> list[str]:
-        """The texts of a kind of column."""
-        kinds = {"file": self.files, "label": self.labels, "class": self.classes, "group": self.groups}
-        return (kinds | {"original": self.originals, "auto": self.auto, "origin": self.origins})[kind]
+    texts: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def error(self, row: int, found: str, mend: str) -> DataError:
         """An error in a row."""
@@ -100,24 +92,23 @@ def list_named(source: Path, root: str | Path | None, columns: Columns) -> Pictu
 
     Raises DataError, naming the line, where it is not of that form.
     """
-    text = _text(source)
-    rows = _table(source, text, columns) if source.suffix.lower() in TABLE_SUFFIXES else _list(source, text)
-    if not rows.files:
-        raise DataError(NOTHING_NAMED, where=str(source), mend=NAME_ONE)
+    rows = _rows(source, columns if source.suffix.lower() in TABLE_SUFFIXES else None)
+    texts = rows.texts
     labels, class_names = _labels(rows)
-    groups = _numbered(rows, rows.groups, "group")[0] if rows.groups else None
+    groups = np.array(_numbered(rows, texts["group"], "group")[0]) if texts["group"] else None
     folder = Path(root) if root is not None else source.parent
     names = _names(rows, folder)
-    files = _Named(folder) if is_folder(folder) else open_files(folder)
+    original_labels = _whole(rows, texts["original"], "original label") if texts["original"] else None
+    auto = _marks(rows) if texts["auto"] else None
     return PictureSet(
-        files,
+        _Named(folder) if is_folder(folder) else open_files(folder),  # last: the set's owner closes them
         names,
         np.array(labels),
         class_names,
-        groups=None if groups is None else np.array(groups),
-        original_labels=_whole(rows, rows.originals, "original label") if rows.originals else None,
-        auto=_marks(rows) if rows.auto else None,
-        origins=[origin or None for origin in rows.origins] if rows.origins else None,
+        groups=groups,
+        original_labels=original_labels,
+        auto=auto,
+        origins=[origin or None for origin in texts["origin"]] if texts["origin"] else None,
     )
 
 
@@ -126,11 +117,18 @@ def read_list(source: Path) -> tuple[list[str], npt.NDArray[np.int64]]:
 
     Raises DataError, naming the line, where it is not of that form.
     """
-    rows = _list(source, _text(source))
-    if not rows.files:
-        raise DataError(NOTHING_NAMED, where=str(source), mend=NAME_ONE)
-    labels, _ = _numbered(rows, rows.labels, "label")
-    return rows.files, np.array(labels, np.int64)
+    rows = _rows(source, None)
+    labels, _ = _numbered(rows, rows.texts["label"], "label")
+    return rows.texts["file"], np.array(labels, np.int64)
+
+
+def _rows(source: Path, columns: Columns | None) -> _Rows:
+    """The lines of a table, or without columns of a list; raises DataError where they name no picture."""
+    text = _text(source)
+    rows = _list(source, text) if columns is None else _table(source, text, columns)
+    if not rows.texts["file"]:
+        raise DataError("no picture is named in here", where=str(source), mend="give each picture a line")
+    return rows
 
 
 def _text(source: Path) -> str:
@@ -163,8 +161,8 @@ def _list(source: Path, text: str) -> _Rows:
             raise rows.error(-1, f"{_shown(line)} is no path with a label behind it", mend)
         if WHOLE_NUMBER.fullmatch(match[2]) is None:
             raise rows.error(-1, f"the label {_shown(match[2])} is no whole number", mend)
-        rows.files.append(match[1])
-        rows.labels.append(match[2])
+        rows.texts["file"].append(match[1])
+        rows.texts["label"].append(match[2])
     return rows
 
 
@@ -193,7 +191,7 @@ def _add_record(rows: _Rows, cells: Sequence[str], header: Sequence[str], wanted
         text = cells[column]
         if not text and kind != "origin":
             raise rows.error(-1, f'the field of column "{header[column]}" is empty', "fill it in")
-        rows.texts(kind).append(text if kind in ("file", "origin") else sys.intern(text))
+        rows.texts[kind].append(text if kind in ("file", "origin") else sys.intern(text))
 
 
 def _wanted(header: Sequence[str], columns: Columns, place: Place) -> dict[str, int]:
@@ -222,18 +220,19 @@ def _wanted(header: Sequence[str], columns: Columns, place: Place) -> dict[str, 
 
 def _labels(rows: _Rows) -> tuple[list[int], dict[int, str]]:
     """The label of each row, and the names of the classes."""
-    if not (rows.labels and rows.classes):
-        labels, names = _numbered(rows, rows.labels or rows.classes, "label")
+    texts, classes = rows.texts["label"], rows.texts["class"]
+    if not (texts and classes):
+        labels, names = _numbered(rows, texts or classes, "label")
         for name in names.values():
             check_class_name(name, str(rows.source))
         return labels, names or number_names(np.array(labels))
-    for row, text in enumerate(rows.labels):
+    for row, text in enumerate(texts):
         if WHOLE_NUMBER.fullmatch(text) is None:
             found = f"the label {_shown(text)} is no whole number, and there is a column of classes"
             raise rows.error(row, found, "take one of the two columns")
-    labels, _ = _numbered(rows, rows.labels, "label")
+    labels, _ = _numbered(rows, texts, "label")
     known: dict[int, str] = {}
-    for row, (label, name) in enumerate(zip(labels, rows.classes, strict=True)):
+    for row, (label, name) in enumerate(zip(labels, classes, strict=True)):
         if known.setdefault(label, name) != name:
             found = f"label {label} is of class {_shown(name)}, and in a line before of {_shown(known[label])}"
             raise rows.error(row, found, "give each label one class")
@@ -262,18 +261,18 @@ def _whole(rows: _Rows, texts: Sequence[str], kind: str) -> npt.NDArray[np.int64
 
 def _marks(rows: _Rows) -> npt.NDArray[np.int64]:
     """The auto marks; raises DataError, with the line, for any but 0 and 1."""
-    for row, text in enumerate(rows.auto):
+    for row, text in enumerate(rows.texts["auto"]):
         if text not in ("0", "1"):
             found = f"the auto mark {_shown(text)} is neither 0 nor 1"
             raise rows.error(row, found, "write 1 where a net gave the label")
-    return np.array(rows.auto, np.int64)
+    return np.array(rows.texts["auto"], np.int64)
 
 
 def _names(rows: _Rows, root: Path) -> list[str]:
     """The path of each picture within the root, with "/" between folders."""
     before = f"{root.absolute().as_posix().rstrip('/')}/"
     names = []
-    for row, path in enumerate(rows.files):
+    for row, path in enumerate(rows.texts["file"]):
         name = posixpath.normpath(path.replace("\\", "/").removeprefix(before))
         if not name.isprintable() or len(name) > LONGEST_NAME:
             raise rows.error(row, f"{_shown(path)} is no path", "write a path, a space and a label")
