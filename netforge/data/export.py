@@ -21,10 +21,11 @@ import numpy as np
 from netforge.data.builtin import make_builtin
 from netforge.data.database import ImageDatabase
 from netforge.data.drafts import Progress
-from netforge.data.export_forms import INDEX_FILE, INDEX_HEAD, Facts, write_idx, write_lmdb, write_pictures
+from netforge.data.export_forms import INDEX_FILE, Facts, write_idx, write_lmdb, write_pictures
 from netforge.data.image_set import ImageSet
 from netforge.data.lmdb_source import LmdbSource, is_lmdb
 from netforge.data.opening import cannot_be_asked, none_meets
+from netforge.data.picture_lists import INDEX_HEAD
 from netforge.errors import DataError
 
 Form = Literal["lmdb", "images", "idx"]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from netforge.data.drafts import Progress
 from netforge.data.idx import IMAGES_MAGIC, LABELS_MAGIC
 from netforge.data.image_set import ImageSet
+from netforge.data.picture_lists import INDEX_HEAD, INDEX_TAIL
 from netforge.errors import DataError
 
 COMMIT_BYTES = 1 << 26
@@ -29,7 +30,6 @@ LABEL_LIMIT = 1 << 31  # of a Datum
 PAGE_BYTES = 4096
 THREADS = 4
 INDEX_FILE = "index.csv"
-INDEX_HEAD, INDEX_TAIL = ("file", "id", "label", "original", "auto"), ("origin", "class")
 LONGEST_FOLDER = 80
 OTHER = "export to lmdb, which holds any images"
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from netforge.data.archive import LONGEST_NAME, ZIP_MAGICS, Files, open_files
 from netforge.data.drafts import number_names
-from netforge.data.export_forms import INDEX_HEAD, INDEX_TAIL
 from netforge.data.label_ranges import WHOLE_NUMBER, numbered
 from netforge.data.packed import GZIP_MAGIC, explained, file_size, is_folder
 from netforge.data.picture_set import PictureSet
@@ -33,6 +32,8 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LINE = re.compile(r"(.*\S)\s+(\S+)")
 LONGEST_SHOWN = 80
+# Columns of the index that an export writes: first, maybe "group" behind, and last.
+INDEX_HEAD, INDEX_TAIL = ("file", "id", "label", "original", "auto"), ("origin", "class")
 # The usual names of columns, the most telling first; upper and lower case are one.
 USUAL = {
     "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "img"),
