@@ -11,7 +11,7 @@ from netforge.errors import NetforgeError
 from netforge.inspect.charts import Series, line_chart
 from netforge.inspect.page import Html, card, details, page, table
 from netforge.inspect.report import ending_text, falls_far, final_scores, span_text, started
-from netforge.inspect.runs import Run
+from netforge.inspect.run import Run
 from netforge.schema import parse_net, parse_solver
 
 ABSENT = "-"

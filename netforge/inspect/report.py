@@ -20,7 +20,7 @@ from netforge.inspect import embedding_page
 from netforge.inspect.charts import Series, bars, histogram, line_chart
 from netforge.inspect.page import Html, card, code, code_block, details, element, facts, join, page, scores, table
 from netforge.inspect.report_model import Model, cards_of_model
-from netforge.inspect.runs import Queried, Run
+from netforge.inspect.run import Queried, Run
 
 MOST_BARS = 40
 MOST_VALUES = 200  # of an output of several values, as the accuracy of each class
@@ -101,7 +101,7 @@ def result_card(run: Run) -> Html:
         ("seed", run.seed),
         ("went on with", run.restored_from or ""),
         ("began with", ", ".join(run.weights)),
-        ("snapshot", next((entry[1] or entry[2] or "" for entry in reversed(run.snapshots)), "")),
+        ("snapshot", next((entry.weights or entry.state or "" for entry in reversed(run.snapshots)), "")),
         ("versions", ", ".join(f"{name} {text}" for name, text in run.versions.items())),
         ("log", run.path),
     ]

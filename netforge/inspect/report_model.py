@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from netforge.inspect.embedding_map import make_map
 from netforge.inspect.embeddings import Embeddings, computed_embeddings, stored_embeddings
 from netforge.inspect.page import Html, card, code, element, facts, join, picture, table
 from netforge.inspect.pictures import colour, grey, magnified, png_bytes, tiled
-from netforge.inspect.runs import Run
+from netforge.inspect.run import Run
 from netforge.layers.data_param import open_for
 from netforge.net import Net
 from netforge.net.running import image_layer
@@ -82,7 +83,7 @@ class Model:
 
     def training_net(self) -> Net:
         """The training net with memory and with its weights, where those are still there; the caller closes it."""
-        found = self.run.newest(1)
+        found = self.run.newest("weights")
         return Net(self.definition, "TRAIN", *self._train_state, self.device, weights=[str(found)] if found else [])
 
     @property
@@ -94,17 +95,17 @@ class Model:
     @property
     def weights(self) -> Path:
         """The newest snapshot of weights that is still there."""
-        return self._newest(1, "weights")
+        return self._newest("weights", "weights")
 
     @property
     def state(self) -> Path:
         """The newest solver state that is still there."""
-        return self._newest(2, "solver state")
+        return self._newest("state", "solver state")
 
-    def _newest(self, kind: int, word: str) -> Path:
+    def _newest(self, kind: Literal["weights", "state"], word: str) -> Path:
         found = self.run.newest(kind)
         if found is None:
-            written = [entry[kind] for entry in self.run.snapshots if entry[kind]]
+            written = [name for entry in self.run.snapshots if (name := getattr(entry, kind))]
             reason = f"{written[-1]} is gone" if written else f"the run has stored no {word}"
             raise SnapshotError(reason, where=str(self.run.path))
         return found

@@ -39,11 +39,11 @@ def test_read_whole(tmp_path: Path) -> None:
     assert math.isnan(run.tests[0].outputs["each"][1])
     assert [entry.counts for entry in run.final_queries()] == [(10, 30)]
     assert (run.duration, run.last_iteration, run.notices) == (60.0, 20, [(10, "all alike")])
-    assert run.newest(1) is None
+    assert run.newest("weights") is None
     beside = tmp_path / "a_iter_20.caffemodel"
     beside.write_bytes(b"weights")
-    assert run.newest(1) == beside
-    assert run.newest(2) is None
+    assert run.newest("weights") == beside
+    assert run.newest("state") is None
 
 
 def test_read_of_a_run_that_was_killed(tmp_path: Path) -> None:
