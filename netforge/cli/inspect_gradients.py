@@ -47,7 +47,7 @@ def gradients(
 
     The net is not changed: there is no update.
     """
-    from netforge.inspect.gradients import gradient_norms, gradients_page, verdicts
+    from netforge.inspect.gradients import NORM_COLUMNS, gradient_norms, gradients_page, norm_rows
     from netforge.net import Net
     from netforge.schema import read_solver
 
@@ -60,10 +60,5 @@ def gradients(
     ) as net:
         norms = gradient_norms(net, batches)
         name = net.name or "the net"
-    found = verdicts(norms)
-    rows = [
-        (one.name, f"{one.mean_data:.3g}", f"{one.mean_diff:.3g}", f"{one.ratio:.3g}", found.get(one.name, ""))
-        for one in norms
-    ]
-    print_columns([("weight", "value", "gradient", "ratio", "remark"), *rows], right=(1, 2, 3))
+    print_columns([NORM_COLUMNS, *norm_rows(norms)], right=(1, 2, 3))
     write_html(html_file, lambda: gradients_page(norms, name, batches))

@@ -14,6 +14,7 @@ from netforge.inspect.charts import Series, line_chart
 from netforge.inspect.page import card, page, table
 from netforge.net import Net
 
+NORM_COLUMNS = ("weight", "value", "gradient", "ratio", "remark")
 VANISHING, EXPLODING = 1e-4, 1e3
 """Of the median root mean square of all weight gradients: what is below or above is remarked on."""
 
@@ -97,18 +98,23 @@ def verdicts(norms: Sequence[WeightNorms]) -> dict[str, str]:
     return found
 
 
+def norm_rows(norms: Sequence[WeightNorms]) -> list[tuple[str, ...]]:
+    """Each weight in words, in the order of NORM_COLUMNS, with what is remarkable about its gradient."""
+    found = verdicts(norms)
+    return [
+        (one.name, f"{one.mean_data:.3g}", f"{one.mean_diff:.3g}", f"{one.ratio:.3g}", found.get(one.name, ""))
+        for one in norms
+    ]
+
+
 def gradients_page(norms: Sequence[WeightNorms], name: str, batches: int) -> str:
     """A page with the norms of values and gradients from the first layer to the last, and a table of them."""
-    found = verdicts(norms)
     x = [float(number) for number in range(1, len(norms) + 1)]
     curves = [
         Series("gradient", x, [one.mean_diff for one in norms], hue=1, dots=True),
         Series("value", x, [one.mean_data for one in norms], hue=0, dots=True),
     ]
-    rows = [
-        (number, one.name, f"{one.mean_data:.3g}", f"{one.mean_diff:.3g}", f"{one.ratio:.3g}", found.get(one.name, ""))
-        for number, one in enumerate(norms, start=1)
-    ]
+    rows = [(number, *row) for number, row in enumerate(norm_rows(norms), start=1)]
     return page(
         f"Gradients of {name}",
         card(
@@ -116,6 +122,6 @@ def gradients_page(norms: Sequence[WeightNorms], name: str, batches: int) -> str
             line_chart(curves, x="number of the weight", label="Root mean squares of weights and gradients", log=True),
             note="Root mean squares; of the loss as the net has it, before clipping, decay and rate.",
         ),
-        card("Weights", table(("", "weight", "value", "gradient", "ratio", "remark"), rows, right=(0, 2, 3, 4))),
+        card("Weights", table(("", *NORM_COLUMNS), rows, right=(0, 2, 3, 4))),
         subtitle=f"mean of {counted(batches, 'training batch', 'training batches')}, without updates",
     )
