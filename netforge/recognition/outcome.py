@@ -44,7 +44,7 @@ class Outcome:
         flags: Flags = np.where(self.known, self.predicted == self.labels, self.predicted == UNKNOWN)
         return flags
 
-    @property
+    @cached_property
     def own_distances(self) -> Floats:
         """The distance of each image to its own class, (n,); NaN where that is not a known one."""
         labels, which = np.unique(self.labels, return_inverse=True)
@@ -87,7 +87,7 @@ class Outcome:
         cells: Flags = wanted[:, None] == table.predicted[None]
         return cells
 
-    @property
+    @cached_property
     def class_accuracies(self) -> Floats:
         """The share of right answers for each of `confusion.labels`."""
         shares: Floats = (self.confusion.counts * self.right_cells).sum(axis=1) / self.confusion.totals
