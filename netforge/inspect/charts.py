@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,15 +30,13 @@ class Series:
     """One curve: its name, and x (rising) and y of its points, in plain floats.
 
     Points whose y is NaN or infinite break the curve. hue: number of its colour, its place among the curves if None.
-    dashed: drawn in dashes, to tell a second run or a train curve from a test curve of the same colour. dots: points
-    are marked; None marks them where there are at most 60.
+    dots: points are marked; None marks them where there are at most 60.
     """
 
     name: str
     x: Numbers
     y: Numbers
     hue: int | None = None
-    dashed: bool = False
     dots: bool | None = None
 
 
@@ -106,9 +104,7 @@ def thinned(series: Series) -> Series:
             kept |= {int(part[np.nanargmin(np.where(broken, np.nan, values))])}
             kept |= {int(part[np.nanargmax(np.where(broken, np.nan, values))])}
     at = sorted(kept)
-    return Series(
-        series.name, [series.x[i] for i in at], [series.y[i] for i in at], series.hue, series.dashed, series.dots
-    )
+    return replace(series, x=[series.x[i] for i in at], y=[series.y[i] for i in at])
 
 
 def bars(
@@ -276,9 +272,7 @@ def _curves(series: Sequence[Series], across: Axis, axis: Axis) -> Iterator[Html
             (across.at(x, LEFT, RIGHT), axis.at(y, BOTTOM, TOP)) if axis.holds(y) else None
             for x, y in zip(one.x, one.y, strict=True)
         ]
-        path = element(
-            "path", d=_path(spots), class_="curve", stroke=colour, stroke_dasharray="6 5" if one.dashed else None
-        )
+        path = element("path", d=_path(spots), class_="curve", stroke=colour)
         seen = [spot for spot in spots if spot is not None]
         dotted = len(seen) <= 60 if one.dots is None else one.dots
         dots = (element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.8, fill=colour) for x, y in seen if dotted)
