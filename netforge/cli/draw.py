@@ -22,6 +22,7 @@ from netforge.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from netforge.inspect.diagram import Direction
     from netforge.net import Net
 
 ENDINGS = {".svg": "text that any browser shows", ".png": "a picture", ".html": "a page with boxes to click on"}
@@ -61,7 +62,7 @@ NAMED = ", ".join(ENDINGS)
 def draw(
     model: str,
     out: Path,
-    direction: str,
+    direction: Direction,
     weights: Path | None,
     scale: float,
     dark: bool,
@@ -98,7 +99,7 @@ def draw(
         click.echo(f"{out}: {shown}")
 
 
-def write_drawing(net: Net, out: Path, direction: str, scale: float, dark: bool) -> str:
+def write_drawing(net: Net, out: Path, direction: Direction, scale: float, dark: bool) -> str:
     """Draw a net into a file; what came of it, in words."""
     from netforge.errors import counted
     from netforge.inspect import draw as draw_net
@@ -107,9 +108,8 @@ def write_drawing(net: Net, out: Path, direction: str, scale: float, dark: bool)
     kind = out.suffix.lower()
     words = f"{counted(len(net.layers), 'layer')}, phase {net.phase}"
     if kind == ".png":
-        image = draw_net(net, "png", direction="right" if direction == "right" else "down", scale=scale, dark=dark)
+        image = draw_net(net, "png", direction=direction, scale=scale, dark=dark)
         image.save(out, format="PNG")
         return f"{words}, {image.width} x {image.height} pixels"
-    text = draw_net(net, "html" if kind == ".html" else "svg", direction="right" if direction == "right" else "down")
-    write_page(out, text)
+    write_page(out, draw_net(net, "html" if kind == ".html" else "svg", direction=direction))
     return words

@@ -10,7 +10,20 @@ from typing import Literal
 
 from netforge.errors import counted
 from netforge.inspect import palette
-from netforge.inspect.canvas import Box, Curve, Drawing, Group, Paint, Point, Shape, Text, fitted, straight, text_width
+from netforge.inspect.canvas import (
+    Box,
+    Curve,
+    Drawing,
+    Group,
+    Paint,
+    Point,
+    Shape,
+    Text,
+    fitted,
+    flat,
+    straight,
+    text_width,
+)
 from netforge.inspect.layered import Layout, Piece, Slot, Wire, lay_out
 from netforge.inspect.netgraph import Edge, LayerEntry, NetGraph, Node, count_text, net_graph
 from netforge.net import Net
@@ -117,8 +130,8 @@ class _Diagram:
         width, height = self.size[0] + 2 * MARGIN, self.size[1] + top + MARGIN
         self.origin = (MARGIN + max(0.0, (head[0] - width) / 2), top)
         boxes = [self._box(number) for number in range(len(self.figures))]
-        shapes: list[Shape] = [*head[2], *self._wires(), *self._ties(), *boxes]
-        return Drawing(max(width, head[0]), height, self._title(), tuple(shapes), self._used(shapes))
+        shapes = (*head[2], *self._wires(), *self._ties(), *boxes)
+        return Drawing(max(width, head[0]), height, self._title(), shapes, self._used(shapes))
 
     # --- sizes -----------------------------------------------------------------------------------------------------
 
@@ -287,12 +300,11 @@ class _Diagram:
         corners = (low - 12, start[1]), (low - 12, above), (high + 12, above), (high + 12, end[1])
         return [self._at(corner) for corner in corners]
 
-    def _used(self, shapes: Sequence[Shape]) -> dict[str, Paint]:
+    def _used(self, shapes: tuple[Shape, ...]) -> dict[str, Paint]:
         """The colours that the drawing needs."""
         wanted = {"paper"}
-        for shape in shapes:
-            for part in shape.shapes if isinstance(shape, Group) else (shape,):
-                wanted |= {getattr(part, name, None) or "paper" for name in ("fill", "line", "ink")}
+        for part in flat(shapes):
+            wanted |= {getattr(part, name, None) or "paper" for name in ("fill", "line", "ink")}
         return {name: paint for name, paint in paints().items() if name in wanted}
 
 
