@@ -27,27 +27,17 @@ def activations(image: str | None, trained: NetOptions, source: str | None, inde
 
     IMAGE is a file; or name a source and the number of an image in it. --layer shows one layer or blob.
     """
-    from dataclasses import replace
-
-    from netforge.errors import NetError, did_you_mean
     from netforge.inspect.activations import activations as run
     from netforge.inspect.activations import activations_page
     from netforge.inspect.pictures import captioned
 
     if (image is None) == (source is None):
         raise click.UsageError("give the file of an image, or --source and --index.")
-    with open_embedder(replace(trained, layer=None)) as embedder:
+    with open_embedder(trained) as embedder:
         pixels, words = read_image(embedder, image, source, index)
         shown = run(embedder, pixels)
         name = embedder.net.name or "the net"
-    if trained.layer is not None:
-        known = [word for one in shown for word in (one.layer, one.blob)]
-        shown = [one for one in shown if trained.layer in (one.layer, one.blob)]
-        if not shown:
-            raise NetError(
-                f'phase RUN has no layer or blob "{trained.layer}"',
-                mend=did_you_mean(trained.layer, known) or "netforge summary NET --phase RUN shows all",
-            )
+    shown = [one for one in shown if trained.layer in (None, one.layer, one.blob)]
     targets = targets.or_default(f"{Path(image).stem if image else f'{source}.{index}'}.activations")
     write_html(targets.html, lambda: activations_page(shown, name, words))
     write_png(targets.png, lambda: captioned([(one.caption, one.picture) for one in shown], f"{name}: {words}"))
