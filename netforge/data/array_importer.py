@@ -79,7 +79,7 @@ def import_arrays(
     range.
     """
     check_name(name)
-    _check_options(white, testing)
+    _check_white(white)
     pixels, layout = _images(name, _array(f'images for "{name}"', images), shape, layout)
     numbers, names = _labels(name, _array(f'labels for "{name}"', labels), len(pixels))
     names = names if class_names is None else _chosen_names(name, numbers, class_names)
@@ -137,9 +137,7 @@ def import_sklearn(
     )
 
 
-def _check_options(white: float | None, testing: float) -> None:
-    if not 0 <= testing < 1:
-        raise SettingsError(f"testing is {testing}", mend="give a share from 0 to below 1")
+def _check_white(white: float | None) -> None:
     if white is not None and not (math.isfinite(white) and white > 0):
         raise SettingsError(f"white is {white}", mend="give the largest value of a pixel, such as 16")
 

@@ -58,7 +58,7 @@ def import_images(
     `store`.
 
     Raises DataError where `source` is none of these, where pictures cannot be read (several of them are named), where
-    they differ in size, or where a name is taken.
+    they differ in size, or where a name is taken; SettingsError where `testing` is out of its range.
     """
     check_name(name)
     pictures = _listed(Path(source), root, columns)

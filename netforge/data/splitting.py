@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from netforge.data.sampling import permutation, random_words
 from netforge.device.random import RandomStream
-from netforge.errors import DataError
+from netforge.errors import DataError, SettingsError
 
 
 def draw(labels: npt.NDArray[np.int64], among: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:
@@ -24,8 +24,12 @@ def split(name: str, labels: npt.NDArray[np.int64], testing: float, seed: int) -
     """Names of sources to the numbers of their images, of those with these labels (count,).
 
     testing: share of each label, rounded, that goes into NAME.testing, the others into NAME.training, drawn as `draw`
-    does; with 0 all are in NAME. Raises DataError where no image is left for one of them.
+    does; with 0 all are in NAME.
+
+    Raises DataError where no image is left for one of them, SettingsError where the share is none from 0 to below 1.
     """
+    if not 0 <= testing < 1:
+        raise SettingsError(f"testing is {testing}", mend="give a share from 0 to below 1")
     if not testing:
         return {name: np.arange(len(labels))}
     chosen = _drawn(labels, np.ones(len(labels), np.bool_), seed, lambda size: round(size * testing))

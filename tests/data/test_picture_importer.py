@@ -19,7 +19,7 @@ from netforge.data import ImageDatabase, PictureForm, decoding, import_images, o
 from netforge.data.archive import open_files
 from netforge.data.fitting import place
 from netforge.data.picture import read_picture
-from netforge.errors import DataError
+from netforge.errors import DataError, SettingsError
 
 GREY = PictureForm(channels=1)
 COLOUR = PictureForm(channels=3)
@@ -72,6 +72,9 @@ def test_a_share_of_each_class_is_for_testing(tmp_path: Path) -> None:
     assert open_source("IMAGEDB", "a.testing").images[:][:, 0, 0, 0].tolist() != values[1]
     with pytest.raises(DataError, match=r'no image is left for source "a\.testing"'):
         imported(folder, testing=0.01)
+    for share in (-0.5, 1.0, float("nan")):
+        with pytest.raises(SettingsError, match=f"testing is {share}"):
+            imported(folder, testing=share, replace=True)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +196,8 @@ def test_a_folder_that_was_packed_with_a_way_out(tmp_path: Path) -> None:
 def test_every_image_knows_its_file(tmp_path: Path) -> None:
     write_folder(tmp_path, {"b": 2, "a": 1})
     imported(tmp_path)
-    with ImageDatabase() as database, database._explained() as connection:
-        found = connection.execute("SELECT origin FROM images ORDER BY position").fetchall()
-    assert found == [("a/000.png",), ("b/000.png",), ("b/001.png",)]
+    with ImageDatabase() as database:
+        assert database.origins("a") == ["a/000.png", "b/000.png", "b/001.png"]
 
 
 def test_many_pictures_come_in_order_and_few_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
