@@ -79,15 +79,3 @@ def write_lmdb(folder: Path, records: dict[bytes, bytes]) -> Path:
         for key, value in records.items():
             transaction.put(key, value)
     return folder
-
-
-def stored_origins(database: Path, name: str) -> list[str | None]:
-    """Where each image of a source came from."""
-    connection = sqlite3.connect(database)
-    try:
-        rows = connection.execute(
-            "SELECT origin FROM images JOIN sources ON id = source WHERE name = ? ORDER BY position", (name,)
-        ).fetchall()
-    finally:
-        connection.close()
-    return [origin for (origin,) in rows]

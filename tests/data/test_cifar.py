@@ -13,7 +13,6 @@ import pytest
 
 from netforge.data import ImageDatabase, import_cifar10, import_cifar100
 from netforge.errors import DataError
-from tests.data.helpers import stored_origins
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 META = "\n".join(NAMES).encode() + b"\n\n"
@@ -83,7 +82,7 @@ def test_images_know_the_record_they_came_from(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("netforge.data.cifar.BLOCK_IMAGES", 8)
     with ImageDatabase() as database:
         import_cifar10(database, write_archive(tmp_path / "a.tar.gz", CONTENT))
-        found = stored_origins(database.path, "CIFAR-10.training")
+        found = database.origins("CIFAR-10.training")
     assert found == [f"cifar-10-batches-bin/data_batch_{k}.bin, record {i}" for k in (1, 2) for i in range(20 + k)]
 
 

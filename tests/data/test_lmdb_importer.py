@@ -13,7 +13,7 @@ from netforge.data import ImageDatabase, LmdbForm, LmdbImport, import_lmdb
 from netforge.data.source import ArraySource
 from netforge.errors import DataError
 from netforge.schema import messages
-from tests.data.helpers import datum, fill_database, stored_origins, write_lmdb
+from tests.data.helpers import datum, fill_database, write_lmdb
 
 COLOUR = np.random.default_rng(2).integers(0, 256, (30, 3, 6, 5), np.uint8)
 
@@ -45,9 +45,9 @@ def test_records_become_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sum(seen) == 30 and len(seen) > 2 and done.unreadable == []
     np.testing.assert_allclose(source.mean, COLOUR.mean(0), rtol=1e-6)
     with ImageDatabase() as database:
-        assert stored_origins(database.path, "a") == [f"{i:03}" for i in range(30)]
+        assert database.origins("a") == [f"{i:03}" for i in range(30)]
         import_lmdb(database, tmp_path / "db" / "data.mdb", name="b")
-        assert stored_origins(database.path, "b")[29] == "029"
+        assert database.origins("b")[29] == "029"
 
 
 def test_records_in_the_order_rgb(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_keys_of_any_bytes_are_origins(tmp_path: Path) -> None:
     records = {key: datum(COLOUR[0]) for key in (b"\n\x1b[2J", b"\xff\0", "küche".encode())}
     imported(tmp_path, records)
     with ImageDatabase() as database:
-        assert stored_origins(database.path, "a") == [r"\n\x1b[2J", "küche", r"\\xff\x00"]
+        assert database.origins("a") == [r"\n\x1b[2J", "küche", r"\\xff\x00"]
 
 
 def test_the_mean_comes_from_a_file_or_a_source(tmp_path: Path) -> None:

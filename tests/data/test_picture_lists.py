@@ -41,12 +41,9 @@ def values(source) -> list[int]:
     return source.images[:][:, 0, 0, 0].tolist()
 
 
-def origins(name: str = "a") -> list[str]:
-    with ImageDatabase() as database, database._explained() as connection:
-        rows = connection.execute(
-            "SELECT origin FROM images JOIN sources ON source = id WHERE name = ? ORDER BY position", (name,)
-        )
-        return [origin for (origin,) in rows]
+def origins() -> list[str | None]:
+    with ImageDatabase() as database:
+        return database.origins("a")
 
 
 def test_a_list_is_read_line_by_line(tmp_path: Path) -> None:
