@@ -20,8 +20,7 @@ def duplicate_sheet(images: ImageSet, groups: Sequence[Duplicates], *, per_row: 
     """A row for each group: how far its images are apart, and up to `per_row` of them with label, id and source."""
     rows = []
     for group in groups:
-        shown = _spread(group, per_row)
-        tiles = [_tile(images, number, group) for number in shown]
+        tiles = _tiles(images, group, per_row)
         rows.append(Row(tiles, "the same" if group.same else f"{group.apart:.1f} apart", _remark(group)))
     same = sum(group.same for group in groups)
     remark = f"{counted(same, 'group')} of the same pixels, {len(groups) - same:,} of nearly the same"
@@ -29,19 +28,23 @@ def duplicate_sheet(images: ImageSet, groups: Sequence[Duplicates], *, per_row: 
 
 
 def _spread(group: Duplicates, most: int) -> list[int]:
-    """Up to `most` images of a group: of each label, and of both ends of the numbers, as long as there is room."""
+    """Places of up to `most` images of a group: of each label, and of both ends, as long as there is room."""
     first = {label: k for k, label in reversed(list(enumerate(group.labels)))}
     wanted = list(dict.fromkeys([*first.values(), len(group.images) - 1, *range(len(group.images))]))
-    return [group.images[k] for k in sorted(wanted[:most])]
+    return sorted(wanted[:most])
 
 
-def _tile(images: ImageSet, number: int, group: Duplicates) -> Tile:
-    label = group.labels[group.images.index(number)]
-    source, _ = images.origin(number)
-    identity = f"#{images.ids(np.array([number]))[0]}"
-    several = len({images.origin(n)[0] for n in group.images}) > 1
-    caption = (images.class_name(label), identity, *([source] if several else []))
-    return Tile(number, caption, group.conflicting)
+def _tiles(images: ImageSet, group: Duplicates, most: int) -> list[Tile]:
+    """Up to `most` images of a group, with label and id, and with the source where the group has images of several."""
+    sources = [images.origin(number)[0] for number in group.images]
+    several = len(set(sources)) > 1
+    places = _spread(group, most)
+    ids = images.ids(np.array([group.images[k] for k in places])).tolist()
+    tiles = []
+    for k, identity in zip(places, ids, strict=True):
+        caption = (images.class_name(group.labels[k]), f"#{identity}", *([sources[k]] if several else []))
+        tiles.append(Tile(group.images[k], caption, group.conflicting))
+    return tiles
 
 
 def _remark(group: Duplicates) -> str:

@@ -114,15 +114,11 @@ def thumbnails(source: Source, images: Indices) -> npt.NDArray[np.uint8]:
     area = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
     small = np.empty((len(images), channels, len(rows), len(columns)), np.uint8)
     low, high = _range(source)
-    done = 0
-    for numbers in source.block_numbers():
-        wanted = numbers[np.isin(numbers, images, assume_unique=True)]
-        if not len(wanted):
-            continue
-        pixels = source.read(wanted)[0].astype(np.float32)
+    step = source.images_per_block
+    for start in range(0, len(images), step):
+        pixels = source.read(images[start : start + step])[0].astype(np.float32)
         means = np.add.reduceat(np.add.reduceat(pixels, rows, axis=2), columns, axis=3) / area
-        small[done : done + len(wanted)] = np.rint((means - low) * (255 / (high - low)))
-        done += len(wanted)
+        small[start : start + step] = np.rint((means - low) * (255 / (high - low)))
     return small.reshape(len(images), -1)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from netforge.data import ArraySource, duplicates, open_source
-from netforge.data.duplicate_sheet import duplicate_sheet
+from netforge.data.duplicate_sheet import _tiles, duplicate_sheet
 from netforge.data.duplicates import find_duplicates, thumbnails
 from netforge.data.image_set import ImageSet
 
@@ -92,10 +92,4 @@ def test_the_sheet_shows_each_group_with_every_label() -> None:
     sheet = duplicate_sheet(images, found, per_row=2)
     assert isinstance(sheet, Image.Image)
     assert (np.asarray(sheet)[70, :, 0] == 40).sum() == 2 * 84
-    assert [tile.caption for tile in _tiles(images, found)] == [("2", "#2"), ("9", "#7")]
-
-
-def _tiles(images: ImageSet, found: list[duplicates.Duplicates]):  # type: ignore[no-untyped-def]
-    from netforge.data.duplicate_sheet import _spread, _tile
-
-    return [_tile(images, number, found[0]) for number in _spread(found[0], 2)]
+    assert [tile.caption for tile in _tiles(images, found[0], 2)] == [("2", "#2"), ("9", "#7")]
