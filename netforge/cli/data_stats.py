@@ -127,12 +127,12 @@ def look_at(
     with ImageDatabase(database) as images:
         runs = stored_runs(images, images.find(name)) if name in images else []
         queries = stored_label_queries(images, images.find(name), run) if run is not None else None
-    pixels = None
+    pixels = same = None
     if not labels_only and counts.count:
         source = open_images(name, where, database=database)
         with image_bar(source.count) as progress:
             pixels = pixel_statistics(source, progress)
-    same = find_duplicates(open_images(name, where, database=database)) if duplicates and counts.count else None
+        same = find_duplicates(source) if duplicates else None
     return Found(header, counts, pixels, queries, runs, same)
 
 
