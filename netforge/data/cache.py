@@ -32,12 +32,16 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def path(self, key: str) -> Path:
+        """The file of the array named `key`."""
+        return self.folder / f"{key}.npy"
+
     def array(self, key: str, store: Callable[[Path], None]) -> npt.NDArray[Any]:
         """The array named `key`, mapped read-only; where it is missing or cut short, `store` writes it to a given path.
 
         Raises DataError where the folder cannot be written.
         """
-        path = self.folder / f"{key}.npy"
+        path = self.path(key)
         for _ in range(ATTEMPTS):
             found = self._load(path)
             if found is not None:
@@ -47,7 +51,7 @@ class Cache:
 
     def peek(self, key: str) -> npt.NDArray[Any] | None:
         """The array named `key` as it is; None where there is none. Raises DataError where it cannot be read."""
-        path = self.folder / f"{key}.npy"
+        path = self.path(key)
         if not path.exists():
             return None
         found = self._load(path)

@@ -64,11 +64,11 @@ def clean_database(database: ImageDatabase, *, dry_run: bool = False) -> Iterato
         return
     if dry_run:
         with database.snapshot() as connection:
-            waste = [*_orphans(connection, dry_run=True), *_files(database, connection, dry_run=True)]
+            waste = [*_orphans(connection, dry_run=True), *_files(database, dry_run=True)]
     else:
         # With the lock of a writer: nobody adds a source meanwhile whose files would be taken for unneeded.
         with database.write(), database.snapshot() as connection:
-            waste = [*_orphans(connection, dry_run=False), *_files(database, connection, dry_run=False)]
+            waste = [*_orphans(connection, dry_run=False), *_files(database, dry_run=False)]
     yield from waste
     yield from _free_pages(database, dry_run=dry_run)
 
@@ -88,11 +88,10 @@ def _orphans(connection: sqlite3.Connection, *, dry_run: bool) -> Iterator[Waste
                     connection.execute(f"DELETE {orphaned}")
 
 
-def _files(database: ImageDatabase, connection: sqlite3.Connection, *, dry_run: bool) -> Iterator[Waste]:
+def _files(database: ImageDatabase, *, dry_run: bool) -> Iterator[Waste]:
     """Files in the cache."""
-    stamps = {stamp for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for stamp in pair}
     for paths, what in (
-        (database.cache.unneeded(stamps), "of the cache that no source needs"),
+        (database.cache.unneeded(database.stamps()), "of the cache that no source needs"),
         (database.cache.abandoned(), "that a killed process was writing"),
     ):
         sizes = [size for path in paths if (size := _gone(path, dry_run=dry_run)) is not None]

@@ -107,6 +107,11 @@ class ImageDatabase(DatabaseFile):
             return advice
         return f"{close} Otherwise {advice}" if close.endswith("?") else f"{close}; or {advice}"
 
+    def stamps(self) -> set[str]:
+        """The digests of all sources, which are what files in the cache are named after."""
+        with self._explained() as connection:
+            return {stamp for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for stamp in pair}
+
     def class_names(self, info: SourceInfo) -> dict[int, str]:
         """Label to name, for the classes that have names."""
         with self._explained() as connection:
@@ -242,6 +247,4 @@ class ImageDatabase(DatabaseFile):
         with self._transaction() as connection:
             writer = Writer(connection, str(self.path))
             yield writer
-        with self._explained() as connection:
-            stamps = {s for pair in connection.execute("SELECT stamp, label_stamp FROM sources") for s in pair}
-        self.cache.discard(writer.dropped_stamps - stamps)
+        self.cache.discard(writer.dropped_stamps - self.stamps())

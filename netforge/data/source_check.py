@@ -177,7 +177,7 @@ class SourceCheck:
         digest = PixelDigest(self._info.shape, np.dtype(self._info.dtype))
         right = found.ndim == 4 and found.shape[1:] == self._info.shape and found.dtype == digest.dtype
         if right:
-            with (self._database.cache.folder / f"{self._info.pixel_key}.npy").open("rb") as file:
+            with self._database.cache.path(self._info.pixel_key).open("rb") as file:
                 file.seek(-found.nbytes, os.SEEK_END)  # read, not mapped: what is mapped counts as memory in use
                 while piece := file.read(PIECE_BYTES):
                     digest.update(piece)
@@ -194,5 +194,4 @@ class SourceCheck:
             yield self._damaged_file("labels", self._info.label_key)
 
     def _damaged_file(self, kind: str, key: str) -> Finding:
-        path = self._database.cache.folder / f"{key}.npy"
-        return Finding(str(path), f"the cached {kind} are not those of the source", REMOVE)
+        return Finding(str(self._database.cache.path(key)), f"the cached {kind} are not those of the source", REMOVE)

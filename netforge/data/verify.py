@@ -58,10 +58,9 @@ def _database_findings(database: ImageDatabase, progress: Progress) -> Iterator[
     where = str(database.path)
     with database.snapshot() as connection:
         yield from guarded(_file_findings(connection, where), where)
-        infos = database.sources()
-        for info in infos:
+        for info in database.sources():
             yield from _source_findings(SourceCheck(database, connection, info), progress)
-        yield from _cache_findings(database.cache, {str(stamp) for i in infos for stamp in (i.stamp, i.label_stamp)})
+        yield from _cache_findings(database.cache, database.stamps())
 
 
 def _file_findings(connection: sqlite3.Connection, where: str) -> Iterator[Finding]:
