@@ -45,12 +45,17 @@ class _Table:
     age: int
 
 
+def data_file(path: Path) -> Path:
+    """The data file of an LMDB, whose folder or data file is named."""
+    return path / DATA_FILE if path.is_dir() else path
+
+
 def records(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of an LMDB, its folder or its data file, in the order of the keys.
 
     Raises DataError, naming the page, at the first number that cannot be, and where keys are out of order or missing.
     """
-    file = path / DATA_FILE if path.is_dir() else path
+    file = data_file(path)
     with _mapped(file) as data:
         yield from _Pages(file, data).records()
 

@@ -15,10 +15,9 @@ import numpy as np
 
 from netforge.data.datum import decode_datum, decode_label, is_encoded
 from netforge.data.decoding import THREADS
+from netforge.data.lmdb_pages import DATA_FILE, data_file
 from netforge.data.source import Indices, Pixels, Source
 from netforge.errors import DataError
-
-DATA_FILE = "data.mdb"
 
 DECODED_AT_A_TIME = 256  # encoded images whose files lie in memory
 
@@ -57,7 +56,7 @@ class _Environment:
         """Raise DataError where the data file is cut short: reading what is missing would kill the process."""
         with _explained(self.path):
             needed = (self.handle.info()["last_pgno"] + 1) * self.handle.stat()["psize"]
-        found = (self.path / DATA_FILE if self.path.is_dir() else self.path).stat().st_size
+        found = data_file(self.path).stat().st_size
         if found < needed:
             raise DataError(
                 f"the LMDB is cut short: {found} bytes of at least {needed}",
