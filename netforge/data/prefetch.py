@@ -15,16 +15,19 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-REST_S = 0.003
+PROMPT_S = 0.0005
 """Who comes back for the next item sooner than this does nothing else meanwhile: a second maker would only be in the
 way of the first, for they share one interpreter."""
+REST_S = 0.003
+"""How long the thread leaves the work to whom is prompt; items that take longer to make are worth a second maker."""
 
 
 class _Queue(Generic[T]):
     """What the thread and its owner share; the thread holds no reference to the owner, so that the owner can go.
 
     Items next_taken .. next_made - 1 are there or in the making. restarts: how often another run of numbers was asked
-    for; what was begun before counts for nothing. stalled: nothing is to be made until an item is asked for.
+    for; what was begun before counts for nothing. stalled: nothing is to be made until an item is asked for. prompt:
+    whether the owner, who helps, came straight back for the item that was asked for last.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class _Queue(Generic[T]):
         self.next_made = 0
         self.restarts = 0
         self.requests = 0
+        self.prompt = helping
+        self.taken_at = 0.0
         self.stalled = True
         self.closed = False
 
@@ -49,13 +54,13 @@ class _Queue(Generic[T]):
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.closed or self.has_work())
-                requests = self.requests
-            if self.helping:  # the owner may be back at once, and make the next item itself
+                requests, rests = self.requests, self.prompt
+            if rests:  # the owner may be back at once, and make the next item itself
                 time.sleep(REST_S)
             with self.changed:
                 if self.closed:
                     return
-                if not self.has_work() or (self.helping and requests != self.requests):
+                if not self.has_work() or (rests and requests != self.requests):
                     continue
                 claim = self.claim()
             self.work(*claim)
@@ -105,7 +110,7 @@ class _Queue(Generic[T]):
         """Item number `position`; waits for it, or helps. An exception of `make` is raised here."""
         try:
             with self.changed:
-                self.requests += 1
+                self.note_request()
                 if position != self.next_taken or (self.stalled and position == self.next_made):
                     self.restart(position, stalled=False)
                 while position not in self.items:
@@ -114,12 +119,19 @@ class _Queue(Generic[T]):
                 if isinstance(item, BaseException):
                     raise item
                 self.next_taken += 1
+                self.taken_at = time.perf_counter()
                 self.changed.notify_all()
                 return item
         except BaseException:  # an interrupt of the user's, maybe, with an item in the making
             with self.changed:
                 self.restart(position, stalled=True)
             raise
+
+    def note_request(self) -> None:
+        """Count a request, and see whether it comes straight after the last one; the first one counts as such."""
+        if self.helping and self.requests:
+            self.prompt = time.perf_counter() - self.taken_at < PROMPT_S
+        self.requests += 1
 
     def help_or_wait(self) -> None:
         """What the owner does, who holds the lock, while its item is not there."""

@@ -205,6 +205,7 @@ def test_items_that_nobody_gets_are_given_back(depth: int, helping: bool) -> Non
 
 
 def test_who_comes_straight_back_makes_the_items_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "PROMPT_S", 0.5)
     monkeypatch.setattr(prefetch, "REST_S", 0.5)
     makers: list[int] = []
 
@@ -216,4 +217,23 @@ def test_who_comes_straight_back_makes_the_items_alone(monkeypatch: pytest.Monke
     prefetcher = Prefetcher(make, 3, helping=True)
     assert [prefetcher.get(k) for k in range(50)] == list(range(50))
     assert set(makers) == {threading.get_ident()}
+    prefetcher.close()
+
+
+def test_the_thread_does_not_rest_while_the_caller_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    made = threading.Semaphore(0)
+    monkeypatch.setattr(prefetch, "PROMPT_S", 0.0)
+    monkeypatch.setattr(prefetch.time, "sleep", rests.append)
+
+    def make(position: int) -> int:
+        made.release()
+        return position
+
+    prefetcher = Prefetcher(make, 1, helping=True)
+    assert prefetcher.get(0) == 0 and made.acquire(timeout=20) and made.acquire(timeout=20)
+    before = len(rests)
+    for k in range(1, 5):
+        assert prefetcher.get(k) == k and made.acquire(timeout=20)
+    assert len(rests) == before
     prefetcher.close()
