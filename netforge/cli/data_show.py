@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from netforge.cli.data_options import database_option, where_option
 from netforge.cli.options import FiniteRange, check_target
@@ -89,7 +90,7 @@ def show(
       netforge data show MNIST.testing --out seen.png --duplicates \\
           --against MNIST.training
     """
-    from netforge.data.opening import open_images
+    from netforge.data import open_images
 
     check_usage(ctx, results=results, confused=confused, worst=worst, duplicates=duplicates, against=against)
     check_target(out)
@@ -123,8 +124,8 @@ def check_usage(
     against: str | None,
 ) -> None:
     """Raise for options that have no effect beside the others."""
-    given = [name for name in ("near", "groups") if ctx.get_parameter_source(name) is not None]
-    given = [f"--{name}" for name in given if ctx.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
+    typed = ParameterSource.COMMANDLINE
+    given = [f"--{name}" for name in ("near", "groups") if ctx.get_parameter_source(name) is typed]
     if results is None and (confused or worst):
         raise click.UsageError("--confused and --worst need --results FILE, which test-many --csv writes.")
     if confused and worst:
@@ -162,7 +163,7 @@ def draw_results(
     style: Style,
 ) -> Image:
     """The sheet of answers that --confused and --worst ask for, or of all that are wrong."""
-    from netforge.data import ImageDatabase, open_source
+    from netforge.data import open_images, open_source
     from netforge.data.result_sheet import confused_sheet, worst_sheet, wrong_sheet
     from netforge.data.results import read_results
     from netforge.errors import counted
@@ -170,8 +171,8 @@ def draw_results(
     source: Source = open_source(None, name, database=database)
     answers = read_results(path, source.name, source.count)
     if where is not None:
-        with ImageDatabase(database) as images:
-            wanted = set(images.indices(name, where).tolist())
+        meant = open_images(name, where, database=database)
+        wanted = {meant.origin(k)[1] for k in range(meant.count)}
         answers = [answer for answer in answers if answer.image in wanted]
     labels = source.labels
     changed = sum(int(labels[answer.image]) != answer.label for answer in answers)

@@ -15,7 +15,7 @@ from netforge.cli.test_many import CSV_COLUMNS
 from netforge.data import ArraySource, ImageDatabase
 from netforge.data.results import COLUMNS
 from netforge.data.sheet import BOX_COLOURS
-from tests.data.helpers import array_source, fill_database
+from tests.data.helpers import array_source, datum, fill_database, write_lmdb
 
 HEAD = ",".join(COLUMNS)
 
@@ -69,9 +69,19 @@ def test_answers_of_a_net() -> None:
         assert show("tiny.training", "--results", "r.csv", *options) == f"sheet.png: {size()[0]} x {size()[1]} pixels\n"
         heights.append(size()[1])
     assert heights[0] > heights[1] > heights[2] == heights[3]
+    query = ("--results", "r.csv", "--where", "label = 9")
+    assert "no image in use meets the query 'label = 9'" in show("tiny.training", *query, code=1)
     Path("r.csv").write_text("\n".join([HEAD, "tiny.training,0,2,2,1,0,0.5,1"]))
     assert "note: 1 image had another label when r.csv was written" in show("tiny.training", "--results", "r.csv")
     assert 'it has no image of "digits.testing"' in show("digits.testing", "--results", "r.csv", code=1)
+
+
+def test_answers_of_a_net_to_an_lmdb_cannot_be_asked() -> None:
+    folder = str(write_lmdb(Path("lmdb"), {b"0": datum(array_source(1).images[0], 1)}))
+    Path("r.csv").write_text(f"{HEAD}\n{folder},0,1,1,2,0,0.5,1")
+    show(folder, "--results", "r.csv")
+    found = show(folder, "--results", "r.csv", "--where", "label = 1", code=1)
+    assert "only sources of the image database can be asked by a query" in found
 
 
 def test_duplicates_within_a_source_and_across_two() -> None:
