@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from netforge.cli.data_options import database_option, where_option
 from netforge.cli.screen import image_bar
+
+if TYPE_CHECKING:
+    from netforge.data.export import Form
 
 
 @click.command("export", short_help="Write images as an LMDB, as PNG files or as IDX files.")
@@ -22,7 +25,7 @@ from netforge.cli.screen import image_bar
 def export(
     source: str,
     out: Path,
-    form: Literal["lmdb", "images", "idx"],
+    form: Form,
     where: str | None,
     zipped: bool,
     replace: bool,
