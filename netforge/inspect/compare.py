@@ -90,7 +90,7 @@ def value_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
         ("training loss", *(f"{run.displays[-1].loss:.6g}" if run.displays else ABSENT for run in runs)),
         ("iterations", *(f"{run.last_iteration:,}" for run in runs)),
         ("time", *(span_text(run.duration) for run in runs)),
-        ("items/s", *(_speed(run) for run in runs)),
+        ("items/s", *(ABSENT if run.speed is None else f"{run.speed:,.0f}" for run in runs)),
         ("seed", *(str(run.seed) for run in runs)),
         ("device", *(run.device for run in runs)),
         ("netforge", *(run.versions.get("netforge", ABSENT) for run in runs)),
@@ -108,11 +108,6 @@ def _best_scores(run: Run) -> dict[str, str]:
             if math.isfinite(value) and (name not in best or value > best[name][0]):
                 best[name] = (value, test.iteration)
     return {name: f"{value:.6g} at {iteration:,}" for name, (value, iteration) in best.items()}
-
-
-def _speed(run: Run) -> str:
-    seconds = sum(shown.seconds for shown in run.displays)
-    return f"{sum(shown.items for shown in run.displays) / seconds:,.0f}" if seconds else ABSENT
 
 
 def setting_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:

@@ -90,13 +90,11 @@ def result_card(run: Run) -> Html:
     figures = [(name, f"{value:.4g}") for name, value in final_scores(run).items()]
     if run.displays:
         figures.append(("training loss", f"{run.displays[-1].loss:.4g}"))
-    items = sum(shown.items for shown in run.displays)
-    seconds = sum(shown.seconds for shown in run.displays)
     pairs: list[tuple[str, object]] = [
         ("ended", element("span", ending_text(run), class_="alarm" if run.reason in (None, "failed") else None)),
         ("iterations", f"{run.iteration:,} to {run.last_iteration:,}"),
         ("time", f"{span_text(run.duration)}, from {started(run)}"),
-        ("speed", f"{items / seconds:,.0f} items/s in training" if seconds else ""),
+        ("speed", "" if run.speed is None else f"{run.speed:,.0f} items/s in training"),
         ("device", run.device if run.device == "cpu" else f"{run.device}; {run.execution}"),
         ("seed", run.seed),
         ("went on with", run.restored_from or ""),
@@ -143,22 +141,22 @@ def curve_cards(run: Run) -> Iterator[Html]:
     yield from (value_card(name, values) for name, values in several_values(run))
 
 
-def loss_series(run: Run, prefix: str = "", hue: int = 0) -> list[Series]:
-    """The training loss and the losses of tests; `prefix` goes before their names, `hue` is the first's colour."""
+def loss_series(run: Run) -> list[Series]:
+    """The training loss and the losses of tests."""
     found: list[Series] = []
     if run.displays:
         steps = [shown.iteration for shown in run.displays]
-        found.append(Series(f"{prefix}training", steps, [shown.loss for shown in run.displays], hue))
+        found.append(Series("training", steps, [shown.loss for shown in run.displays], 0))
     for net in sorted({test.net for test in run.tests}):
         tests = [test for test in run.tests if test.net == net]
         number = f" #{net}" if net else ""
         for name in dict.fromkeys(loss for test in tests for loss in test.losses):
             points = [(t.iteration, t.outputs[name]) for t in tests if isinstance(t.outputs.get(name), float)]
-            found.append(_series(f"{prefix}test{number} {name}", points, hue + len(found)))
+            found.append(_series(f"test{number} {name}", points, len(found)))
     return found
 
 
-def score_series(run: Run, prefix: str = "", hue: int = 0) -> list[Series]:
+def score_series(run: Run) -> list[Series]:
     """The outputs of tests that are no losses, of one number each."""
     found: list[Series] = []
     for net in sorted({test.net for test in run.tests}):
@@ -166,7 +164,7 @@ def score_series(run: Run, prefix: str = "", hue: int = 0) -> list[Series]:
         number = f" (test net #{net})" if net else ""
         for name in dict.fromkeys(score for test in tests for score in test.scores):
             points = [(test.iteration, test.scores[name]) for test in tests if name in test.scores]
-            found.append(_series(f"{prefix}{name}{number}", points, hue + len(found)))
+            found.append(_series(f"{name}{number}", points, len(found)))
     return found
 
 

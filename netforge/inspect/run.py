@@ -111,6 +111,12 @@ class Run:
         return max(0.0, self.end - self.start)
 
     @property
+    def speed(self) -> float | None:
+        """Items a second in training; None where no display has measured any."""
+        seconds = sum(shown.seconds for shown in self.displays)
+        return sum(shown.items for shown in self.displays) / seconds if seconds else None
+
+    @property
     def last_iteration(self) -> int:
         """The finished updates that the log knows of."""
         seen = [shown.iteration for shown in self.displays] + [test.iteration for test in self.tests]
