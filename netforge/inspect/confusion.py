@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from netforge.inspect.charts import heat_map
 from netforge.inspect.embedding_page import thumbnails
-from netforge.inspect.page import Html, card, element, json_script, page, scores
+from netforge.inspect.page import Html, asset, card, element, json_script, page, scores
 from netforge.inspect.pictures import data_uri
 from netforge.metric.arrays import Integers
 from netforge.recognition import Outcome
@@ -25,7 +24,7 @@ STYLES = """
 rect[data-cell] { cursor: pointer; }
 rect.chosen { stroke: var(--ink); stroke-width: 2.5; }
 """
-SCRIPT = (Path(__file__).parent / "confusion.js").read_text(encoding="utf-8")
+SCRIPT = asset("confusion.js")
 
 
 def confusion_page(outcome: Outcome, title: str) -> str:
@@ -50,16 +49,11 @@ def _mixups(outcome: Outcome) -> Html:
     return element("div", *(element("div", line) for line in lines)) if found else element("p", "none", class_="pale")
 
 
-def confusion_view(outcome: Outcome) -> Html:
-    """The table and the place for the images; needs STYLES and SCRIPT in its page."""
+def confusion_chart(outcome: Outcome) -> Html:
+    """A table of classes and answers; right answers and wrong ones have colours of their own."""
     table = outcome.confusion
     rows, columns = ([outcome.class_name(k) for k in labels.tolist()] for labels in (table.labels, table.predicted))
-    chosen, cells = _cells(outcome, rows, columns)
-    sheet, layout = thumbnails(outcome.images, chosen)
-    wrong = np.where(outcome.right_cells, 0, table.counts)
-    first = np.unravel_index(np.argmax(wrong if wrong.any() else table.counts), table.counts.shape)
-    data: dict[str, Any] = {"cells": cells, "sprite": layout, "first": f"{first[0]},{first[1]}"}
-    chart = heat_map(
+    return heat_map(
         table.counts.tolist(),
         rows,
         columns,
@@ -69,9 +63,19 @@ def confusion_view(outcome: Outcome) -> Html:
         text=lambda value: f"{value:,.0f}",
         marked=lambda i, j: bool(outcome.right_cells[i, j]),
     )
+
+
+def confusion_view(outcome: Outcome) -> Html:
+    """The table and the place for the images; needs STYLES and SCRIPT in its page."""
+    table = outcome.confusion
+    chosen, cells = _cells(outcome)
+    sheet, layout = thumbnails(outcome.images, chosen)
+    wrong = np.where(outcome.right_cells, 0, table.counts)
+    first = np.unravel_index(np.argmax(wrong if wrong.any() else table.counts), table.counts.shape)
+    data: dict[str, Any] = {"cells": cells, "sprite": layout, "first": f"{first[0]},{first[1]}"}
     return element(
         "div",
-        chart,
+        confusion_chart(outcome),
         element("h3", id="cell-name"),
         element("div", id="cell-images"),
         element("img", src=data_uri(sheet), alt="", class_="sprite"),
@@ -80,7 +84,7 @@ def confusion_view(outcome: Outcome) -> Html:
     )
 
 
-def _cells(outcome: Outcome, rows: list[str], columns: list[str]) -> tuple[Integers, dict[str, Any]]:
+def _cells(outcome: Outcome) -> tuple[Integers, dict[str, Any]]:
     """The images that are shown, and for each cell its name, its count and its images: place among them, and words."""
     table = outcome.confusion
     numbers: list[int] = []
@@ -93,6 +97,7 @@ def _cells(outcome: Outcome, rows: list[str], columns: list[str]) -> tuple[Integ
             (len(numbers) + k, f"image {number}, distance {outcome.answers.distance[number]:.3g}")
             for k, number in enumerate(kept)
         ]
-        cells[f"{i},{j}"] = {"name": f"{rows[i]}, taken for {columns[j]}", "count": len(inside), "items": items}
+        name, answer = outcome.class_name(int(table.labels[i])), outcome.class_name(int(table.predicted[j]))
+        cells[f"{i},{j}"] = {"name": f"{name}, taken for {answer}", "count": len(inside), "items": items}
         numbers += kept
     return np.array(numbers, np.int64), cells

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,18 +9,18 @@ import numpy as np
 from netforge.data.sheet import tile, tile_size
 from netforge.data.source import Source
 from netforge.inspect.embedding_map import EmbeddingMap
-from netforge.inspect.page import Html, card, element, facts, json_script, page, swatch
+from netforge.inspect.page import Html, asset, card, element, facts, json_script, page, swatch
 from netforge.inspect.palette import hue, shape
-from netforge.inspect.pictures import Picture, data_uri, tiled
+from netforge.inspect.pictures import Picture, data_uri, near_square, tiled
 from netforge.metric.arrays import Integers
 
 LARGEST_THUMBNAIL, SMALLEST_THUMBNAIL = 64, 16
 SPRITE_PIXELS = 1_200_000
 """About how large the picture of all thumbnails is: a page of them stays near a megabyte."""
 
-STYLES = (Path(__file__).parent / "embedding_page.css").read_text(encoding="utf-8")
+STYLES = asset("embedding_page.css")
 """What a page with `map_view` in it needs as `styles`."""
-SCRIPT = (Path(__file__).parent / "embedding_page.js").read_text(encoding="utf-8")
+SCRIPT = asset("embedding_page.js")
 """What a page with `map_view` in it needs among its `scripts`."""
 
 
@@ -109,5 +108,5 @@ def thumbnails(source: Source, numbers: Integers) -> tuple[Picture, dict[str, in
     size = tile_size(source.shape, 1, side)
     small = [tile(image, source, size) for image in source.images.take(numbers)]
     height, width = small[0].shape[:2]
-    columns = max(1, round((len(small) * height / width) ** 0.5))
+    columns = near_square(len(small), height, width)
     return tiled(small, columns=columns, gap=0), {"columns": columns, "width": width, "height": height}

@@ -146,7 +146,7 @@ def page(title: str, *content: object, subtitle: object = "", styles: str = "", 
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
         element("link", rel="icon", href="data:,"),
-        element("style", Html(_asset("page.css") + styles)),
+        element("style", Html(asset("page.css") + styles)),
     ]
     names = element("div", element("h1", title), element("div", subtitle, class_="subtitle") if subtitle else "")
     theme = element("button", "Colours", type="button", id="theme", aria_label="Light or dark colours")
@@ -154,7 +154,7 @@ def page(title: str, *content: object, subtitle: object = "", styles: str = "", 
         element("header", names, theme),
         element("main", *content),
         element("div", id="tip", role="status"),
-        *(element("script", Html(script)) for script in (_asset("page.js"), *scripts)),
+        *(element("script", Html(script)) for script in (asset("page.js"), *scripts)),
     ]
     return f'<!doctype html>\n<html lang="en"><head>{join(head)}</head>\n<body>{join(body, chr(10))}</body></html>\n'
 
@@ -180,7 +180,8 @@ def write_page(path: str | Path, text: str) -> Path:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a script or a style sheet that lies beside this module."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 

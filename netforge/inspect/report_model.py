@@ -18,8 +18,8 @@ from netforge.device.base import Device
 from netforge.errors import DataError, NetError, NetforgeError, SnapshotError, counted
 from netforge.inspect import embedding_page
 from netforge.inspect.canvas_svg import to_svg
-from netforge.inspect.charts import heat_map
-from netforge.inspect.diagram import diagram
+from netforge.inspect.confusion import confusion_chart
+from netforge.inspect.diagram import diagram, shape_text
 from netforge.inspect.embedding_map import make_map
 from netforge.inspect.embeddings import Embeddings, computed_embeddings, stored_embeddings
 from netforge.inspect.page import Html, card, code, element, facts, join, picture, table
@@ -196,20 +196,9 @@ def confusion_card(model: Model) -> Html:
             f"{counted(len(found.labels), 'class', 'classes')} are too many for a page",
             mend="netforge test-many --png draws them",
         )
-    rows = [outcome.class_name(label) for label in found.labels.tolist()]
-    columns = [outcome.class_name(label) for label in found.predicted.tolist()]
-    chart = heat_map(
-        found.counts.tolist(),
-        rows,
-        columns,
-        row_word="class",
-        column_word="taken for",
-        text=lambda value: f"{value:,.0f}",
-        marked=lambda i, j: bool(outcome.right_cells[i, j]),
-    )
     right, total = int(outcome.right.sum()), len(outcome.right)
     note = f"{right:,} of {counted(total, 'image')} of {outcome.images.name} right ({right / total:.2%}), by "
-    return card("Confusion matrix", chart, note=note + model.recognizer.rule)
+    return card("Confusion matrix", confusion_chart(outcome), note=note + model.recognizer.rule)
 
 
 def mistakes_card(model: Model) -> Html:
@@ -267,7 +256,7 @@ def layers_card(model: Model, *, full: bool) -> Html:
     """The layers of the training net, with shapes and weights, and where `full` with the time that each takes."""
     headings, rows, note = ["layer", "type", "outputs", "weights", "multiply-adds"], [], ""
     for row in model.plan.describe():
-        tops = ", ".join(f"{name} {_shape(shape)}" for name, shape in row.tops)
+        tops = ", ".join(f"{name} {shape_text(shape)}" for name, shape in row.tops)
         shared = next((f"of {one.shared_with}" for one in row.weights if one.shared_with), "")
         count = f"{row.weight_count:,}" if row.weight_count else shared
         rows.append([row.name, row.type, tops, count, f"{row.multiply_adds:,}" if row.multiply_adds else ""])
@@ -302,10 +291,6 @@ def _times(model: Model) -> tuple[list[list[str]], str]:
         cells,
         f"forward and backward take {both:.4g} ms an iteration on {model.device.name}, measured for this report",
     )
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def diagram_card(model: Model) -> Html:
