@@ -200,9 +200,10 @@ def _check_tsne(count: int, perplexity: float, iterations: int) -> None:
 
 def _principal(vectors: Floats, dimensions: int) -> Floats:
     """The coordinates (n, dimensions) along the directions of largest variance; 0 where there are fewer."""
-    from sklearn.decomposition import PCA
-
     kept = min(dimensions, *vectors.shape)
+    centred = vectors - vectors.mean(axis=0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:kept]
+    largest = directions[np.arange(kept), np.abs(directions).argmax(axis=1)]
     points = np.zeros((len(vectors), dimensions))
-    points[:, :kept] = PCA(kept, svd_solver="full").fit_transform(vectors)
+    points[:, :kept] = centred @ (directions * np.sign(largest)[:, None]).T  # of both signs one, always the same
     return points
