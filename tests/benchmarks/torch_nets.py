@@ -148,4 +148,9 @@ def capture(step: Step) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-    return graph.replay
+
+    def replay(_kept: Step = step) -> None:
+        """The graph knows addresses only: whoever holds it has to hold the weights and the batch, too."""
+        graph.replay()
+
+    return replay
