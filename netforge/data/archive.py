@@ -184,15 +184,15 @@ class _Folder(Files):
                         self._add(name, self._checked_size(name, root, is_link=entry.is_symlink()))
 
     def _checked_size(self, name: str, root: Path, *, is_link: bool) -> int:
-        check_file_name(name, str(self.path))
-        path = self.path / name
-        mend = "put the files themselves into the folder"
-        if is_link and is_folder(path):
-            raise DataError("this is a link to a folder, which is not followed", where=str(path), mend=mend)
+        where, mend = self.where(name), "put the files themselves into the folder"
+        if is_link:
+            check_file_name(name, str(self.path))  # before it is shown
+            if is_folder(Path(where)):
+                raise DataError("this is a link to a folder, which is not followed", where=where, mend=mend)
         try:
-            if is_link and not Path(os.path.realpath(path)).is_relative_to(root):
-                raise DataError("this is a link to a file elsewhere", where=str(path), mend=mend)
-            return file_size(path)
+            if is_link and not Path(os.path.realpath(where)).is_relative_to(root):
+                raise DataError("this is a link to a file elsewhere", where=where, mend=mend)
+            return file_size(where)
         except DataError as error:
             self._refused[name] = error
             return 0

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +63,9 @@ def clean_database(database: ImageDatabase, *, dry_run: bool = False) -> Iterato
     """
     if not database.path.exists():
         return
-    if dry_run:
-        with database.snapshot() as connection:
-            waste = [*_orphans(connection, dry_run=True), *_files(database, dry_run=True)]
-    else:
-        # With the lock of a writer: nobody adds a source meanwhile whose files would be taken for unneeded.
-        with database.write(), database.snapshot() as connection:
-            waste = [*_orphans(connection, dry_run=False), *_files(database, dry_run=False)]
+    # With the lock of a writer nobody adds a source meanwhile whose files would be taken for unneeded.
+    with nullcontext() if dry_run else database.write(), database.snapshot() as connection:
+        waste = [*_orphans(connection, dry_run=dry_run), *_files(database, dry_run=dry_run)]
     yield from waste
     yield from _free_pages(database, dry_run=dry_run)
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.sampling import permutation, random_words
-from netforge.data.source import Indices
+from netforge.data.sampling import Selection, each_once
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError, Place, counted, did_you_mean
 from netforge.schema import resolve_path
@@ -34,11 +33,10 @@ def listed_files(path: Path) -> list[Path]:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(MOST_LIST_BYTES + 1).decode()
+            data = file.read(MOST_LIST_BYTES + 1)
+        text = data[:MOST_LIST_BYTES].decode()
     except (OSError, UnicodeDecodeError) as error:
         raise _no_list(path, getattr(error, "strerror", None) or "it is no text") from error
-    if len(text) > MOST_LIST_BYTES:
-        raise _no_list(path, f"it is larger than {MOST_LIST_BYTES:,} bytes")
     files = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -79,7 +77,9 @@ class Hdf5Rows:
         self._files = list(files)
         self._names = list(names)
         self._shuffle = shuffle
-        self._loaded: tuple[int, list[Floats]] | None = None
+        of_files = None if shuffle is None else RandomStream(shuffle.seed, f"{shuffle.name}.files")
+        self._file_order = each_once(len(self._files), of_files)
+        self._loaded: tuple[int, list[Floats], Selection] | None = None
         heads = [self._head(file) for file in (files[:1] if header_only else files)]
         self.shapes = heads[0][1]
         for file, (_, shapes) in zip(files, heads, strict=False):
@@ -96,41 +96,31 @@ class Hdf5Rows:
     def read(self, start: int, length: int) -> list[Floats]:
         """Rows start .. start+length-1 of the endless sequence, one array (length, ...) for each dataset."""
         out = [np.empty((length, *shape), np.float32) for shape in self.shapes]
+        files = len(self._files)
         done = 0
         while done < length:
             epoch, row = divmod(start + done, self.count)
-            order = self._order(epoch)
+            order = self._file_order.take(epoch * files, files)
             ends = self._rows[order].cumsum()
             place = int(np.searchsorted(ends, row, side="right"))
             file = int(order[place])
-            first = row - int(ends[place]) + int(self._rows[file])
-            chosen = self._row_order(epoch, file)[first : first + length - done]
-            for array, values in zip(out, self._load(file), strict=True):
+            rows = int(self._rows[file])
+            first = row - int(ends[place]) + rows
+            arrays, row_order = self._load(file)
+            chosen = row_order.take((epoch * files + file) * rows + first, min(rows - first, length - done))
+            for array, values in zip(out, arrays, strict=True):
                 array[done : done + len(chosen)] = values[chosen]
             done += len(chosen)
         return out
 
-    def _order(self, epoch: int) -> Indices:
-        """The files of one epoch."""
-        if self._shuffle is None:
-            return np.arange(len(self._files))
-        files = RandomStream(self._shuffle.seed, f"{self._shuffle.name}.files")
-        return permutation(random_words(files, epoch, len(self._files)))
-
-    def _row_order(self, epoch: int, file: int) -> Indices:
-        """The rows of one file in one epoch."""
-        rows = int(self._rows[file])
-        if self._shuffle is None:
-            return np.arange(rows)
-        return permutation(random_words(self._shuffle, epoch * len(self._files) + file, rows))
-
-    def _load(self, file: int) -> list[Floats]:
+    def _load(self, file: int) -> tuple[list[Floats], Selection]:
+        """The datasets of one file, and the order of its rows: in epoch e epoch e * files + file of the selection."""
         if self._loaded is None or self._loaded[0] != file:
             self._loaded = None  # before the next one is read: memory holds one file
             with opened(self._files[file]) as opened_file:
                 arrays = [np.asarray(opened_file[name][()], np.float32) for name in self._names]
-            self._loaded = file, arrays
-        return self._loaded[1]
+            self._loaded = file, arrays, each_once(int(self._rows[file]), self._shuffle)
+        return self._loaded[1:]
 
     def _head(self, path: Path) -> tuple[int, tuple[Shape, ...]]:
         """How many rows a file has, and the shape of a row of each dataset."""

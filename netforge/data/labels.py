@@ -112,6 +112,9 @@ class Labels:
         what: some of "labels" (the original ones), "boosts" (none) and "disabled" (enabled). The names of classes stay.
         """
         chosen = list(what)
+        for kind in chosen:
+            if kind not in RESETS:
+                raise UnknownNameError(f'"{kind}" is nothing that can be reset', mend=did_you_mean(kind, RESETS))
         values = {column: value for kind in chosen for column, value in RESETS[kind].items()}
         action = f"reset {', '.join(chosen)}, {_words(where)}"
         return self._edit(action, lambda changes: changes.set(parse(where), values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import struct
 import tarfile
@@ -152,10 +153,10 @@ def expands_too_far(where: str) -> DataError:
     return DataError(found, where=where, mend="unpack it yourself, if you trust it")
 
 
-def file_size(path: Path) -> int:
+def file_size(path: str | Path) -> int:
     """Size in bytes of a file; raises DataError where there is none: a folder, a device or a pipe is no file."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
         raise DataError("there is no such file", where=str(path), mend="correct its path") from None
     except OSError as error:

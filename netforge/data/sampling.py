@@ -87,6 +87,11 @@ class Shuffled:
         return drawn
 
 
+def each_once(count: int, stream: RandomStream | None) -> Selection:
+    """The numbers below `count`, each once an epoch: at random, drawn from the stream, or without one in order."""
+    return Sequential(count) if stream is None else Shuffled(count, stream)
+
+
 class ClassIndex:
     """The images of each class, so that partners of the same and of other classes are drawn without a search.
 

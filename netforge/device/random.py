@@ -22,12 +22,13 @@ def stream_key(name: str) -> int:
 
 
 def philox(seed: int, stream: int, position: int) -> np.random.Philox:
-    """NumPy's Philox4x64-10 bit generator, standing at the first element of a draw.
+    """NumPy's Philox4x64-10 bit generator, standing at the first element of a draw."""
+    return np.random.Philox(key=(seed & MASK64) | ((stream & MASK64) << 64), counter=_counter_before(position))
 
-    NumPy increments the counter before the first block, so the counter starts one below zero in its lowest word.
-    """
-    counter = ((position & MASK64) << 128) - 1
-    return np.random.Philox(key=(seed & MASK64) | ((stream & MASK64) << 64), counter=counter & ((1 << 256) - 1))
+
+def _counter_before(position: int) -> int:
+    """The counter, 256 bits, of a draw; one less, as NumPy increments it before the first block."""
+    return (((position & MASK64) << 128) - 1) & ((1 << 256) - 1)
 
 
 class _Own(threading.local):
@@ -43,7 +44,7 @@ _own = _Own()
 
 def raw_words(seed: int, stream: int, position: int, count: int) -> npt.NDArray[np.uint64]:
     """The first `count` 64-bit words of a draw: those that `philox` gives."""
-    counter = ((position & MASK64) << 128) - 1
+    counter = _counter_before(position)
     words = [(counter >> shift) & MASK64 for shift in (0, 64, 128, 192)]
     state = _own.state
     state["state"] = {

@@ -122,11 +122,7 @@ class Model:
         if found is None:
             raise NetError("the net has no layer that reads images", where=self.definition.place)
         layer, _ = found
-
-        def fail(found: str, *, setting: str, mend: str | None = None) -> NetError:
-            return NetError(found, where=layer.locate(setting) or layer.place, mend=mend)
-
-        source = open_for(layer, self.definition.folder, header_only=False, fail=fail)
+        source = open_for(layer, self.definition.folder, header_only=False, fail=layer.fail)
         chosen = ImageSet([source])
         chosen = chosen[chosen.labels >= 0]
         if not chosen.count:

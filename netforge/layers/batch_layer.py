@@ -15,7 +15,7 @@ from netforge.data.label_queries import LabelQueries
 from netforge.data.source import Indices, Source
 from netforge.data.transform import Transformer
 from netforge.data.uploads import DeviceBatches
-from netforge.errors import DataError, NetforgeError, SettingsError
+from netforge.errors import DataError
 from netforge.layers.base import Layer, slots
 from netforge.layers.data_param import open_for, transformer_for
 from netforge.schema import LayerDefinition
@@ -114,10 +114,7 @@ class BatchLayer(Layer):
     @classmethod
     def image_shape(cls, definition: LayerDefinition, folder: Path | None) -> tuple[int, ...] | None:
         """The shape of one image after its transformation."""
-
-        def fail(found: str, *, setting: str, mend: str | None = None) -> NetforgeError:
-            return SettingsError(found, where=definition.locate(setting), mend=mend)
-
+        fail = definition.fail
         source = open_for(definition, folder, header_only=True, fail=fail)
         transformer = transformer_for(definition, source, phase="RUN", seed=0, folder=folder, plan_only=True, fail=fail)
         return transformer.shape

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netforge.data.sampling import ClassIndex, Selection, Sequential, Shuffled, below, random_words
+from netforge.data.sampling import ClassIndex, Selection, Sequential, Shuffled, below, each_once, random_words
 from netforge.data.selections import Among, Boosted, Followed, LabelBalanced
 from netforge.data.source import Source
 from netforge.device.random import RandomStream
@@ -60,28 +60,30 @@ def make_selection(layer: Layer, source: Source) -> Selection:
     selection: Selection
     if settings.balance_labels:
         index = ClassIndex(source.labels)
-        labels = _order(layer, len(index.labels), "labels", shuffled=shuffled)
+        labels = each_once(len(index.labels), stream_of(layer, "labels") if shuffled else None)
         selection = LabelBalanced(index, labels, stream_of(layer, "selection") if shuffled else None)
-    elif shuffled:
-        selection = Shuffled(source.count, stream_of(layer, "selection"))
     else:
-        skip = below(random_words(stream_of(layer, "selection"), 0, 1), settings.rand_skip + 1)
-        selection = Sequential(source.count, int(skip[0]))
+        selection = all_images(layer, source, shuffled=shuffled)
     if settings.superboost_probability:
         rows = _boosted_rows(source)
-        boosted = Among(rows, _order(layer, len(rows), "boosted", shuffled=shuffled))
+        boosted = Among(rows, each_once(len(rows), stream_of(layer, "boosted") if shuffled else None))
         share = settings.superboost_probability
         selection = Boosted(selection, boosted, share, stream_of(layer, "superboost"))
     return Followed(selection, source.count) if settings.enable_pair_selection else selection
 
 
+def all_images(layer: Layer, source: Source, *, shuffled: bool) -> Selection:
+    """Every image once an epoch: at random, or in stored order from one of the first rand_skip + 1 on."""
+    stream = stream_of(layer, "selection")
+    if shuffled:
+        return Shuffled(source.count, stream)
+    skip = below(random_words(stream, 0, 1), layer.settings.rand_skip + 1)
+    return Sequential(source.count, int(skip[0]))
+
+
 def stream_of(layer: Layer, purpose: str) -> RandomStream:
     """The stream of a layer's draws for one purpose."""
     return RandomStream(layer.context.seed, f"{layer.name}.{purpose}")
-
-
-def _order(layer: Layer, count: int, purpose: str, *, shuffled: bool) -> Selection:
-    return Shuffled(count, stream_of(layer, purpose)) if shuffled else Sequential(count)
 
 
 def _boosted_rows(source: Source) -> Any:

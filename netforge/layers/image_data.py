@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from netforge.blob import Blob
 from netforge.data.batches import BatchReader
-from netforge.data.sampling import Selection, Sequential, Shuffled, SingleSampler, below, random_words
+from netforge.data.sampling import SingleSampler
 from netforge.data.source import Indices
 from netforge.layers.base import register_layer, slots
 from netforge.layers.batch_layer import BatchLayer
-from netforge.layers.data_selection import stream_of
+from netforge.layers.data_selection import all_images
 
 AHEAD = 4  # batches that are made ready ahead of time, as many as Data makes unless the net says otherwise
 
@@ -36,15 +36,9 @@ class ImageData(BatchLayer):
             )
         self.open()
         if not self.context.plan_only:
-            sampler = SingleSampler(self._selection())
+            sampler = SingleSampler(all_images(self, self.source, shuffled=self.settings.shuffle))
             reader = BatchReader(self.source, sampler, self.transformer, self.settings.batch_size)
             self.start(top, reader, _label, AHEAD)
-
-    def _selection(self) -> Selection:
-        stream = stream_of(self, "selection")
-        if self.settings.shuffle:
-            return Shuffled(self.source.count, stream)
-        return Sequential(self.source.count, int(below(random_words(stream, 0, 1), self.settings.rand_skip + 1)[0]))
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """The first picture, or the settings, give the shape."""

@@ -14,7 +14,7 @@ from netforge.data.source import Source
 from netforge.data.transform import Transformer
 from netforge.data.transform_param import uses_database_mean
 from netforge.device.base import Device
-from netforge.errors import DataError, NetError, NetforgeError, SettingsError, SnapshotError, did_you_mean
+from netforge.errors import DataError, NetError, SettingsError, SnapshotError, did_you_mean
 from netforge.layers.data_param import open_for, transformer_for
 from netforge.layers.directions import SHORTEST
 from netforge.net import Net
@@ -228,14 +228,10 @@ class Embedder:
             self.form = StoredForm((shape[1], shape[2], shape[3]))
             return
         layer, folder = _unvaried(entry[0]), definition.folder
-
-        def fail(found: str, *, setting: str, mend: str | None = None) -> NetforgeError:
-            return SettingsError(found, where=layer.locate(setting), mend=mend)
-
         wants_mean = uses_database_mean(layer.message.transform_param)
-        source: Source = open_for(layer, folder, header_only=not wants_mean, fail=fail)
+        source: Source = open_for(layer, folder, header_only=not wants_mean, fail=layer.fail)
         self._transformer = transformer_for(
-            layer, source, phase="RUN", seed=0, folder=folder, plan_only=False, fail=fail
+            layer, source, phase="RUN", seed=0, folder=folder, plan_only=False, fail=layer.fail
         )
         self.form = StoredForm(source.shape, source.color_order)
         self.class_names = dict(source.class_names)

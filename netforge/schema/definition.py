@@ -46,6 +46,10 @@ class LayerDefinition:
             return self.locate(path.rpartition(".")[0])
         return found or self.place
 
+    def fail(self, found: str, *, setting: str, mend: str | None = None) -> SettingsError:
+        """An error about a field, at its place, for where no `Layer` is made yet: `raise definition.fail(...)`."""
+        return SettingsError(found, where=self.locate(setting), mend=mend)
+
     def has(self, path: str) -> bool:
         """Whether the file sets a field such as "pooling_param.stride"; for repeated fields, at least once."""
         message = self.message

@@ -345,6 +345,8 @@ def test_what_cannot_be_edited(netforge_home: Path) -> None:
         ):
             with pytest.raises(error, match=message):
                 labels.relabel(where, to)
+        with pytest.raises(UnknownNameError, match='"label" is nothing that can be reset'):
+            labels.reset(what=["label"])
         assert (rows(), database.find("a")) == before and labels.history() == []
 
 

@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
+from netforge.data import sampling
+from netforge.device.random import RandomStream
 from netforge.errors import NetforgeError
 from netforge.net import Net
 from netforge.schema import parse_net
@@ -72,6 +74,19 @@ def test_shuffled_rows_do_not_mix_across_files() -> None:
     firsts = [tuple(epoch[file_of[epoch] == 1]) for epoch in found]
     assert len(set(firsts)) > 30
     assert drawn(layer("batch_size: 4 shuffle: true"), 3, seed=6) != found[0].tolist()
+
+
+def test_the_order_of_rows_is_drawn_once_a_file_and_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws: list[int] = []
+    random_words = sampling.random_words
+
+    def counted(stream: RandomStream, position: int, count: int) -> sampling.Words:
+        draws.append(count)
+        return random_words(stream, position, count)
+
+    monkeypatch.setattr(sampling, "random_words", counted)
+    drawn(layer("batch_size: 1 shuffle: true"), 24)
+    assert sorted(draws) == [3, 3, 3, 3, 4, 4, 5, 5]
 
 
 @pytest.mark.parametrize("shuffle", ["false", "true"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.device.random import RandomStream, philox
+from netforge.device.random import RandomStream, raw_words
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ def _draw(shape: tuple[int, ...], stream: RandomStream, position: int | Array) -
     """The numbers k of one draw, uint32."""
     count = prod(shape)
     draw = position if isinstance(position, int) else int(position[0])
-    words = philox(stream.seed, stream.key, draw).random_raw((count + 1) // 2)
+    words = raw_words(stream.seed, stream.key, draw, (count + 1) // 2)
     halves: Array = words.astype("<u8", copy=False).view("<u4")[:count]
     halves >>= np.uint32(8)  # in place: memory that is new costs more than the shift
     return halves.reshape(shape)

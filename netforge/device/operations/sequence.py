@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from netforge.device.operations.softmax import report_first
-from netforge.device.random import RandomStream, philox
+from netforge.device.random import RandomStream, raw_words
 
 Array = Any
 Partner = Literal["OTHER", "SAME", "ALTERNATING"]
@@ -69,7 +69,7 @@ class SequenceOps:
         partners, items = chosen.shape
         own = labels.astype(np.intp)[:, None]
         filled = np.minimum(counts, slots).astype(np.int64)
-        words = philox(stream.seed, stream.key, int(position[0])).random_raw(items * partners).reshape(items, partners)
+        words = raw_words(stream.seed, stream.key, int(position[0]), items * partners).reshape(items, partners)
         same = np.zeros((items, partners), bool)
         same[:: 2 if partner == "ALTERNATING" else 1, :1] = partner != "OTHER"
         label, alone = _draw_classes(words & np.uint64(0xFFFFFFFF), own, same, np.flatnonzero(filled))
