@@ -12,6 +12,7 @@ Any element with a `data-tip` attribute shows its text beside the pointer, and w
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 import math
@@ -25,13 +26,18 @@ from typing import Any
 from netforge.errors import DataError
 
 _VOID = {"img", "br", "meta", "link", "input", "circle", "rect", "line", "path"}
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 class Html(str):
     """Markup that may stand in a page as it is; anything else is escaped."""
 
     __slots__ = ()
+
+
+class Card(Html):
+    """A box of a page's grid, which knows its heading."""
+
+    heading: str
 
 
 def markup(content: object) -> Html:
@@ -68,7 +74,7 @@ def json_script(value: object, **attributes: object) -> Html:
     return element("script", Html(safe), type="application/json", **attributes)
 
 
-def card(title: str, *children: object, note: str = "", wide: bool | str = False, id_: str | None = None) -> Html:
+def card(title: str, *children: object, note: str = "", wide: bool | str = False, id_: str | None = None) -> Card:
     """A box of the page's grid with a heading; `note` is a pale line below it.
 
     wide: True takes a whole row, "double" two columns where the window has that many.
@@ -77,7 +83,9 @@ def card(title: str, *children: object, note: str = "", wide: bool | str = False
     if note:
         head.append(element("p", note, class_="note"))
     names: dict[bool | str, str] = {False: "", True: "wide", "double": "double"}
-    return element("section", *head, *children, class_=f"card {names[wide]}".rstrip(), id=id_)
+    made = Card(element("section", *head, *children, class_=f"card {names[wide]}".rstrip(), id=id_))
+    made.heading = title
+    return made
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:
@@ -134,15 +142,25 @@ def swatch(colour: str) -> Html:
     return element("span", class_="swatch", style=f"background:{colour}")
 
 
-def page(title: str, *content: object, subtitle: object = "", styles: str = "", scripts: Sequence[str] = ()) -> str:
+def page(
+    title: str,
+    *content: object,
+    subtitle: object = "",
+    styles: str = "",
+    scripts: Sequence[str] = (),
+    asks_server: bool = False,
+) -> str:
     """A whole page: a heading and cards. styles, scripts: code of the caller's own (never data) behind the page's.
 
-    A content policy inside the page forbids any access to the network. Scripts run when everything is laid out and
-    find `netforge.tip(text, x, y)` and `netforge.hideTip()`; each should stand in a function of its own.
+    A content policy inside the page lets no script run but these, and forbids any access to the network; asks_server:
+    the page may ask the server that it comes from. Scripts run when everything is laid out and find
+    `netforge.tip(text, x, y)`, `netforge.hideTip()` and `netforge.wire(chart)`; each should stand in a function of its
+    own.
     """
+    scripts = [asset("page.js"), *scripts]
     head = [
         Html('<meta charset="utf-8"/>'),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=content_policy(scripts, asks_server=asks_server)),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
         element("link", rel="icon", href="data:,"),
@@ -154,9 +172,24 @@ def page(title: str, *content: object, subtitle: object = "", styles: str = "", 
         element("header", names, theme),
         element("main", *content),
         element("div", id="tip", role="status"),
-        *(element("script", Html(script)) for script in (asset("page.js"), *scripts)),
+        *(element("script", Html(script)) for script in scripts),
     ]
     return f'<!doctype html>\n<html lang="en"><head>{join(head)}</head>\n<body>{join(body, chr(10))}</body></html>\n'
+
+
+def content_policy(scripts: Sequence[str], *, asks_server: bool = False) -> str:
+    """The Content-Security-Policy of a page: its own styles, pictures inside it, and these scripts, by their digests."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii") for script in scripts)
+    rules = {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "script-src": " ".join(f"'sha256-{digest}'" for digest in digests),
+        "img-src": "data:",
+        "connect-src": "'self'" if asks_server else "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {words}" for name, words in rules.items())
 
 
 def write_page(path: str | Path, text: str) -> Path:

@@ -18,9 +18,10 @@ from netforge.device.base import Device
 from netforge.errors import counted
 from netforge.inspect import embedding_page
 from netforge.inspect.charts import Series, bars, histogram, line_chart
-from netforge.inspect.page import Html, card, code, code_block, details, element, facts, join, page, scores, table
+from netforge.inspect.page import Card, Html, card, code, code_block, details, element, facts, join, page, scores, table
 from netforge.inspect.report_model import Model, cards_of_model
 from netforge.inspect.run import Queried, Run
+from netforge.inspect.runs import with_earlier
 
 MOST_BARS = 40
 MOST_VALUES = 200  # of an output of several values, as the accuracy of each class
@@ -40,7 +41,7 @@ def report_page(run: Run, *, full: bool = True, device: str | Device = "cpu") ->
     1,000 images are run, on `device`. Without it the page names the command that shows them.
     """
     with Model(run, device) as model:
-        cards = [result_card(run), command_card(run), *curve_cards(run), *query_cards(run)]
+        cards: list[Html] = [result_card(run), command_card(run), *curve_cards(with_earlier(run)), *query_cards(run)]
         if run.notices:
             cards.append(notice_card(run))
         cards += cards_of_model(model, full=full)
@@ -85,13 +86,14 @@ def final_scores(run: Run) -> dict[str, float]:
     }
 
 
-def result_card(run: Run) -> Html:
-    """The scores in large figures, and the facts of the run."""
+def result_card(run: Run, *, ended: bool = True) -> Card:
+    """The scores in large figures, and the facts of the run; ended: also how it ended."""
     figures = [(name, f"{value:.4g}") for name, value in final_scores(run).items()]
     if run.displays:
         figures.append(("training loss", f"{run.displays[-1].loss:.4g}"))
+    ending = element("span", ending_text(run), class_="alarm" if run.reason in (None, "failed") else None)
     pairs: list[tuple[str, object]] = [
-        ("ended", element("span", ending_text(run), class_="alarm" if run.reason in (None, "failed") else None)),
+        ("ended", ending if ended else ""),
         ("iterations", f"{run.iteration:,} to {run.last_iteration:,}"),
         ("time", f"{span_text(run.duration)}, from {started(run)}"),
         ("speed", "" if run.speed is None else f"{run.speed:,.0f} items/s in training"),
@@ -118,13 +120,13 @@ def command_line(run: Run) -> str:
     return shlex.join(words)
 
 
-def command_card(run: Run) -> Html:
+def command_card(run: Run) -> Card:
     """The command that reproduces the run, and where."""
     where = f"In the folder {run.folder}, with netforge {run.versions.get('netforge', '')}" if run.folder else ""
     return card("Do it again", code_block(command_line(run), wrap=True), note=where)
 
 
-def curve_cards(run: Run) -> Iterator[Html]:
+def curve_cards(run: Run) -> Iterator[Card]:
     """Losses, scores of tests, outputs of training, learning rate."""
     losses = loss_series(run)
     if losses:
@@ -203,13 +205,13 @@ def several_values(run: Run) -> Iterator[tuple[str, list[float]]]:
                 yield name, value
 
 
-def value_card(name: str, values: Sequence[float]) -> Html:
+def value_card(name: str, values: Sequence[float]) -> Card:
     """An output of several values as bars."""
     rows = [(str(number), value) for number, value in enumerate(values)]
     return card(name, bars(rows, text=lambda value: f"{value:.4g}"), note="of the newest test, by number")
 
 
-def query_cards(run: Run) -> Iterator[Html]:
+def query_cards(run: Run) -> Iterator[Card]:
     """How often training drew each label, a card for each source."""
     for entry in run.final_queries():
         total, names = sum(entry.counts), len(entry.labels)
@@ -234,13 +236,13 @@ def _query_text(entry: Queried, k: int) -> str:
     return f"label {entry.labels[k]}: {entry.counts[k]:,} drawn{epochs}"
 
 
-def notice_card(run: Run) -> Html:
+def notice_card(run: Run) -> Card:
     """What layers found wrong with the training."""
     rows = [(f"{iteration:,}", text) for iteration, text in run.notices]
     return card("Notices", table(("iteration", "what"), rows, right=(0,)))
 
 
-def source_card(run: Run) -> Html:
+def source_card(run: Run) -> Card:
     """The exact prototxt of the solver, with all that the command line set, and of its nets."""
     blocks = [details(join(["Solver ", code(run.source)]), code_block(run.solver), open_=True)]
     blocks += [details(join(["Net ", code(name)]), code_block(text)) for name, text in run.nets.items()]

@@ -1,15 +1,16 @@
 """Reading the log of a run: what `netforge train` has written beside its snapshots.
 
 `find_run` finds the file by what people remember of it; `read_run` reads it, also while the run goes on, and where it
-was killed in the middle of a line.
+was killed in the middle of a line; a `RunReader` reads on where it grows.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ _STAMP = re.compile(r"\.(\d{8}-\d{6})(?:-(\d+))?\.log\.jsonl$")
 _SNAPSHOT = re.compile(r"_iter_\d+\.(?:caffemodel|solverstate)(?:\.h5)?$")
 _NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 T = TypeVar("T")
+S = TypeVar("S", Shown, Tested)
 
 
 def find_run(text: str | Path) -> Path:
@@ -56,6 +58,24 @@ def find_run(text: str | Path) -> Path:
     )
 
 
+def run_behind(snapshot: Path) -> Run:
+    """The newest run whose log, beside a snapshot, says that it wrote that snapshot.
+
+    Raises DataError where no log does.
+    """
+    for log in newest_first(list(snapshot.parent.glob(f"*{ENDING}"))):
+        with suppress(DataError):  # a log that is damaged is not the one looked for
+            run = read_run(log)
+            written = [name for entry in run.snapshots for name in (entry.weights, entry.state) if name]
+            if snapshot.name in [Path(name).name for name in written]:
+                return run
+    raise DataError(
+        "no log beside it says which run wrote it",
+        where=str(snapshot),
+        mend=f"keep a run's log (*{ENDING}) in the folder of its snapshots",
+    )
+
+
 def page_of(log: Path) -> Path:
     """Where the report of a run stands: beside its log, PREFIX.TIME.report.html."""
     return log.with_name(log.name.removesuffix(".jsonl").removesuffix(".log") + ".report.html")
@@ -71,59 +91,129 @@ def newest_first(logs: list[Path]) -> list[Path]:
     return sorted(logs, key=when, reverse=True)
 
 
+def with_earlier(run: Run) -> Run:
+    """A run with the displays and tests of those that it went on from before its own, for curves over the whole way.
+
+    Earlier runs are looked for where the solver state lies that the run was restored from, and beside its own log;
+    what cannot be found or read is left out, and so is what they did beyond that state.
+    """
+    displays, tests = run.displays, run.tests
+    seen = {run.path}
+    first = run
+    while (before := _went_on_from(first)) is not None and before.path not in seen:
+        seen.add(before.path)
+        displays = _in_front(before.displays, displays, first.iteration)
+        tests = _in_front(before.tests, tests, first.iteration)
+        first = before
+    return replace(run, displays=displays, tests=tests)
+
+
+def _in_front(earlier: list[S], later: list[S], iteration: int) -> list[S]:
+    """Records up to `iteration`, or to where the later ones begin, and the later ones."""
+    end = min([iteration + 1, *(entry.iteration for entry in later[:1])])
+    return [entry for entry in earlier if entry.iteration < end] + later
+
+
+def _went_on_from(run: Run) -> Run | None:
+    """The newest run before this one that wrote the state that it was restored from."""
+    if run.restored_from is None:
+        return None
+    state = Path(run.restored_from)
+    prefix = _SNAPSHOT.sub("", state.name)
+    folders = dict.fromkeys((run.path.parent, Path(run.folder) / state.parent))
+    logs = (log for folder in folders if folder.is_dir() for log in folder.glob(f"*{ENDING}"))
+    for log in newest_first([log for log in logs if _STAMP.sub("", log.name) == prefix and log != run.path]):
+        try:
+            found = read_run(log)
+        except DataError:
+            continue
+        if found.start < run.start and any(Path(one.state or "").name == state.name for one in found.snapshots):
+            return found
+    return None
+
+
 def read_run(path: str | Path) -> Run:
     """Read the log of a run; of several runs in one file the last one.
 
     A last line that is not whole is passed over: the run is still writing it, or was killed there. Raises DataError
     where the file cannot be read, or is no log of a run.
     """
-    run: Run | None = None
-    cut = False
-    last = 0.0
-    changes: dict[str, Any] = {}
-    for record, place, whole in _records(Path(path)):
+    return RunReader(path).read()
+
+
+class RunReader:
+    """Reads the log of a run while it grows: every `read` takes up the lines that have come since the last one."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._run: Run | None = None
+        self._changes: dict[str, Any] = {}  # of the run: what only its end tells
+        self._last = 0.0  # time of the newest record
+        self._position = 0  # bytes that were taken up
+        self._number = 1  # of the line that stands there
+
+    def read(self) -> Run:
+        """The run as far as the log goes now.
+
+        Raises DataError as `read_run` does; a later call tries the same line again.
+        """
+        *lines, rest = self._new_text().split(b"\n")
+        for line in lines:
+            if line.strip():
+                self._take(line)
+            self._position += len(line) + 1
+            self._number += 1
+        cut = bool(rest.strip()) and self._number > 1 and _parsed(rest) is None
+        if rest.strip() and not cut:
+            self._take(rest)
+            self._position += len(rest)
+        if self._run is None:
+            raise _foreign(str(self.path), "it holds no whole record" if cut else "it is empty")
+        return replace(self._run, end=self._last, cut=cut, **self._changes)
+
+    def _new_text(self) -> bytes:
+        """What stands behind the lines that were taken up; all of a file that has become shorter, for it is another."""
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self._position:
+                    self._forget()
+                file.seek(self._position)
+                return file.read()
+        except OSError as error:
+            raise DataError(
+                f"the log of the run cannot be read: {error.strerror}", where=str(self.path), mend="name another file"
+            ) from error
+
+    def _take(self, line: bytes) -> None:
+        place = f"{self.path}:{self._number}"
+        record = _parsed(line)
         if record is None:
-            cut = not whole
-            continue
-        try:
-            last = _number(record["time"])
-            if record["event"] == "start":
-                run, changes = _started(Path(path), record), {}
-            elif run is None:
-                raise KeyError("start")
-            elif record["event"] == "end":
-                changes = {"reason": _text(record["reason"]), "error": record.get("error")}
-            else:
-                _add(run, record)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _foreign(place, f"the record lacks or garbles {error}") from error
-    if run is None:
-        raise _foreign(str(path), "it holds no whole record" if cut else "it is empty")
-    return replace(run, end=last, cut=cut, **changes)
-
-
-def _records(path: Path) -> Iterator[tuple[dict[str, Any] | None, str, bool]]:
-    """Each line's record and place; None for what is not whole at the end of the file."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise DataError(
-            f"the log of the run cannot be read: {error.strerror}", where=str(path), mend="name another file"
-        ) from error
-    for number, line in enumerate(lines, 1):
-        place = f"{path}:{number}"
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            if number == len(lines) and number > 1:  # without an end of line: the run was cut off there
-                yield None, place, False
-                continue
-            raise _foreign(place, "the line is no JSON") from None
+            raise _foreign(place, "the line is no JSON")
         if not isinstance(record, dict) or "event" not in record:
             raise _foreign(place, "the line is no record of a run")
-        yield record, place, True
+        try:
+            self._last = _number(record["time"])
+            if record["event"] == "start":
+                self._run, self._changes = _started(self.path, record), {}
+            elif self._run is None:
+                raise KeyError("start")
+            elif record["event"] == "end":
+                self._changes = {"reason": _text(record["reason"]), "error": record.get("error")}
+            else:
+                _add(self._run, record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _foreign(place, f"the record lacks or garbles {error}") from error
+
+
+def _parsed(line: bytes) -> Any:
+    """What a line of JSON says; None for one that is none, or not whole."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _started(path: Path, record: dict[str, Any]) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 from html.parser import HTMLParser
@@ -76,8 +78,20 @@ def test_a_page_reaches_for_nothing() -> None:
     found = Checked(text)
     assert not [a for _, a in found.seen for key in ("src", "href") if not (a.get(key) or "data:").startswith("data:")]
     policy = next(a["content"] for _, a in found.seen if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy and policy.startswith("default-src 'none'")
+    assert policy and policy.startswith("default-src 'none'") and "connect-src 'none'" in policy
     assert "http://" not in text and "https://" not in text
+
+
+def test_no_script_runs_but_those_of_the_page() -> None:
+    text = page("x", card("x"), scripts=["let own = 1;"], asks_server=True)
+    found = Checked(text)
+    policy = next(a["content"] for _, a in found.seen if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy and "connect-src 'self';" in policy
+    rule = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    scripts = [inside for tag, inside in found.texts if tag == "script"]
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert len(digests) == 2
+    assert rule.split()[1:] == [f"'sha256-{digest}'" for digest in digests]
 
 
 def test_element() -> None:

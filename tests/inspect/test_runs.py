@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netforge.errors import DataError
-from netforge.inspect.runs import find_run, read_run
+from netforge.inspect.runs import RunReader, find_run, read_run, with_earlier
 from tests.inspect.logs import END, START, a_test, display, queries, write_log
 
 
@@ -117,3 +117,44 @@ def test_find_names_the_closest(tmp_path: Path) -> None:
         find_run(tmp_path / "empty")
     with pytest.raises(DataError, match="snapshot_prefix"):
         find_run(tmp_path / "nowhere" / "net")
+
+
+def test_a_reader_reads_on(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "a.log.jsonl", START, display(0, 2.5))
+    reader = RunReader(log)
+    assert len(reader.read().displays) == len(reader.read().displays) == 1
+    text = json.dumps(display(10, 1.5))
+    with log.open("a", encoding="utf-8") as file:
+        for part, count, cut in ((text[:30], 1, True), (text[30:], 2, False), ("\n", 2, False), ("nonsense", 2, True)):
+            file.write(part)
+            file.flush()
+            run = reader.read()
+            assert (len(run.displays), run.cut, run.end) == (count, cut, 100.0 + 10 * (count - 1))
+        file.write("\n")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"jsonl:4: .*no JSON"):
+            reader.read()
+    write_log(log, {**START, "seed": 8})
+    assert (reader.read().seed, reader.read().displays) == (8, [])
+
+
+def test_curves_go_back_over_the_runs_before(tmp_path: Path) -> None:
+    def snapshot(iteration: int) -> dict[str, object]:
+        state = f"gone/net_iter_{iteration}.solverstate"
+        return {"event": "snapshot", "time": 1, "iteration": iteration, "weights": None, "state": state}
+
+    def log(stamp: str, first: int, *iterations: int) -> Path:
+        state = f"gone/net_iter_{first}.solverstate" if first else None
+        start = {**START, "time": float(stamp[-1:]), "iteration": first, "restored_from": state}
+        shown = [display(at, float(stamp[-1:])) for at in iterations]
+        return write_log(tmp_path / f"net.{stamp}.log.jsonl", start, *shown, snapshot(first + 20))
+
+    log("20260101-000001", 0, 0, 10, 20, 30)
+    log("20260101-000002", 40, 40)
+    log("20260101-000003", 20, 20, 30, 40)
+    last = log("20260101-000004", 40, 50)
+    (tmp_path / "net.20260101-000000.log.jsonl").write_text("rubbish", encoding="utf-8")
+    write_log(tmp_path / "other.20260101-000003.log.jsonl", START, display(0, 9.0), snapshot(40))
+    run = with_earlier(read_run(last))
+    assert [(s.iteration, s.loss) for s in run.displays] == [(0, 1), (10, 1), (20, 3), (30, 3), (40, 3), (50, 4)]
+    assert [s.iteration for s in read_run(last).displays] == [50]
