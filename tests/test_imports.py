@@ -28,6 +28,7 @@ ORDER = [
     {"inspect"},
     {"testing"},
     {"cli"},
+    {"reference"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 LATE_CALLS = {("net", "snapshot"), ("net", "inspect"), ("solver", "inspect")}

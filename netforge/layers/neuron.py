@@ -217,7 +217,7 @@ class Clip(Neuron):
 
 @register_layer("BNLL")
 class BNLL(Neuron):
-    """y = log(1 + exp(x)), the binomial normal log likelihood, also called softplus."""
+    """y = log(1 + exp(x)), the binomial normal log likelihood, also called softplus (Dugas et al. 2001)."""
 
     backward_reads_top = True
 

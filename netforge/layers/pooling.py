@@ -27,6 +27,7 @@ class Pooling(Layer):
     MAX: windows are clipped to the image; the first of equal values wins and takes the gradient; NaN is never chosen.
     The optional second top says where each maximum came from, as h * W + w within its plane.
     AVE: divides by the window's area within the padded image, so padding counts and overhang does not.
+    LeCun et al. 1998; overlapping windows: Krizhevsky et al. 2012, section 3.4.
     """
 
     bottoms = slots("x (N, C, H, W)")

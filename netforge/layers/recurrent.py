@@ -231,7 +231,7 @@ class LSTM(Recurrent):
 
 @register_layer("RNN", settings="recurrent_param")
 class RNN(Recurrent):
-    """h = tanh(W_xh x + b_h + W_hh (cont * h)), y = tanh(W_ho h + b_o).
+    """h = tanh(W_xh x + b_h + W_hh (cont * h)), y = tanh(W_ho h + b_o) (after Elman 1990).
 
     Weights: W_xh (H, inputs), b_h (H,), W_xh_static (H, ...) with a static input, W_hh (H, H), W_ho (H, H), b_o (H,).
     """

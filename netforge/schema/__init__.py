@@ -2,7 +2,7 @@
 
 from netforge.schema import netforge_pb2 as messages
 from netforge.schema.definition import LayerDefinition, NetDefinition, merge_state
-from netforge.schema.describe import SettingHelp, describe_settings
+from netforge.schema.describe import SettingHelp, describe_message, describe_settings
 from netforge.schema.files import parse_binary, resolve_path
 from netforge.schema.reading import parse_net, read_net
 from netforge.schema.settings import declare_settings, setting
@@ -17,6 +17,7 @@ __all__ = [
     "SettingHelp",
     "SolverDefinition",
     "declare_settings",
+    "describe_message",
     "describe_settings",
     "merge_state",
     "messages",

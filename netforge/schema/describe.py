@@ -26,7 +26,10 @@ _TYPE_NAMES = {
 
 @dataclass(frozen=True)
 class SettingHelp:
-    """One setting of a layer: `default` is text as prototxt writes it, None where there is none."""
+    """One setting of a layer: `default` is text as prototxt writes it, None where there is none.
+
+    is_block: whether it holds further settings; then `type` is the name of a message.
+    """
 
     name: str
     type: str
@@ -35,6 +38,15 @@ class SettingHelp:
     help: str
     choices: tuple[str, ...] = ()
     repeated: bool = False
+    is_block: bool = False
+
+
+def describe_message(name: str) -> list[SettingHelp]:
+    """The fields of a message of the schema such as "FillerParameter"; raises UnknownNameError at another name."""
+    known = messages.DESCRIPTOR.message_types_by_name
+    if name not in known:
+        raise UnknownNameError(f'the schema has no message "{name}"', mend=did_you_mean(name, known))
+    return [_describe(spec, None) for spec in own_specs(known[name])]
 
 
 def describe_settings(field: str) -> list[SettingHelp]:
@@ -62,6 +74,7 @@ def _describe(spec: FieldSpec, declared: type | None) -> SettingHelp:
         help=note.help,
         choices=choices,
         repeated=spec.repeated,
+        is_block=spec.is_message,
     )
 
 

@@ -119,7 +119,7 @@ class SGD(UpdateRule):
 
 @register_solver("Nesterov")
 class Nesterov(UpdateRule):
-    """Nesterov's accelerated gradient."""
+    """Nesterov's accelerated gradient (Nesterov 1983; in this form Sutskever et al. 2013)."""
 
     def apply(self, ops: Ops, b: Buffers) -> None:
         """One step."""
@@ -130,7 +130,7 @@ class Nesterov(UpdateRule):
 
 @register_solver("AdaGrad")
 class AdaGrad(UpdateRule):
-    """Rates that shrink with the sum of squared gradients."""
+    """Rates that shrink with the sum of squared gradients (Duchi et al. 2011)."""
 
     def __init__(self, definition: SolverDefinition) -> None:
         super().__init__(definition)
@@ -143,7 +143,7 @@ class AdaGrad(UpdateRule):
 
 @register_solver("RMSProp")
 class RMSProp(UpdateRule):
-    """Gradients divided by a running root mean square."""
+    """Gradients divided by a running root mean square (Tieleman and Hinton 2012)."""
 
     def __init__(self, definition: SolverDefinition) -> None:
         super().__init__(definition)
@@ -167,7 +167,7 @@ class RMSProp(UpdateRule):
 
 @register_solver("AdaDelta")
 class AdaDelta(UpdateRule):
-    """Gradients scaled by the ratio of running updates to running gradients; `momentum` is the paper's rho."""
+    """Gradients scaled by the ratio of running updates to running gradients (Zeiler 2012); `momentum` is its rho."""
 
     histories = 2
 
@@ -193,7 +193,10 @@ class AdaDelta(UpdateRule):
 
 @register_solver("Adam")
 class Adam(UpdateRule):
-    """Adaptive moments; `momentum` is beta1 (0 unless it is set, as in Caffe) and `momentum2` is beta2."""
+    """Adaptive moments (Kingma and Ba 2015).
+
+    `momentum` is beta1 (0 unless it is set, as in Caffe) and `momentum2` is beta2.
+    """
 
     histories = 2
 
@@ -222,7 +225,10 @@ class Adam(UpdateRule):
 
 @register_solver("AdamW")
 class AdamW(Adam):
-    """Adam with decoupled decay `adamw_decay`; `weight_decay`, where it is set, still goes through the gradient."""
+    """Adam with decoupled decay `adamw_decay` (Loshchilov and Hutter 2019).
+
+    `weight_decay`, where it is set, still goes through the gradient.
+    """
 
     def __init__(self, definition: SolverDefinition) -> None:
         super().__init__(definition)

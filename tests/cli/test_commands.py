@@ -164,13 +164,13 @@ def test_layers_lists_every_type_in_one_line() -> None:
 def test_layers_explains_a_type_whatever_its_spelling() -> None:
     text = run("layers", "contrastive_loss").stdout
     assert text.startswith("## ContrastiveLoss\n")
-    assert "| margin | float | 1 | (0, inf) |" in text
+    assert "| `margin` | float | `1` | `(0, inf)` |" in text
     assert "Bottoms, 3 to 4:" in text
 
 
 def test_layers_markdown_holds_every_type() -> None:
     text = run("layers", "--markdown").stdout
-    assert re.findall(r"^## (.*)$", text, re.M) == list(LAYERS)
+    assert sorted(re.findall(r"^### ([A-Z]\w*)$", text, re.M)) == sorted(LAYERS)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
