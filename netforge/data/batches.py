@@ -48,7 +48,7 @@ class Noise:
 class BatchReader:
     """Reads batch after batch of `size` items; its methods may be called from any thread.
 
-    images: how many images a batch has.
+    size: items of a batch. images: how many images a batch has.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BatchReader:
         self.transformer = transformer
         self.images = size * sampler.images_per_item
         self._sampler = sampler
-        self._size = size
+        self.size = size
         self._noise = noise
 
     def read(self, number: int) -> Batch:
@@ -66,12 +66,12 @@ class BatchReader:
         indices = self.draw(number)
         data, labels = self.make(number, indices.reshape(-1))
         channels, height, width = self.transformer.shape
-        stacked = data.reshape(self._size, channels * self._sampler.images_per_item, height, width)
+        stacked = data.reshape(self.size, channels * self._sampler.images_per_item, height, width)
         return Batch(stacked, labels.reshape(indices.shape), indices)
 
     def draw(self, number: int) -> Indices:
         """The images of batch `number`, shape (size, images_per_item); -1 stands for the noise image."""
-        return self._sampler.draw(number, self._size)
+        return self._sampler.draw(number, self.size)
 
     def make(self, number: int, indices: Indices) -> tuple[npt.NDArray[np.float32], Indices]:
         """The input that batch `number` makes of images `indices` (n,), and their labels (n,)."""

@@ -28,7 +28,12 @@ def embedding_page(shown: EmbeddingMap) -> str:
     """A whole page of one map, with the measures beside it."""
     found = shown.embeddings
     note = "Wheel, drag or pinch to zoom and move; a double click shows all. Shift and a click shows one class alone."
-    about = [("items", f"{len(found.vectors):,}"), ("dimensions", f"{found.vectors.shape[1]:,}"), ("map", shown.method)]
+    about = [
+        ("items", f"{len(found.vectors):,}"),
+        ("dimensions", f"{found.vectors.shape[1]:,}"),
+        ("map", shown.method),
+        *found.rows(),
+    ]
     return page(
         "Embeddings",
         card("Map", map_view(shown), note=note, wide=True),

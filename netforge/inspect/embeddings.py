@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.source import Source
-from netforge.errors import DataError, SettingsError, SnapshotError, did_you_mean
+from netforge.errors import DataError, NetforgeError, SettingsError, SnapshotError, did_you_mean
+from netforge.inspect.stored_images import images_of_stored
 from netforge.metric.arrays import Floats, Integers, as_labels, as_points
+from netforge.net import Net
 from netforge.recognition.embedder import Embedder, Progress
 from netforge.snapshot import TRAIN_NET, TrainingState, find_weights, load_state, stored_layers
 
@@ -19,6 +22,8 @@ MOST_FOR_TSNE = 50
 """Embeddings of more dimensions are first reduced to so many by PCA, as van der Maaten and Hinton 2008 do."""
 LEAST_ITERATIONS = 250
 Vectors = npt.NDArray[Any]
+NetOf = Callable[[int, int | None], Net]
+"""Builds the train net (TRAIN_NET) or a test net (its number) of a run, with the seed that is given."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Embeddings:
 
     name: where they come from, in words. vectors: (n, D) float64. labels: (n,). class_names: label to name. numbers:
     (n,) what the items are called: their number in `images`, or, of stored ones, their place, the oldest first. images:
-    what was embedded, None where only embeddings were kept. centroids: label to the centroid (D,) that Decode has.
+    what was embedded, None where that is not known; `unknown` says why. centroids: label to the centroid (D,) that
+    Decode has.
     """
 
     name: str
@@ -37,10 +43,17 @@ class Embeddings:
     numbers: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     images: Source | None = None
     centroids: dict[int, Floats] = field(default_factory=dict)
+    unknown: str = ""
 
     def class_name(self, label: int) -> str:
         """The name of a class; its label where it has none."""
         return self.class_names.get(label, str(label))
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Where the images are from, name and value; none where only embeddings are there to be looked at."""
+        if self.images is not None:
+            return [("images", self.images.name)]
+        return [("images", f"not shown: {self.unknown}")] if self.unknown else []
 
     @property
     def classes(self) -> list[int]:
@@ -48,26 +61,40 @@ class Embeddings:
         return [int(label) for label in np.unique(self.labels)]
 
 
-def stored_embeddings(path: str | Path, *, layer: str | None = None, most: int | None = None) -> Embeddings:
+def stored_embeddings(
+    path: str | Path, *, layer: str | None = None, most: int | None = None, net_of: NetOf | None = None
+) -> Embeddings:
     """What a Debug layer has stored: of a .solverstate, or of the .npz file that `Debug.save` writes.
 
     layer: name of the Debug layer, by default the first of the train net, then of the test nets. most: the newest so
-    many. Of several labels an item the first is taken. Centroids are those of the weights beside the state. Raises
-    SnapshotError where nothing is stored, DataError for NaN.
+    many. Of several labels an item the first is taken. Centroids are those of the weights beside the state. net_of: of
+    the run that wrote the state; with it the images are found, see `images_of_stored`. Raises SnapshotError where
+    nothing is stored, DataError for NaN.
     """
     path = Path(path)
     if path.suffix == ".npz":
-        found = _of_archive(path)
-    else:
-        state = load_state(path)
-        name, record = _debug_record(state, path, layer)
-        found = _embeddings(f'"{name}" of {path.name}', record, path)
-        found = replace(found, centroids=_centroids_beside(state, path, found))
-    if most is not None and len(found.vectors) > most:
-        found = replace(
-            found, vectors=found.vectors[-most:], labels=found.labels[-most:], numbers=found.numbers[-most:]
-        )
-    return found
+        return _newest(_of_archive(path), most)
+    state = load_state(path)
+    net, name, record = _debug_record(state, path, layer)
+    found = _newest(_embeddings(f'"{name}" of {path.name}', record, path), most)
+    found = replace(found, centroids=_centroids_beside(state, path, found))
+    return found if net_of is None else _with_images(found, state, net, net_of)
+
+
+def _newest(found: Embeddings, most: int | None) -> Embeddings:
+    if most is None or len(found.vectors) <= most:
+        return found
+    return replace(found, vectors=found.vectors[-most:], labels=found.labels[-most:], numbers=found.numbers[-most:])
+
+
+def _with_images(found: Embeddings, state: TrainingState, which: int, net_of: NetOf) -> Embeddings:
+    """Stored embeddings with their images, and the names that their source has for classes."""
+    try:
+        with net_of(which, state.seed) as net:
+            images, numbers = images_of_stored(net, state.nets[which], found.labels)
+    except NetforgeError as error:  # embeddings can be looked at without images
+        return replace(found, unknown=str(error))
+    return replace(found, class_names=images.class_names, numbers=numbers, images=images)
 
 
 def _of_archive(path: Path) -> Embeddings:
@@ -92,10 +119,15 @@ def _embeddings(name: str, record: dict[str, Any], path: Path) -> Embeddings:
         raise error.at(str(path)) from error.__cause__
 
 
-def _debug_record(state: TrainingState, path: Path, layer: str | None) -> tuple[str, dict[str, Any]]:
-    """Name and state of a layer that has stored embeddings."""
-    nets = [state.nets[index] for index in sorted(state.nets, key=lambda k: (k != TRAIN_NET, k))]
-    kept = [(name, values) for net in nets for name, values in net.items() if len(values.get("embeddings", ()))]
+def _debug_record(state: TrainingState, path: Path, layer: str | None) -> tuple[int, str, dict[str, Any]]:
+    """Net, name and state of a layer that has stored embeddings."""
+    nets = sorted(state.nets, key=lambda k: (k != TRAIN_NET, k))
+    kept = [
+        (net, name, values)
+        for net in nets
+        for name, values in state.nets[net].items()
+        if len(values.get("embeddings", ()))
+    ]
     if not kept:
         raise SnapshotError(
             "no Debug layer has stored embeddings in this state",
@@ -103,13 +135,13 @@ def _debug_record(state: TrainingState, path: Path, layer: str | None) -> tuple[
             mend='add layer { name: "debug" type: "Debug" bottom: EMBEDDING bottom: LABELS top: EMBEDDING } and train, '
             "or give --model, --weights and --source",
         )
-    for name, values in kept:
+    for net, name, values in kept:
         if layer in (None, name):
-            return name, values
+            return net, name, values
     raise SnapshotError(
         f'no Debug layer "{layer}" has stored embeddings in this state',
         where=str(path),
-        mend=did_you_mean(str(layer), [name for name, _ in kept]) or f'one that has is "{kept[0][0]}"',
+        mend=did_you_mean(str(layer), [name for _, name, _ in kept]) or f'one that has is "{kept[0][1]}"',
     )
 
 

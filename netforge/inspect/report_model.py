@@ -31,7 +31,8 @@ from netforge.net.running import image_layer
 from netforge.net.timing import measure
 from netforge.recognition import Outcome, Recognizer, recognize_labelled
 from netforge.recognition.loading import load
-from netforge.schema import NetDefinition, parse_net, parse_solver
+from netforge.schema import NetDefinition, SolverDefinition, parse_net, parse_solver
+from netforge.snapshot import TRAIN_NET
 from netforge.snapshot.weights import stored_layers
 
 MOST_IMAGES = 1000
@@ -86,10 +87,24 @@ class Model:
         found = self.run.newest("weights")
         return Net(self.definition, "TRAIN", *self._train_state, self.device, weights=[str(found)] if found else [])
 
+    def net_of(self, which: int, seed: int | None) -> Net:
+        """The training net (TRAIN_NET) or a test net (its number), without weights; the caller closes it.
+
+        It lies on the CPU, and takes no memory before it runs.
+        """
+        if which == TRAIN_NET:
+            return Net(self.definition, "TRAIN", *self._train_state, seed=seed)
+        definition, state = self._solver.test_nets()[which]
+        return Net(definition, state.phase, state.level, state.stages, seed=seed)
+
+    @cached_property
+    def _solver(self) -> SolverDefinition:
+        return parse_solver(self.run.solver, self.run.source, (Path(self.run.folder) / self.run.source).parent)
+
     @property
     def _train_state(self) -> tuple[int | None, tuple[str, ...]]:
         """Level (None: the file's) and stages that the solver trains with."""
-        state = parse_solver(self.run.solver, self.run.source).message.train_state
+        state = self._solver.message.train_state
         return state.level if state.HasField("level") else None, tuple(state.stage)
 
     @property
@@ -169,14 +184,14 @@ def embedding_card(model: Model, *, full: bool) -> Html:
     return card(
         "Embedding map",
         embedding_page.map_view(made),
-        facts([*made.rows(), ("map", made.method)]),
+        facts([*made.rows(), ("map", made.method), *found.rows()]),
         note=f"{counted(len(found.vectors), 'item')} of {found.name}. Wheel and drag zoom and move.",
     )
 
 
 def _embeddings(model: Model, *, full: bool) -> Embeddings:
     try:
-        return stored_embeddings(model.state, most=MOST_IMAGES)
+        return stored_embeddings(model.state, most=MOST_IMAGES, net_of=model.net_of)
     except SnapshotError:
         if not full:
             raise

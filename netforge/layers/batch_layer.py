@@ -26,8 +26,8 @@ class BatchLayer(Layer):
 
     A GPU keeps the images of a source that fits; it crops, mirrors and scales them and takes off the mean itself.
 
-    source: the images. transformer: what is done to them. label_queries: in phase TRAIN, how often each label was
-    drawn.
+    source: the images. transformer: what is done to them. reader: says which images a batch holds; None in a net of
+    shapes only. label_queries: in phase TRAIN, how often each label was drawn.
     """
 
     bottoms = slots()
@@ -36,6 +36,7 @@ class BatchLayer(Layer):
     replayable = True
     source: Source
     transformer: Transformer
+    reader: BatchReader | None = None
     _batches: Batches | None = None
     label_queries: LabelQueries | None = None
 
@@ -60,6 +61,7 @@ class BatchLayer(Layer):
 
         label_of: labels (N, images_per_item) to those of the top; called by a thread, which must not keep the layer.
         """
+        self.reader = reader
         transfers = self.device.transfers()
         if transfers is None:
             self._batches = HostBatches(reader, label_of, ahead)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from netforge.cli import cli
 from netforge.snapshot import TrainingState, save_state
+from tests.inspect.logs import START, write_log
 from tests.recognition.helpers import DECODE, SOFTMAX, make_net
 
 NET = ("--model", "small.prototxt", "--weights", "small.caffemodel", "--device", "cpu")
@@ -50,6 +51,17 @@ def test_embeddings_of_a_state(folder: Path) -> None:
     text = good("embeddings", "run.solverstate", "--method", "pca", "--limit", "10", "--png", "map.png")
     assert "10 items of 3 numbers" in text and "page:" not in text
     assert width("map.png") > 900
+
+
+def test_embeddings_of_a_run(folder: Path) -> None:
+    gone = {"event": "snapshot", "time": 1, "iteration": 5, "weights": None, "state": "run.solverstate"}
+    write_log(folder / "run.20260101-000000.log.jsonl", START, gone)
+    for run in ("run", "run.20260101-000000.log.jsonl", "."):
+        text = good("embeddings", run, "--method", "pca")
+        assert "page: run.embeddings.html" in text and "images                         not shown: " in text
+    (folder / "run.solverstate").unlink()
+    assert "no state that it has written is there" in inspect("embeddings", "run").stderr
+    assert "there is no such run" in inspect("embeddings", "runs/none").stderr
 
 
 def test_embeddings_of_images(folder: Path) -> None:
