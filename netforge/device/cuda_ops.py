@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 
 from netforge.device.cuda_ops_arithmetic import CudaArithmetic
+from netforge.device.cuda_ops_convolution import CudaConvolution
 from netforge.device.cuda_ops_embedding import CudaEmbedding
-from netforge.device.cuda_ops_linear import CudaLinear
 from netforge.device.cuda_ops_loss import CudaLoss
 from netforge.device.cuda_ops_neuron import CudaNeuron
 from netforge.device.cuda_ops_newest import CudaNewest
@@ -19,7 +19,7 @@ from netforge.device.operations import Ops
 
 
 class CudaOps(
-    CudaLinear,
+    CudaConvolution,
     CudaArithmetic,
     CudaNeuron,
     CudaLoss,

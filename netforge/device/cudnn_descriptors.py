@@ -127,16 +127,21 @@ class CudnnFunctions:
 
 @dataclass(frozen=True, eq=False)  # there are three: the identity is faster to look up with
 class Pass:
-    """One of the three products of a convolution. name: in cuDNN's functions. inputs, output: which arrays it takes."""
+    """One of the three products of a convolution.
+
+    name: in cuDNN's functions. inputs, output: which arrays it takes. winograd: the number of Winograd's algorithm with
+    transforms of their own (CUDNN_CONVOLUTION_*_ALGO_WINOGRAD_NONFUSED), whose products fill the device.
+    """
 
     name: str
     inputs: tuple[str, str]
     output: str
+    winograd: int
 
 
-FORWARD = Pass("Forward", ("x", "w"), "y")
-BACKWARD_DATA = Pass("BackwardData", ("w", "y"), "x")
-BACKWARD_WEIGHTS = Pass("BackwardFilter", ("x", "y"), "w")
+FORWARD = Pass("Forward", ("x", "w"), "y", 7)
+BACKWARD_DATA = Pass("BackwardData", ("w", "y"), "x", 5)
+BACKWARD_WEIGHTS = Pass("BackwardFilter", ("x", "y"), "w", 5)
 
 
 class ConvolutionDescriptors:

@@ -20,11 +20,18 @@ POOLS = (
     ((1, 2, 6, 6), PoolGeometry((2, 2), (3, 3), (1, 0))),
     ((2, 2, 5, 7), PoolGeometry((5, 7))),
     ((1, 3, 11, 8), PoolGeometry((3, 3), (1, 1), (2, 2))),
+    ((2, 2, 9, 10), PoolGeometry((3, 3), (2, 2))),
+    ((2, 3, 8, 7), PoolGeometry((3, 3), (2, 2), (1, 1))),
+    ((1, 2, 7, 8), PoolGeometry((3, 3), (2, 2), (0, 2))),
+    ((3, 2, 7, 9), PoolGeometry((2, 2), (2, 2), (1, 1))),
+    ((1, 2, 2, 1), PoolGeometry((3, 3), (2, 2), (2, 2))),
+    ((1, 2, 6, 3), PoolGeometry((2, 2), (4, 4))),
+    ((2, 1, 2, 3), PoolGeometry((6, 7), (2, 2), (4, 3))),
 )
 
 
 def pool_numbers(shape: tuple[int, ...], out: tuple[int, int], g: PoolGeometry) -> tuple[int, ...]:
-    return (*shape[2:], *out, *g.kernel, *g.stride, *g.pad)
+    return (prod(shape[:2]), *shape[2:], *out, *g.kernel, *g.stride, *g.pad)
 
 
 @case(*POOLS)
@@ -36,12 +43,12 @@ def pool_max(b: Bench, size: Any) -> None:
     x.reshape(-1)[1::7] = -np.inf
     y, mask = b.dirty(*shape[:2], *out), b.dirty(*shape[:2], *out, dtype=np.int32)
     expected, wanted = y.copy(), mask.copy()
-    b.launch("pool_max_forward", x, y, mask, y.size, *pool_numbers(shape, out, g))
+    b.launch("pool_max_forward", x, y, mask, *pool_numbers(shape, out, g))
     b.ops.pool_max_forward(x, expected, wanted, g)
     b.equal(y, expected, exact=True)
     b.equal(mask, wanted, exact=True)
     dy, dx, expected = b.normal(*y.shape), b.dirty(*shape), b.dirty(*shape)
-    b.launch("pool_max_backward", dy, mask, dx, dx.size, *pool_numbers(shape, out, g))
+    b.launch("pool_max_backward", dy, mask, dx, *pool_numbers(shape, out, g))
     b.ops.pool_max_backward(dy, mask, expected, g)
     b.equal(dx, expected)
 
@@ -52,11 +59,11 @@ def pool_average(b: Bench, size: Any) -> None:
     out = pool_output_shape(shape[2:], g)
     x, dy = b.normal(*shape), b.normal(*shape[:2], *out)
     y, expected = b.dirty(*dy.shape), b.dirty(*dy.shape)
-    b.launch("pool_average_forward", x, y, y.size, *pool_numbers(shape, out, g))
+    b.launch("pool_average_forward", x, y, *pool_numbers(shape, out, g))
     b.ops.pool_average_forward(x, expected, g)
     b.equal(y, expected)
     dx, expected = b.dirty(*shape), b.dirty(*shape)
-    b.launch("pool_average_backward", dy, dx, dx.size, *pool_numbers(shape, out, g))
+    b.launch("pool_average_backward", dy, dx, *pool_numbers(shape, out, g))
     b.ops.pool_average_backward(dy, expected, g)
     b.equal(dx, expected)
 
@@ -91,7 +98,7 @@ def columns(b: Bench, size: Any) -> None:
     b.equal(back, wanted, exact=True)
 
 
-@case((2, 3, 5), (1, 1, 1), (0, 3, 2), (3, 7, 1), (4, 5, 61))
+@case((2, 3, 5), (1, 1, 1), (0, 3, 2), (3, 7, 1), (4, 5, 61), (11, 2, 97), (1, 3, 2003))
 def bias(b: Bench, shape: tuple[int, int, int]) -> None:
     outer, channels, inner = shape
     y, values, dy = b.normal(*shape), b.normal(channels), b.normal(*shape)
@@ -105,7 +112,7 @@ def bias(b: Bench, shape: tuple[int, int, int]) -> None:
     b.launch("channel_sum", dy, alone, None, *shape, 1.0, 1, grid=(2, 1))
     b.equal(alone, wanted)
     b.launch("channel_sum", dy, split, parts, *shape, 1.0, 1, grid=(2, 3))
-    b.launch("finish_channels", parts, split, channels, 3, 1.0, 1)
+    b.launch("finish_channels", parts, split, None, channels, 3, 1.0, 1)
     b.equal(split, wanted)
     if inner == 1:
         b.launch("sum_rows", dy, values, outer, channels, 1.0, 1)
@@ -119,7 +126,15 @@ def sum_rows(b: Bench, shape: tuple[int, int]) -> None:
     b.equal(got, x.sum(axis=0) * 0.5)
 
 
-@case((2, 3, 5), (1, 1, 3), (0, 3, 2), (5, 4, 41))
+@case((2, 3, 5), (1, 1, 1), (0, 3, 2), (7, 4, 300), (3, 2, 1))
+def swap_axes(b: Bench, shape: tuple[int, int, int]) -> None:
+    outer, middle, inner = shape
+    x, got = b.normal(*shape), b.dirty(middle, outer, inner)
+    b.launch("swap_axes", x, got, *shape)
+    b.equal(got, x.swapaxes(0, 1), exact=True)
+
+
+@case((2, 3, 5), (1, 1, 3), (0, 3, 2), (5, 4, 41), (50, 7, 49), (9, 1, 200), (60, 3, 1))
 def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
     items, channels, inner = shape
     x, dy, count = b.normal(*shape) + 2, b.normal(*shape), max(1, items * inner)
@@ -182,7 +197,7 @@ def stored_statistics(b: Bench, shape: tuple[int, int, int]) -> None:
     b.equal(dx, expected)
 
 
-@case((3, 5), (1, 1), (0, 4), (4, 131))
+@case((3, 5), (1, 1), (0, 4), (4, 131), (2, 1009))
 def mvn(b: Bench, shape: tuple[int, int]) -> None:
     x, dy = b.normal(*shape) + 2, b.normal(*shape)
     for divisor in (None, b.dirty(shape[0])):
@@ -198,20 +213,22 @@ def mvn(b: Bench, shape: tuple[int, int]) -> None:
         b.equal(dx, wanted)
 
 
-@case((3, 5), (1, 1), (0, 4), (4, 131))
+@case((3, 5), (1, 1), (0, 4), (4, 131), (2, 1009))
 def unit(b: Bench, shape: tuple[int, int]) -> None:
     x, dy, eps = b.normal(*shape), b.normal(*shape), 0.1
     x[:1] *= 1e-3  # a norm below eps
     for l1 in (False, True):
         got, expected = ([b.dirty(shape[0]), b.dirty(*shape)] for _ in range(2))
-        b.launch("unit_forward", x, *got, *shape, eps, l1)
         b.ops.unit_forward(x, *expected, eps, l1)
-        for a, e in zip(got, expected, strict=True):
-            b.equal(a, e)
-        (divisor, y), dx, wanted = expected, dy.copy(), b.dirty(*shape)
-        b.launch("unit_backward", y, divisor, dx, dx, *shape, eps, l1)
+        (divisor, y), wanted = expected, b.dirty(*shape)
         b.ops.unit_backward(y, divisor, dy, wanted, eps, l1)
-        b.equal(dx, wanted)
+        for forward, backward in (("unit_forward", "unit_backward"), ("unit_forward_long", "unit_backward_long")):
+            b.launch(forward, x, *got, *shape, eps, l1)
+            for a, e in zip(got, expected, strict=True):
+                b.equal(a, e)
+            dx = dy.copy()
+            b.launch(backward, y, divisor, dx, dx, *shape, eps, l1)
+            b.equal(dx, wanted)
 
 
 @case(((1, 2, 3, 4), 3), ((1, 1, 1, 1), 5), ((0, 1, 2, 2), 3), ((2, 3, 7, 9), 5), ((1, 2, 5, 3), 1))
