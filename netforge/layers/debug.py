@@ -31,9 +31,9 @@ class Debug(Layer):
     max_stored_items items are kept, or, where that is 0, those of max_stored_batches batches of the size that the net
     was built with. item_index keeps one column of the labels (N, columns), -1 all of them. `stored` reads them back.
     They lie on the device, in memory that is taken at the first pass. A snapshot holds the newest of them, up to
-    MOST_STATE_BYTES, in the .solverstate, from where `netforge inspect embeddings` reads them and a resumed run goes
-    on; `save` writes all to a file of their own. In phase RUN a net leaves the layer out, and its readers read its
-    bottom.
+    MOST_STATE_BYTES, in the .solverstate, from where `netforge inspect embeddings` reads them (and finds their images)
+    and a resumed run goes on; `save` writes all to a file of their own. In phase RUN a net leaves the layer out, and
+    its readers read its bottom.
     """
 
     bottoms = slots("x (N, ...)", "labels (N, ...)", optional=("labels to ignore, which are not used",))
