@@ -138,6 +138,14 @@ def test_the_fastest_algorithm_that_satisfies_the_options(host, options, algorit
     assert host.record.workspace == convolution.algorithms[FORWARD].workspace <= options.workspace_bytes
 
 
+@pytest.mark.parametrize(("deterministic", "algorithm"), [(True, 2), (False, 0)])
+def test_winograds_algorithm_comes_first_where_nothing_is_measured(host, monkeypatch, deterministic, algorithm):
+    monkeypatch.setitem(FORWARD.__dict__, "winograd", 2)  # the last one that the stand-in's heuristics name
+    options = ConvolutionOptions(deterministic=deterministic, workspace_bytes=1 << 20 if deterministic else 0)
+    run_forward(host, lenet(Cudnn(host.cuda, host.allocate, options)))
+    assert host.record.algorithm == algorithm
+
+
 def test_no_algorithm_satisfies_the_options(host):
     convolution = lenet(Cudnn(host.cuda, host.allocate, ConvolutionOptions(workspace_bytes=10)))
     with pytest.raises(DeviceError) as caught:
