@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("netforge.cli.evaluate", "Measure embeddings: verification, retrieval, few-shot episodes."),
     "inspect": ("netforge.cli.inspect", "Look into a net: embeddings, weights, activations, gradients, mistakes."),
     "report": ("netforge.cli.report", "Show everything about a run as one HTML page."),
+    "monitor": ("netforge.cli.monitor", "Show a run in the browser while it trains."),
     "compare": ("netforge.cli.compare", "Put runs side by side: scores, curves, settings that differ."),
     "check": ("netforge.cli.check", "Say whether prototxt files are right, or what is wrong where."),
     "summary": ("netforge.cli.summary", "Show layers, shapes, weights, memory and multiply-adds."),

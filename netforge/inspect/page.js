@@ -35,12 +35,12 @@
     tip.style.left = Math.max(6, left) + "px";
     tip.style.top = Math.max(6, Math.min(y + 14, innerHeight - box.height - 6)) + "px";
   };
-  const hide = () => { tip.style.display = "none"; };
+  const hideTip = () => { tip.style.display = "none"; };
   const tipped = (event) => event.target.closest && event.target.closest("[data-tip]");
   document.addEventListener("pointermove", (event) => {
     const at = tipped(event);
     if (at) place(at.dataset.tip, event.clientX, event.clientY);
-    else if (!event.target.closest || !event.target.closest("[data-chart] svg")) hide();
+    else if (!event.target.closest || !event.target.closest("[data-chart] svg")) hideTip();
   });
   document.addEventListener("focusin", (event) => {
     const at = tipped(event);
@@ -48,9 +48,9 @@
     const box = at.getBoundingClientRect();
     place(at.dataset.tip, box.left, box.bottom);
   });
-  document.addEventListener("focusout", hide);
-  document.addEventListener("scroll", hide, { passive: true, capture: true });
-  window.netforge = { tip: place, hideTip: hide };
+  document.addEventListener("focusout", hideTip);
+  document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+  window.netforge = { tip: place, hideTip };
 
   // Copy buttons.
   document.addEventListener("click", async (event) => {
@@ -72,24 +72,28 @@
   const wire = (chart) => {
     const svg = chart.querySelector("svg");
     const hidden = new Set();
+    const hide = (number, off) => {
+      if (off) hidden.add(number); else hidden.delete(number);
+      for (const part of svg.querySelectorAll(`[data-part="${number}"]`)) part.classList.toggle("off", off);
+    };
     for (const toggle of chart.querySelectorAll("button[data-series]")) {
+      const number = Number(toggle.dataset.series);
+      if (toggle.getAttribute("aria-pressed") === "false") hide(number, true);
       toggle.addEventListener("click", () => {
-        const number = Number(toggle.dataset.series);
-        if (!hidden.delete(number)) hidden.add(number);
+        hide(number, !hidden.has(number));
         toggle.setAttribute("aria-pressed", String(!hidden.has(number)));
-        for (const part of svg.querySelectorAll(`[data-part="${number}"]`)) part.classList.toggle("off", hidden.has(number));
       });
     }
     const scale = chart.querySelector("button[data-scale]");
     if (scale) scale.addEventListener("click", () => {
-      chart.dataset.shown = chart.dataset.shown === "log" ? "linear" : "log";
+      chart.dataset.chosen = chart.dataset.shown = chart.dataset.shown === "log" ? "linear" : "log";
       scale.setAttribute("aria-pressed", String(chart.dataset.shown === "log"));
     });
     const source = chart.querySelector("script");
     if (!source) return; // points with tooltips of their own
     const data = JSON.parse(source.textContent);
     const cursor = svg.querySelector(".cursor");
-    const leave = () => { cursor.style.visibility = "hidden"; hide(); };
+    const leave = () => { cursor.style.visibility = "hidden"; hideTip(); };
     svg.addEventListener("pointerleave", leave);
     svg.addEventListener("pointermove", (event) => {
       const box = svg.getBoundingClientRect();
@@ -123,5 +127,23 @@
     }
     return low > 0 && x - values[low - 1] <= values[low] - x ? low - 1 : low;
   };
+  window.netforge.wire = wire;
+
+  // Cards are packed without gaps: the grid gets thin rows, and each card spans as many of them as it is high.
+  const ROW = 4, GAP = 16;
+  const grid = document.querySelector("main");
+  const pack = (cards) => {
+    const spans = cards.map((card) => Math.ceil((card.getBoundingClientRect().height + GAP) / ROW));
+    cards.forEach((card, number) => { card.style.gridRowEnd = `span ${spans[number]}`; });
+  };
+  const resized = new ResizeObserver((entries) => pack(entries.map((entry) => entry.target)));
+  const packed = (nodes) => {
+    const cards = [...nodes].filter((node) => node.nodeType === Node.ELEMENT_NODE && node.tagName !== "SCRIPT");
+    pack(cards);
+    for (const card of cards) resized.observe(card);
+  };
+  grid.classList.add("packed");
+  packed(grid.children);
+  new MutationObserver((changes) => { for (const change of changes) packed(change.addedNodes); }).observe(grid, { childList: true });
   for (const chart of document.querySelectorAll("[data-chart]")) wire(chart);
 })();

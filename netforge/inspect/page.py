@@ -178,7 +178,7 @@ def page(
 
 
 def content_policy(scripts: Sequence[str], *, asks_server: bool = False) -> str:
-    """The Content-Security-Policy of a page: its own styles, pictures inside it, and these scripts, by their digests."""
+    """The Content-Security-Policy of a page: its styles, pictures inside it, and these scripts by their digests."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii") for script in scripts)
     rules = {
         "default-src": "'none'",

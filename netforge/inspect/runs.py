@@ -155,6 +155,11 @@ class RunReader:
         self._position = 0  # bytes that were taken up
         self._number = 1  # of the line that stands there
 
+    @property
+    def position(self) -> int:
+        """How many bytes of the log were taken up; it differs as soon as there is something new."""
+        return self._position
+
     def read(self) -> Run:
         """The run as far as the log goes now.
 

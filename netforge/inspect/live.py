@@ -1,0 +1,306 @@
+"""A run while it trains: its page, and the cards of it that have changed since somebody last asked.
+
+Nothing here touches the training: it reads the log that the run writes, at most twice a second however many pages ask.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from netforge.errors import DataError, NetforgeError
+from netforge.inspect.page import Card, Html, asset, card, code, element, join, json_script, page, scores
+from netforge.inspect.report import (
+    command_card,
+    curve_cards,
+    ending_text,
+    notice_card,
+    query_cards,
+    report_page,
+    result_card,
+    source_card,
+    span_text,
+    started,
+)
+from netforge.inspect.run import Run
+from netforge.inspect.runs import RunReader, find_run, page_of, read_run, with_earlier
+from netforge.schema import parse_solver
+
+RUNS = "runs"
+REFRESH_S = 0.5  # between two looks at the log
+REST = 4  # times as long as a look took, where that is longer
+PATIENCE_S, FIRST_PATIENCE_S = 20.0, 120.0  # a log that is silent for longer may be that of a run that was killed
+PACE_OF = 20  # displays that tell the pace
+
+OFFLINE = element(
+    "p",
+    "No answer from netforge monitor: it was ended, or cannot be reached. This page goes on when it answers again.",
+    id="offline",
+    class_="card wide alarm",
+    hidden=True,
+)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a look at a run saw.
+
+    run: as far as its log goes, None where there is none yet. age_s: seconds since the log has grown. mark: differs
+    from that of another look where the log does. trouble: why what has come cannot be read.
+    """
+
+    run: Run | None = None
+    age_s: float = 0.0
+    mark: tuple[Path, int] | None = None
+    trouble: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come for so long that the run may have been killed: three times the longest gap."""
+        if self.run is None or self.run.reason is not None:
+            return False
+        shown, tested = (one.time for one in self.run.displays), (one.time for one in self.run.tests)
+        gaps = [later - earlier for earlier, later in pairwise(sorted([self.run.start, *shown, *tested]))]
+        return self.age_s > max(PATIENCE_S if len(gaps) > 1 else FIRST_PATIENCE_S, 3 * max(gaps, default=0.0))
+
+
+class Follower:
+    """Follows the newest run that `wanted` means to `find_run`; None: under ./runs, where there may be none yet."""
+
+    def __init__(self, wanted: str | Path | None = None) -> None:
+        self.wanted = wanted
+        self._reader: RunReader | None = None
+        self._grown_at = 0.0
+        self._last = Sight()
+
+    def look(self) -> Sight:
+        """The run as it is now. A newer one takes its place as soon as its log has a beginning."""
+        trouble = ""
+        try:
+            self._find()
+        except DataError as error:
+            trouble = str(error)
+        if self._reader is None:
+            return Sight(trouble=trouble)
+        before = self._reader.position
+        run = self._last.run
+        try:
+            run = self._reader.read()
+        except DataError as error:
+            trouble = str(error)
+        now = time.monotonic()
+        if self._reader.position != before:
+            self._grown_at = now
+        self._last = Sight(run, now - self._grown_at, (self._reader.path, self._reader.position), trouble)
+        return self._last
+
+    def _find(self) -> None:
+        if self.wanted is None and not Path(RUNS).is_dir():
+            return
+        path = find_run(RUNS if self.wanted is None else self.wanted)
+        if self._reader is not None and path == self._reader.path:
+            return
+        reader = RunReader(path)
+        run = reader.read()
+        try:
+            age_s = max(0.0, time.time() - path.stat().st_mtime)
+        except OSError:
+            age_s = 0.0
+        self._reader, self._grown_at = reader, time.monotonic() - age_s
+        self._last = Sight(run)
+
+
+class LiveRun:
+    """The page of a run that goes on, for a server: whole, and what of it has changed.
+
+    wanted: the run, as for `Follower`. refresh_s: the log is not looked at more often. Methods may be called from many
+    threads at once.
+    """
+
+    def __init__(self, wanted: str | Path | None = None, *, refresh_s: float = REFRESH_S) -> None:
+        self._follower = Follower(wanted)
+        self._refresh_s = refresh_s
+        self._server = secrets.token_hex(8)
+        self._lock, self._report_lock = threading.Lock(), threading.Lock()
+        self._due = 0.0
+        self._sight = Sight()
+        self._version = 0
+        self._cards: dict[str, Card] = {}
+        self._versions: dict[str, int] = {}
+        self._report: tuple[tuple[Path, int], str] | None = None
+
+    def changes(self, since: int) -> dict[str, Any]:
+        """What a page needs that knows version `since` (0: nothing): keys of all cards in order, and those that differ.
+
+        server: of another process it is another one, whose versions cannot be compared.
+        """
+        with self._lock:
+            self._refresh()
+            return {
+                "server": self._server,
+                "version": self._version,
+                **_headings(self._sight),
+                "keys": list(self._cards),
+                "cards": {key: self._cards[key] for key, version in self._versions.items() if version > since},
+            }
+
+    def page(self) -> str:
+        """The whole page, which asks `/changes?since=VERSION` of its server for what is new."""
+        now = self.changes(0)
+        known = {name: now[name] for name in ("server", "version", "keys")}
+        return page(
+            now["heading"],
+            OFFLINE,
+            *(now["cards"][key] for key in now["keys"]),
+            json_script(known, id="live"),
+            subtitle=now["subtitle"],
+            styles=asset("live.css"),
+            scripts=[asset("live.js")],
+            asks_server=True,
+        )
+
+    def report(self) -> str:
+        """The report of the run as it is now, with what loads the net, on the CPU; kept until the log grows.
+
+        Raises DataError where there is no run.
+        """
+        with self._report_lock:
+            with self._lock:
+                self._refresh()
+                mark = self._sight.mark
+            if mark is None:
+                raise DataError("there is no run yet", where=str(self._follower.wanted or RUNS))
+            if self._report is None or self._report[0] != mark:
+                self._report = mark, report_page(read_run(mark[0]))
+            return self._report[1]
+
+    def _refresh(self) -> None:
+        begun = time.monotonic()
+        if begun < self._due:
+            return
+        sight = self._follower.look()
+        if sight.mark != self._sight.mark or not self._cards:
+            rest = {} if sight.run is None else _run_cards(sight.run)
+        else:
+            rest = {key: made for key, made in self._cards.items() if key != "Progress"}
+        cards = {"Progress": progress_card(sight), **rest}
+        changed = [key for key, made in cards.items() if self._cards.get(key) != made]
+        if changed or list(cards) != list(self._cards):
+            self._version += 1
+        kept = {key: version for key, version in self._versions.items() if key in cards}
+        self._versions = kept | dict.fromkeys(changed, self._version)
+        self._sight, self._cards = sight, cards
+        now = time.monotonic()
+        self._due = now + max(self._refresh_s, REST * (now - begun))
+
+
+def _headings(sight: Sight) -> dict[str, str]:
+    """The title of the window, the heading and what stands below it."""
+    run = sight.run
+    if run is None:
+        return {"title": "Waiting for a run", "heading": "Waiting for a run", "subtitle": "netforge monitor"}
+    last = _last_iteration(run.solver, run.source)
+    share = f"{run.last_iteration / last:.0%} " if last else ""
+    return {"title": share + run.name, "heading": run.name, "subtitle": f"{run.source}, {started(run)}"}
+
+
+def _run_cards(run: Run) -> dict[str, Card]:
+    """The cards below the progress, by heading; of several with one heading the later ones are numbered."""
+    made = [result_card(run, ended=False), *curve_cards(with_earlier(run)), *query_cards(run)]
+    if run.notices:
+        made.append(notice_card(run))
+    made += [more_card(run), command_card(run), source_card(run)]
+    cards: dict[str, Card] = {}
+    for one in made:
+        number = 1
+        while (key := one.heading if number == 1 else f"{one.heading} #{number}") in cards:
+            number += 1
+        cards[key] = one
+    return cards
+
+
+def progress_card(sight: Sight) -> Card:
+    """What goes on, how far it is, and how much time is left."""
+    trouble = [element("p", sight.trouble, class_="alarm")] if sight.trouble else []
+    run = sight.run
+    if run is None:
+        words = f"No run has begun under {Path(RUNS).absolute()} yet. The first one shows up here by itself."
+        return card("Progress", element("p", words), *trouble, wide=True)
+    last = _last_iteration(run.solver, run.source)
+    done = run.last_iteration
+    parts = [_state(sight)]
+    if last:
+        parts.append(element("progress", value=min(done, last), max=last, aria_label="iterations done"))
+    figures = [(f"of {last:,} iterations, {done / last:.0%}" if last else "iterations", f"{done:,}")]
+    left = None if run.reason is not None or sight.silent else seconds_left(sight, last)
+    if left is not None:
+        figures.append(("left, about", _span(left)))
+    since = run.duration + (sight.age_s if run.reason is None and not sight.silent else 0.0)
+    figures.append(("since it began", _span(since)))
+    if run.speed is not None:
+        figures.append(("items/s in training", f"{run.speed:,.0f}"))
+    return card("Progress", *parts, scores(figures), *trouble, wide=True)
+
+
+def _span(seconds: float) -> str:
+    """A time span in whole seconds."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else span_text(seconds)
+
+
+def _state(sight: Sight) -> Html:
+    """One line: that it trains, that nothing comes, or how it ended."""
+    run = sight.run
+    assert run is not None
+    if run.reason is not None:
+        how = "state alarm" if run.reason == "failed" else "state good"
+        return element("p", element("b", f"The run has ended: {ending_text(run)}."), class_=how)
+    if sight.silent:
+        head = element("b", f"Nothing has come for {_span(sight.age_s)}.")
+        tail = " It was killed, or something takes unusually long. What goes on with it shows up here by itself."
+        return element("p", head, tail, class_="state alarm")
+    return element("p", element("b", "Training"), class_="state busy")
+
+
+def more_card(run: Run) -> Card:
+    """Where everything is that needs the net itself."""
+    stored = next((entry for entry in reversed(run.snapshots) if entry.weights or entry.state), None)
+    newest = f"from the newest snapshot, of iteration {stored.iteration:,}" if stored else "once there is a snapshot"
+    words = (
+        "Diagram, filters, map of embeddings, confusions and worst mistakes load the net. They are made when you ask "
+        f"for them, {newest}, on the CPU of this computer, which takes some seconds: "
+    )
+    link = element("a", "full report", href="/report", target="_blank", rel="noopener")
+    written = page_of(run.path)
+    command = join([code(f"netforge report {run.path}"), " writes it to a file."])
+    parts = [element("p", words, link, "."), element("p", command)]
+    if written.is_file():
+        parts.append(element("p", "The page written at the end of training: ", code(str(written))))
+    return card("Full report", *parts)
+
+
+def seconds_left(sight: Sight, last: int) -> float | None:
+    """Expected time until iteration `last`, by the pace of the newest displays, tests included; None while unknown."""
+    run = sight.run
+    shown = run.displays[-PACE_OF:] if run is not None else []
+    if run is None or len(shown) < 2 or not last:
+        return None
+    span, steps = shown[-1].time - shown[0].time, shown[-1].iteration - shown[0].iteration
+    if span <= 0 or steps <= 0:
+        return None
+    since = run.end - shown[-1].time + sight.age_s
+    return max(0.0, (last - shown[-1].iteration) * span / steps - since)
+
+
+@lru_cache(maxsize=8)
+def _last_iteration(solver: str, source: str) -> int:
+    """max_iter of a solver's text; 0 where it cannot be read."""
+    try:
+        return int(parse_solver(solver, source).message.max_iter)
+    except NetforgeError:
+        return 0
