@@ -14,7 +14,7 @@ _SLOPES: dict[SumOf, int] = {"SUM": 0, "ASUM": 1, "SUMSQ": 2}
 
 
 class CudaArithmetic(CudaCore):
-    """`ArithmeticOps` by kernels, one thread an element; folds of many inputs take them two by two."""
+    """`ArithmeticOps` by kernels, several elements a thread; folds of many inputs take them two by two."""
 
     def fill(self, y: Array, value: float, *, accumulate: bool = False) -> None:
         """y = value; added to what y holds with `accumulate`."""
@@ -22,27 +22,27 @@ class CudaArithmetic(CudaCore):
 
     def copy(self, x: Array, y: Array) -> None:
         """y = x."""
-        self.launch.each("copy", x.dtype, x.size, x, y, x.size, 1.0)
+        self.launch.several("copy", x.dtype, x.size, x, y, x.size, 1.0)
 
     def weighted_sum(self, inputs: Sequence[Array], factors: Sequence[float], y: Array) -> None:
         """y = sum of factors[i] * inputs[i], added in the order of i; y may be inputs[0]."""
         total, factor = inputs[0], factors[0]
         if len(inputs) == 1:
-            self.launch.each("copy", y.dtype, y.size, total, y, y.size, factor)
+            self.launch.several("copy", y.dtype, y.size, total, y, y.size, factor)
         for x, own in zip(inputs[1:], factors[1:], strict=True):
-            self.launch.each("weighted_sum", y.dtype, y.size, total, x, y, y.size, factor, own)
+            self.launch.several("weighted_sum", y.dtype, y.size, total, x, y, y.size, factor, own)
             total, factor = y, 1.0
 
     def product(self, inputs: Sequence[Array], y: Array) -> None:
         """y = product of the inputs, multiplied in their order; y may be inputs[0]."""
         total = inputs[0]
         for x in inputs[1:]:
-            self.launch.each("product", y.dtype, y.size, total, x, y, y.size)
+            self.launch.several("product", y.dtype, y.size, total, x, y, y.size)
             total = y
 
     def product_backward(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
         """dx = y / x * dy."""
-        self.launch.each("product_backward", x.dtype, x.size, x, y, dy, dx, x.size)
+        self.launch.several("product_backward", x.dtype, x.size, x, y, dy, dx, x.size)
 
     def reduce_forward(self, x: Array, y: Array, of: SumOf, factor: float) -> None:
         """y[r] = factor * the sum over row r."""
@@ -56,4 +56,4 @@ class CudaArithmetic(CudaCore):
     def reduce_backward(self, x: Array, dy: Array, dx: Array, of: SumOf, factor: float) -> None:
         """dx = dy[r] * factor * slope."""
         arrays = (x, dy, dx)
-        self.launch.each("reduce_backward", x.dtype, x.size, *arrays, x.size, x.shape[1], _SLOPES[of], factor)
+        self.launch.several("reduce_backward", x.dtype, x.size, *arrays, x.size, x.shape[1], _SLOPES[of], factor)

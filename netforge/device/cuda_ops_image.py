@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from netforge.device.cuda_ops_core import CudaCore
-from netforge.device.launch import channel_splits
+from netforge.device.launch import AT_ONCE, BLOCK, channel_splits
 from netforge.device.operations.convolution import ConvGeometry
 from netforge.device.operations.pooling import PoolGeometry
 from netforge.errors import DeviceError
@@ -15,6 +15,8 @@ Array = Any  # a CuPy array
 
 MOST_AXES = 3
 """Spatial axes that the kernels of windows know."""
+LONG_ROW = AT_ONCE * BLOCK
+"""Elements of a row that keep a whole block busy."""
 
 
 class CudaImage(CudaCore):
@@ -84,11 +86,11 @@ class CudaImage(CudaCore):
     ) -> None:
         """normalized = y = (x - mean) / sqrt(variance + eps), per channel; y may be x."""
         arrays = (x, mean, variance, normalized, y)
-        self.launch.each("normalize_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], eps)
+        self.launch.several("normalize_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], eps)
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """dx = dy / sqrt(variance + eps), per channel."""
-        self.launch.each("normalize_backward", dy.dtype, dy.size, variance, dy, dx, dy.size, *dy.shape[1:], eps)
+        self.launch.several("normalize_backward", dy.dtype, dy.size, variance, dy, dx, dy.size, *dy.shape[1:], eps)
 
     def stored_statistics(
         self, mean_sum: Array, variance_sum: Array, weight: Array, mean: Array, variance: Array
@@ -118,7 +120,7 @@ class CudaImage(CudaCore):
         mean_dy_y = self.scratch.take("mean dy y", (y.shape[1],), y.dtype)
         self.launch.channels("channel_sum_dot", (dy, y), (mean_dy, mean_dy_y), y.shape, share, False)
         arrays = (y, variance, dy, mean_dy, mean_dy_y, dx)
-        self.launch.each("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps)
+        self.launch.several("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps)
 
     def mvn_forward(self, x: Array, divisor: Array | None, eps: float, y: Array) -> None:
         """y = x - mean of its row, over divisor = standard deviation of the row + eps where given."""

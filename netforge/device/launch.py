@@ -18,13 +18,15 @@ Array = Any  # a CuPy array
 
 BLOCK = 256
 WARP = 32
+AT_ONCE = 4
+"""Elements that a thread asks for before it uses the first (common.cuh)."""
 OPTIONS = ("-std=c++17",)
 """CuPy 13 compiles as C++11 unless told otherwise, CuPy 14 as C++17."""
 
 ONE_BLOCK_SUM = 1 << 13
 """Sums over at most as many elements run in one block: a second launch would cost more than the idle processors."""
-SUM_BLOCKS = 256
-"""Most blocks of a larger sum, so that one block adds up their parts."""
+SUM_BLOCKS = 2048
+"""Most blocks of a larger sum: all that a GPU runs at once, and few enough that one block adds up their parts."""
 
 
 class Scratch:
@@ -67,6 +69,10 @@ class Launcher:
         """One thread for each of `count` elements."""
         if count:
             self.grid(name, dtype, (min(-(-count // BLOCK), self._most_blocks),), *arguments)
+
+    def several(self, name: str, dtype: npt.DTypeLike, count: int, *arguments: Any) -> None:
+        """One thread for AT_ONCE of `count` elements: kernels made of `for_each_of`."""
+        self.each(name, dtype, -(-count // AT_ONCE), *arguments)
 
     def warps(self, name: str, dtype: npt.DTypeLike, count: int, *arguments: Any) -> None:
         """One warp for each of `count` items."""
@@ -126,9 +132,10 @@ class Launcher:
         if splits > 1:
             parts = list(self._scratch.take("parts", (len(outs), channels, splits), dtype))
         self.grid(name, dtype, (channels, splits), *inputs, *outs, *parts, *view, factor, add)
-        for out, own in zip(outs, parts, strict=True):
-            if own is not None:
-                self.warps("finish_channels", dtype, channels, own, out, channels, splits, factor, add)
+        if splits > 1:
+            first, second = (*outs, None)[:2]
+            numbers = (channels, splits, factor, add)
+            self.warps("finish_channels", dtype, channels * len(outs), parts[0], first, second, *numbers)
 
     def _function(self, name: str, dtype: str) -> tuple[kernel_source.Kernel, Any]:
         known = self._functions.get((name, dtype))
@@ -146,10 +153,10 @@ class Launcher:
 
 def sum_blocks(count: int) -> int:
     """Blocks that share a sum over `count` elements."""
-    return 1 if count <= ONE_BLOCK_SUM else min(-(-count // BLOCK), SUM_BLOCKS)
+    return 1 if count <= ONE_BLOCK_SUM else min(-(-count // (AT_ONCE * BLOCK)), SUM_BLOCKS)
 
 
 def channel_splits(view: tuple[int, int, int]) -> int:
     """Blocks that share a channel's sum over arrays seen as (outer, channels, inner): enough to fill a GPU."""
     outer, channels, inner = view
-    return max(1, min(-(-outer * inner // (4 * BLOCK)), -(-4 * SUM_BLOCKS // max(1, channels))))
+    return max(1, min(-(-outer * inner // (2 * AT_ONCE * BLOCK)), -(-SUM_BLOCKS // max(1, channels))))

@@ -1,135 +1,140 @@
 // Elementwise activations (netforge/device/operations/neuron.py).
 //
-// Launch: one thread an element, any grid; 256 threads a block. Memory: each array once, coalesced; nothing is reused,
-// so the copy bandwidth is the bound. Outputs may be the inputs' own arrays, hence no __restrict__.
+// Launch, unless said otherwise: one thread for AT_ONCE elements, any grid; 256 threads a block. Memory: each array
+// once, coalesced; nothing is reused, so the copy bandwidth is the bound. Outputs may be the inputs' own arrays, hence
+// no __restrict__.
 #include "common.cuh"
 
 KERNEL(relu_forward)(const Real* x, Real* y, int n, Real slope) {
-    FOR_EACH(i, n) {
-        const Real v = x[i];
-        // a slope of 0 must not turn minus infinity into NaN, nor NaN into 0
-        y[i] = v > 0 ? v : slope != 0 || is_nan(v) ? slope * v : Real(0);
-    }
+    // a slope of 0 must not turn minus infinity into NaN, nor NaN into 0
+    for_each_of(n, [=](int i, Real v) { y[i] = v > 0 ? v : slope != 0 || is_nan(v) ? slope * v : Real(0); }, x);
 }
 
 KERNEL(relu_backward)(const Real* x, const Real* dy, Real* dx, int n, Real slope) {
-    FOR_EACH(i, n) dx[i] = dy[i] * (x[i] > 0 ? Real(1) : slope);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (v > 0 ? Real(1) : slope); }, x, dy);
 }
 
 // x (N, channels, inner); slopes: `slope_count` numbers, one for each channel or one for all.
 KERNEL(prelu_forward)(const Real* x, const Real* slope, Real* y, int n, int channels, int inner, int slope_count) {
-    FOR_EACH(i, n) {
-        const Real v = x[i];
-        y[i] = v > 0 ? v : v * slope[slope_count == 1 ? 0 : i / inner % channels];
-    }
+    const ChannelOf channel(slope_count == 1 ? 1 : channels, inner);
+    for_each_of(n, [=](int i, Real v) { y[i] = v > 0 ? v : v * slope[channel(i)]; }, x);
 }
 
 KERNEL(prelu_backward)(const Real* x, const Real* slope, const Real* dy, Real* dx, int n, int channels, int inner,
                        int slope_count) {
-    FOR_EACH(i, n) dx[i] = x[i] > 0 ? dy[i] : dy[i] * slope[slope_count == 1 ? 0 : i / inner % channels];
+    const ChannelOf channel(slope_count == 1 ? 1 : channels, inner);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = v > 0 ? d : d * slope[channel(i)]; }, x, dy);
 }
 
 // 1 / (1 + exp(-x)) without overflow.
 __device__ __forceinline__ Real sigmoid(Real x) { return Real(0.5) + Real(0.5) * tanh(Real(0.5) * x); }
 
 KERNEL(sigmoid_forward)(const Real* x, Real* y, int n) {
-    FOR_EACH(i, n) y[i] = sigmoid(x[i]);
+    for_each_of(n, [=](int i, Real v) { y[i] = sigmoid(v); }, x);
 }
 
 KERNEL(sigmoid_backward)(const Real* y, const Real* dy, Real* dx, int n) {
-    FOR_EACH(i, n) dx[i] = dy[i] * ((Real(1) - y[i]) * y[i]);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * ((Real(1) - v) * v); }, y, dy);
 }
 
 KERNEL(tanh_forward)(const Real* x, Real* y, int n) {
-    FOR_EACH(i, n) y[i] = tanh(x[i]);
+    for_each_of(n, [=](int i, Real v) { y[i] = tanh(v); }, x);
 }
 
 KERNEL(tanh_backward)(const Real* y, const Real* dy, Real* dx, int n) {
-    FOR_EACH(i, n) dx[i] = dy[i] * (Real(1) - y[i] * y[i]);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (Real(1) - v * v); }, y, dy);
 }
 
 KERNEL(elu_forward)(const Real* x, Real* y, int n, Real alpha) {
-    FOR_EACH(i, n) y[i] = x[i] > 0 ? x[i] : alpha * expm1(x[i]);
+    for_each_of(n, [=](int i, Real v) { y[i] = v > 0 ? v : alpha * expm1(v); }, x);
 }
 
 KERNEL(elu_backward)(const Real* y, const Real* dy, Real* dx, int n, Real alpha) {
-    FOR_EACH(i, n) dx[i] = dy[i] * (y[i] > 0 ? Real(1) : y[i] + alpha);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (v > 0 ? Real(1) : v + alpha); }, y, dy);
 }
 
 KERNEL(swish_forward)(const Real* x, Real* y, int n, Real beta) {
-    FOR_EACH(i, n) y[i] = x[i] * sigmoid(beta * x[i]);
+    for_each_of(n, [=](int i, Real v) { y[i] = v * sigmoid(beta * v); }, x);
 }
 
 KERNEL(swish_backward)(const Real* x, const Real* dy, Real* dx, int n, Real beta) {
-    FOR_EACH(i, n) {
-        const Real s = sigmoid(beta * x[i]);
-        dx[i] = dy[i] * (s * (Real(1) + beta * x[i] * (Real(1) - s)));
-    }
+    const auto slope = [=](int i, Real v, Real d) {
+        const Real s = sigmoid(beta * v);
+        dx[i] = d * (s * (Real(1) + beta * v * (Real(1) - s)));
+    };
+    for_each_of(n, slope, x, dy);
 }
 
 KERNEL(clip_forward)(const Real* x, Real* y, int n, Real low, Real high) {
-    FOR_EACH(i, n) y[i] = x[i] < low ? low : x[i] > high ? high : x[i];
+    for_each_of(n, [=](int i, Real v) { y[i] = v < low ? low : v > high ? high : v; }, x);
 }
 
 KERNEL(clip_backward)(const Real* x, const Real* dy, Real* dx, int n, Real low, Real high) {
-    FOR_EACH(i, n) dx[i] = dy[i] * (x[i] >= low && x[i] <= high ? Real(1) : Real(0));
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (v >= low && v <= high ? Real(1) : Real(0)); }, x, dy);
 }
 
 KERNEL(bnll_forward)(const Real* x, Real* y, int n) {
-    FOR_EACH(i, n) y[i] = (x[i] > 0 ? x[i] : Real(0)) + log1p(exp(-fabs(x[i])));
+    for_each_of(n, [=](int i, Real v) { y[i] = (v > 0 ? v : Real(0)) + log1p(exp(-fabs(v))); }, x);
 }
 
 KERNEL(bnll_backward)(const Real* y, const Real* dy, Real* dx, int n) {
-    FOR_EACH(i, n) dx[i] = dy[i] * -expm1(-y[i]);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * -expm1(-v); }, y, dy);
 }
 
 KERNEL(absval_forward)(const Real* x, Real* y, int n) {
-    FOR_EACH(i, n) y[i] = fabs(x[i]);
+    for_each_of(n, [=](int i, Real v) { y[i] = fabs(v); }, x);
 }
 
 KERNEL(absval_backward)(const Real* x, const Real* dy, Real* dx, int n) {
     // the sign of 0 is 0, that of NaN is NaN
-    FOR_EACH(i, n) dx[i] = dy[i] * (x[i] > 0 ? Real(1) : x[i] < 0 ? Real(-1) : x[i]);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (v > 0 ? Real(1) : v < 0 ? Real(-1) : v); }, x, dy);
 }
 
 KERNEL(threshold_forward)(const Real* x, Real* y, int n, Real threshold) {
-    FOR_EACH(i, n) y[i] = x[i] > threshold ? Real(1) : Real(0);
+    for_each_of(n, [=](int i, Real v) { y[i] = v > threshold ? Real(1) : Real(0); }, x);
+}
+
+// base ^ power; squares, and what needs no power at all, are common and cost nothing.
+__device__ __forceinline__ Real power_of(Real base, Real power) {
+    return power == 1 ? base : power == 2 ? base * base : pow(base, power);
 }
 
 KERNEL(power_forward)(const Real* x, Real* y, int n, Real power, Real scale, Real shift) {
-    FOR_EACH(i, n) {
-        const Real base = x[i] * scale + shift;
-        y[i] = power == 1 ? base : pow(base, power);
-    }
+    for_each_of(n, [=](int i, Real v) { y[i] = power_of(v * scale + shift, power); }, x);
 }
 
 KERNEL(power_backward)(const Real* x, const Real* dy, Real* dx, int n, Real power, Real scale, Real shift) {
     const Real factor = power * scale;
-    FOR_EACH(i, n) {
+    const auto slope = [=](int i, Real v, Real d) {
         if (factor == 0) dx[i] = 0;
-        else dx[i] = dy[i] * (power == 1 ? scale : factor * pow(shift + scale * x[i], power - Real(1)));
-    }
+        else dx[i] = d * (power == 1 ? scale : factor * power_of(shift + scale * v, power - Real(1)));
+    };
+    for_each_of(n, slope, x, dy);
 }
 
 // log_base: the natural logarithm of the base, here and below.
 KERNEL(exp_forward)(const Real* x, Real* y, int n, Real log_base, Real scale, Real shift) {
-    FOR_EACH(i, n) y[i] = exp(x[i] * (log_base * scale) + log_base * shift);
+    const Real by = log_base * scale, plus = log_base * shift;
+    for_each_of(n, [=](int i, Real v) { y[i] = exp(v * by + plus); }, x);
 }
 
 KERNEL(exp_backward)(const Real* y, const Real* dy, Real* dx, int n, Real log_base, Real scale) {
-    FOR_EACH(i, n) dx[i] = dy[i] * (y[i] * (log_base * scale));
+    const Real by = log_base * scale;
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (v * by); }, y, dy);
 }
 
 KERNEL(log_forward)(const Real* x, Real* y, int n, Real log_base, Real scale, Real shift) {
-    FOR_EACH(i, n) y[i] = log(x[i] * scale + shift) / log_base;
+    for_each_of(n, [=](int i, Real v) { y[i] = log(v * scale + shift) / log_base; }, x);
 }
 
 KERNEL(log_backward)(const Real* x, const Real* dy, Real* dx, int n, Real log_base, Real scale, Real shift) {
-    FOR_EACH(i, n) dx[i] = dy[i] * ((scale / log_base) / (shift + scale * x[i]));
+    const Real by = scale / log_base;
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (by / (shift + scale * v)); }, x, dy);
 }
 
 // One step of an LSTM: n = items * hidden. gates (items, 4 hidden): input, forget, output, candidate before their
 // nonlinearities, overwritten with the values after them; cont (items): 0 where a sequence starts.
+// Launch: one thread an element.
 KERNEL(lstm_unit_forward)(const Real* c_before, Real* gates, const Real* cont, Real* c, Real* h, int n, int hidden) {
     FOR_EACH(i, n) {
         const unsigned item = i / hidden;

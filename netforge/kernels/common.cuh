@@ -32,6 +32,88 @@ __device__ __forceinline__ bool is_nan(Real x) { return x != x; }
 __device__ __forceinline__ bool is_class(Real label, int classes) { return label >= 0 && label < Real(classes); }
 __device__ __forceinline__ Real larger(Real a, Real b) { return a > b ? a : b; }
 
+// ---- several elements a thread --------------------------------------------------------------------------------------
+// Memory answers after some hundred cycles, and a GPU is busy only while enough of it has been asked for: one number a
+// thread is too little where a kernel reads one array. So a thread asks for AT_ONCE numbers before it uses the first.
+#define AT_ONCE 4
+
+// AT_ONCE places of an array, and which of them exist: the last one only where all do. And what lies there.
+struct Places {
+    unsigned at[AT_ONCE];
+    bool in[AT_ONCE];
+};
+template <typename T> struct Loaded { T at[AT_ONCE]; };
+
+// Places first, first + step ... below n.
+__device__ __forceinline__ Places places(unsigned first, unsigned step, unsigned n) {
+    Places p;
+#pragma unroll
+    for (int k = 0; k < AT_ONCE; ++k) {
+        p.at[k] = first + k * step;
+        p.in[k] = p.at[k] < n;
+    }
+    return p;
+}
+template <bool ALL, typename T> __device__ __forceinline__ Loaded<T> load(const T* x, const Places& p) {
+    Loaded<T> values;
+#pragma unroll
+    for (int k = 0; k < AT_ONCE; ++k) values.at[k] = ALL || p.in[k] ? x[p.at[k]] : T(0);
+    return values;
+}
+template <bool ALL, typename Body, typename... T>
+__device__ __forceinline__ void use(Body& body, const Places& p, const Loaded<T>&... values) {
+#pragma unroll
+    for (int k = 0; k < AT_ONCE; ++k)
+        if (ALL || p.in[k]) body(p.at[k], values.at[k]...);
+}
+// body(i, x[i]...) for each place i that exists.
+template <typename Body, typename... T>
+__device__ __forceinline__ void take(Body& body, const Places& p, const T*... x) {
+    if (p.in[AT_ONCE - 1]) use<true>(body, p, load<true>(x, p)...);
+    else use<false>(body, p, load<false>(x, p)...);
+}
+
+// body(i, x[i]...) for i = 0 ... n - 1, spread over the whole grid, over a block's own threads, or over the lanes of a
+// warp. body may write to place i of the arrays that are read. Neighbours in i are neighbouring threads.
+template <typename Body, typename... T>
+__device__ __forceinline__ void for_each_of(int n, Body body, const T*... x) {
+    const unsigned tile = AT_ONCE * blockDim.x;
+    for (unsigned i = blockIdx.x * tile + threadIdx.x; i < (unsigned)n; i += gridDim.x * tile) {
+        take(body, places(i, blockDim.x, n), x...);
+    }
+}
+template <typename Body, typename... T>
+__device__ __forceinline__ void for_each_of_block(int n, Body body, const T*... x) {
+    for (unsigned i = threadIdx.x; i < (unsigned)n; i += AT_ONCE * blockDim.x) {
+        take(body, places(i, blockDim.x, n), x...);
+    }
+}
+template <typename Body, typename... T>
+__device__ __forceinline__ void for_each_of_warp(int n, Body body, const T*... x) {
+    for (unsigned i = threadIdx.x % WARP; i < (unsigned)n; i += AT_ONCE * WARP) {
+        take(body, places(i, WARP, n), x...);
+    }
+}
+
+// Division of numbers below 2^31 by one that stays the same, without dividing: a multiplication gives the quotient or
+// one less, as floor((2^32 - 1) / by) is less than 1 + 1 / by below 2^32 / by.
+struct Divisor {
+    unsigned by, inverse;
+    __device__ __forceinline__ explicit Divisor(int value) : by(max(value, 1)), inverse(0xffffffffu / by) {}
+    __device__ __forceinline__ unsigned quotient(unsigned n) const {
+        const unsigned least = __umulhi(n, inverse);
+        return least + (n - least * by >= by);
+    }
+    __device__ __forceinline__ unsigned remainder(unsigned n) const { return n - quotient(n) * by; }
+};
+
+// The channel of an element of an array (outer, channels, inner).
+struct ChannelOf {
+    Divisor inner, channels;
+    __device__ __forceinline__ ChannelOf(int channels, int inner) : inner(inner), channels(channels) {}
+    __device__ __forceinline__ unsigned operator()(unsigned i) const { return channels.remainder(inner.quotient(i)); }
+};
+
 // ---- reductions; every lane or thread gets the result ---------------------------------------------------------------
 template <typename T> __device__ __forceinline__ T warp_sum(T value) {
     for (int lanes = WARP / 2; lanes > 0; lanes /= 2) value += __shfl_xor_sync(FULL_WARP, value, lanes);

@@ -2,8 +2,8 @@
 // channels, inner) where nothing else is said.
 // Means and variances of channels are those of channel_moments in reduce.cu.
 //
-// Launch: one thread an element, any grid. Memory: each array once, coalesced along inner; the neighbouring channels
-// that local response normalisation reads again lie `inner` elements apart, in cache.
+// Launch, unless said otherwise: one thread for AT_ONCE elements, any grid. Memory: each array once, coalesced along
+// inner.
 #include "common.cuh"
 
 // scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta.
@@ -76,16 +76,19 @@ KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__
 // normalized = y = (x - mean) / sqrt(variance + eps), per channel; y may be x.
 KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Real* __restrict__ variance,
                           Real* __restrict__ normalized, Real* y, int n, int channels, int inner, Real eps) {
-    FOR_EACH(i, n) {
-        const unsigned c = i / inner % channels;
-        y[i] = normalized[i] = (x[i] - mean[c]) * (Real(1) / sqrt(variance[c] + eps));
-    }
+    const ChannelOf channel(channels, inner);
+    const auto normalize = [=](int i, Real v) {
+        const unsigned c = channel(i);
+        y[i] = normalized[i] = (v - mean[c]) * rsqrt(variance[c] + eps);
+    };
+    for_each_of(n, normalize, x);
 }
 
 // dx = dy / sqrt(variance + eps), per channel.
 KERNEL(normalize_backward)(const Real* __restrict__ variance, const Real* dy, Real* dx, int n, int channels, int inner,
                            Real eps) {
-    FOR_EACH(i, n) dx[i] = dy[i] / sqrt(variance[i / inner % channels] + eps);
+    const ChannelOf channel(channels, inner);
+    for_each_of(n, [=](int i, Real d) { dx[i] = d * rsqrt(variance[channel(i)] + eps); }, dy);
 }
 
 // mean = mean_sum / weight[0], variance = variance_sum / weight[0]; 0 where weight[0] is 0. Launch: one thread a
@@ -117,17 +120,12 @@ KERNEL(update_statistics)(const Real* __restrict__ mean, const Real* __restrict_
 KERNEL(batch_norm_backward)(const Real* y, const Real* __restrict__ variance, const Real* dy,
                             const Real* __restrict__ mean_dy, const Real* __restrict__ mean_dy_y, Real* dx, int n,
                             int channels, int inner, Real eps) {
-    FOR_EACH(i, n) {
-        const unsigned c = i / inner % channels;
-        dx[i] = (dy[i] - (mean_dy[c] + y[i] * mean_dy_y[c])) * (Real(1) / sqrt(variance[c] + eps));
-    }
-}
-
-// The mean of term(i) over the `columns` elements of a row; the whole block calls this together.
-template <typename Term> __device__ __forceinline__ Real row_mean(Term term, int columns) {
-    Real sum = 0;
-    FOR_EACH_IN_BLOCK(i, columns) sum += term(i);
-    return block_sum(sum) / Real(columns);
+    const ChannelOf channel(channels, inner);
+    const auto slope = [=](int i, Real v, Real d) {
+        const unsigned c = channel(i);
+        dx[i] = (d - (mean_dy[c] + v * mean_dy_y[c])) * rsqrt(variance[c] + eps);
+    };
+    for_each_of(n, slope, y, dy);
 }
 
 // y = x - mean of its row; and over divisor[row] = standard deviation + eps, unless divisor is null. Launch: one block
@@ -135,13 +133,16 @@ template <typename Term> __device__ __forceinline__ Real row_mean(Term term, int
 KERNEL(mvn_forward)(const Real* __restrict__ x, Real* divisor, Real* __restrict__ y, int rows, int columns, Real eps) {
     FOR_EACH_BLOCK(row, rows) {
         const Real* own = x + row * columns;
-        const Real mean = row_mean([own](unsigned i) { return own[i]; }, columns);
-        Real by = 1;
+        Real* out = y + row * columns;
+        Real sum = 0, squares = 0, by = 1;
+        for_each_of_block(columns, [&](int, Real v) { sum += v; }, own);
+        const Real mean = block_sum(sum) / Real(columns);
         if (divisor) {
-            by = sqrt(row_mean([own, mean](unsigned i) { return (own[i] - mean) * (own[i] - mean); }, columns)) + eps;
+            for_each_of_block(columns, [&](int, Real v) { squares += (v - mean) * (v - mean); }, own);
+            by = sqrt(block_sum(squares) / Real(columns)) + eps;
             if (threadIdx.x == 0) divisor[row] = by;
         }
-        FOR_EACH_IN_BLOCK(i, columns) y[row * columns + i] = (own[i] - mean) / by;
+        for_each_of_block(columns, [=](int i, Real v) { out[i] = (v - mean) / by; }, own);
     }
 }
 
@@ -151,46 +152,90 @@ KERNEL(mvn_backward)(const Real* __restrict__ y, const Real* divisor, const Real
                      Real* __restrict__ dx, int rows, int columns) {
     FOR_EACH_BLOCK(row, rows) {
         const Real *own = y + row * columns, *own_dy = dy + row * columns;
-        const Real mean = row_mean([own_dy](unsigned i) { return own_dy[i]; }, columns);
+        Real* out = dx + row * columns;
+        Real sum = 0, dot = 0;
+        for_each_of_block(columns, [&](int, Real d) { sum += d; }, own_dy);
+        const Real mean = block_sum(sum) / Real(columns);
         if (divisor) {
-            const Real slope = row_mean([own, own_dy](unsigned i) { return own[i] * own_dy[i]; }, columns);
-            FOR_EACH_IN_BLOCK(i, columns) {
-                dx[row * columns + i] = (own_dy[i] - mean - own[i] * slope) / divisor[row];
-            }
+            for_each_of_block(columns, [&](int, Real v, Real d) { dot += v * d; }, own, own_dy);
+            const Real slope = block_sum(dot) / Real(columns), by = divisor[row];
+            const auto whole = [=](int i, Real v, Real d) { out[i] = (d - mean - v * slope) / by; };
+            for_each_of_block(columns, whole, own, own_dy);
         } else {
-            FOR_EACH_IN_BLOCK(i, columns) dx[row * columns + i] = own_dy[i] - mean;
+            for_each_of_block(columns, [=](int i, Real d) { out[i] = d - mean; }, own_dy);
         }
     }
+}
+
+// What works on a row: a warp, or where a row is long a whole block.
+struct WarpOfRow {
+    static __device__ __forceinline__ bool first() { return threadIdx.x % WARP == 0; }
+    static __device__ __forceinline__ Real sum(Real value) { return warp_sum(value); }
+    template <typename Body, typename... T>
+    static __device__ __forceinline__ void each(int n, Body body, const T*... x) {
+        for_each_of_warp(n, body, x...);
+    }
+};
+struct BlockOfRow {
+    static __device__ __forceinline__ bool first() { return threadIdx.x == 0; }
+    static __device__ __forceinline__ Real sum(Real value) { return block_sum(value); }
+    template <typename Body, typename... T>
+    static __device__ __forceinline__ void each(int n, Body body, const T*... x) {
+        for_each_of_block(n, body, x...);
+    }
+};
+
+template <typename Team>
+__device__ __forceinline__ void unit_row(const Real* own, Real* divisor, Real* out, int columns, Real eps, int l1) {
+    Real sum = 0;
+    Team::each(columns, [&](int, Real v) { sum += l1 ? fabs(v) : v * v; }, own);
+    sum = Team::sum(sum);
+    const Real by = larger(l1 ? sum : sqrt(sum), eps);
+    if (Team::first()) divisor[0] = by;
+    Team::each(columns, [=](int i, Real v) { out[i] = v / by; }, own);
 }
 
 // divisor[row] = the norm of the row, of squares or (l1) of magnitudes, at least eps; y = x / divisor[row]. y may be x.
-// Launch: one warp a row. Memory: x twice (the second time from cache), y once, coalesced along columns.
+// Launch: one warp a row; unit_forward_long: one block a row. Memory: x twice (the second time from cache), y once,
+// coalesced along columns.
 KERNEL(unit_forward)(const Real* x, Real* divisor, Real* y, int rows, int columns, Real eps, int l1) {
     FOR_EACH_WARP(row, rows) {
-        const Real* own = x + row * columns;
-        Real sum = 0;
-        FOR_EACH_IN_WARP(i, columns) sum += l1 ? fabs(own[i]) : own[i] * own[i];
-        sum = warp_sum(sum);
-        const Real by = larger(l1 ? sum : sqrt(sum), eps);
-        if (threadIdx.x % WARP == 0) divisor[row] = by;
-        FOR_EACH_IN_WARP(i, columns) y[row * columns + i] = own[i] / by;
+        unit_row<WarpOfRow>(x + row * columns, divisor + row, y + row * columns, columns, eps, l1);
+    }
+}
+KERNEL(unit_forward_long)(const Real* x, Real* divisor, Real* y, int rows, int columns, Real eps, int l1) {
+    FOR_EACH_BLOCK(row, rows) {
+        unit_row<BlockOfRow>(x + row * columns, divisor + row, y + row * columns, columns, eps, l1);
     }
 }
 
-// dx = (dy - slope * sum of dy * y) / divisor[row], slope = y or (l1) its sign; without the sum where eps is the divisor.
-// dx may be dy. Launch: one warp a row. Memory: y and dy twice (the second time from cache), dx once.
+template <typename Team>
+__device__ __forceinline__ void unit_slope(const Real* own, Real by, const Real* own_dy, Real* out, int columns,
+                                           Real eps, int l1) {
+    Real along = 0;
+    Team::each(columns, [&](int, Real v, Real d) { along += d * v; }, own, own_dy);
+    along = Team::sum(along);
+    if (!(by > eps)) along = 0;
+    const auto slope = [=](int i, Real v, Real d) {
+        const Real sign = v > 0 ? Real(1) : v < 0 ? Real(-1) : v;
+        out[i] = (d - (l1 ? sign : v) * along) / by;
+    };
+    Team::each(columns, slope, own, own_dy);
+}
+
+// dx = (dy - slope * sum of dy * y) / divisor[row], slope = y or (l1) its sign; without the sum where eps is the
+// divisor. dx may be dy. Launch: as above. Memory: y and dy twice (the second time from cache), dx once.
 KERNEL(unit_backward)(const Real* __restrict__ y, const Real* __restrict__ divisor, const Real* dy, Real* dx, int rows,
                       int columns, Real eps, int l1) {
     FOR_EACH_WARP(row, rows) {
-        const Real *own = y + row * columns, *own_dy = dy + row * columns;
-        Real along = 0;
-        FOR_EACH_IN_WARP(i, columns) along += own_dy[i] * own[i];
-        along = warp_sum(along);
-        const Real by = divisor[row];
-        if (!(by > eps)) along = 0;
-        FOR_EACH_IN_WARP(i, columns) {
-            const Real value = own[i], sign = value > 0 ? Real(1) : value < 0 ? Real(-1) : value;
-            dx[row * columns + i] = (own_dy[i] - (l1 ? sign : value) * along) / by;
-        }
+        const unsigned first = row * columns;
+        unit_slope<WarpOfRow>(y + first, divisor[row], dy + first, dx + first, columns, eps, l1);
+    }
+}
+KERNEL(unit_backward_long)(const Real* __restrict__ y, const Real* __restrict__ divisor, const Real* dy, Real* dx,
+                           int rows, int columns, Real eps, int l1) {
+    FOR_EACH_BLOCK(row, rows) {
+        const unsigned first = row * columns;
+        unit_slope<BlockOfRow>(y + first, divisor[row], dy + first, dx + first, columns, eps, l1);
     }
 }

@@ -4,7 +4,7 @@
 // each channel and split; a split takes every splits-th item of `outer * inner`'s blocks. With one split the sum goes
 // straight to `out`; with more, parts (channels, splits) hold them and `finish_channels` must follow. Choose splits so
 // that channels * splits fills the device, from the shape alone: then equal shapes give equal bits. Memory: each input
-// once, coalesced along inner (where inner is 1 use sum_rows).
+// once, AT_ONCE numbers a thread at a time, coalesced along inner (where inner is 1 use sum_rows).
 #include "common.cuh"
 
 // The end of a channel's sum: out[c] = factor * total, added to what is there with `accumulate`.
@@ -15,21 +15,36 @@ __device__ __forceinline__ void finish_channel(Real total, unsigned c, Real* out
     else out[c] = (accumulate ? out[c] : Real(0)) + factor * total;
 }
 
-// Where element t of channel c lies, and the elements of a channel that this block's split takes.
-__device__ __forceinline__ unsigned place_in_channel(unsigned t, unsigned c, int channels, int inner) {
-    return (t / inner * channels + c) * inner + t % inner;
+// body(i, x[i]...) for the elements i of channel c that this block's split takes. A step of the walk goes `down` whole
+// rows of the channel and `across` within one, so that no element costs a division.
+template <typename Body, typename... T>
+__device__ __forceinline__ void for_each_of_split(unsigned c, int outer, int channels, int inner, Body body,
+                                                  const T*... x) {
+    const unsigned n = outer * inner, step = gridDim.y * blockDim.x, first = blockIdx.y * blockDim.x + threadIdx.x;
+    if (first >= n) return;
+    const unsigned across = step % inner, down = step / inner * channels * inner, row = (channels - 1) * inner;
+    unsigned column = first % inner, i = (first / inner * channels + c) * inner + column;
+    for (unsigned t = first; t < n; t += AT_ONCE * step) {
+        Places p;
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; ++k) {
+            p.at[k] = i;
+            p.in[k] = t + k * step < n;
+            i += down + across;
+            column += across;
+            if (column < (unsigned)inner) continue;
+            column -= inner;
+            i += row;
+        }
+        take(body, p, x...);
+    }
 }
-#define FOR_EACH_OF_SPLIT(t, n) \
-    for (unsigned t = blockIdx.y * blockDim.x + threadIdx.x; t < (unsigned)(n); t += gridDim.y * blockDim.x)
 
 KERNEL(channel_sum)(const Real* __restrict__ x, Real* out, Real* parts, int outer, int channels, int inner, Real factor,
                     int accumulate) {
     FOR_EACH_BLOCK(c, channels) {
         Real sum = 0;
-        FOR_EACH_OF_SPLIT(t, outer * inner) {
-            const unsigned i = place_in_channel(t, c, channels, inner);
-            sum += x[i];
-        }
+        for_each_of_split(c, outer, channels, inner, [&](int, Real v) { sum += v; }, x);
         finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
     }
 }
@@ -41,11 +56,12 @@ KERNEL(channel_moments)(const Real* __restrict__ x, Real* __restrict__ sums, Rea
     FOR_EACH_BLOCK(c, channels) {
         const Real centre = outer * inner > 0 ? x[c * inner] : Real(0);
         Real sum = 0, square = 0;
-        FOR_EACH_OF_SPLIT(t, outer * inner) {
-            const Real value = x[place_in_channel(t, c, channels, inner)] - centre;
+        const auto add = [&](int, Real v) {
+            const Real value = v - centre;
             sum += value;
             square += value * value;
-        }
+        };
+        for_each_of_split(c, outer, channels, inner, add, x);
         sum = block_sum(sum);
         square = block_sum(square);
         if (threadIdx.x != 0) continue;
@@ -76,10 +92,7 @@ KERNEL(channel_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real
                     int channels, int inner, Real factor, int accumulate) {
     FOR_EACH_BLOCK(c, channels) {
         Real sum = 0;
-        FOR_EACH_OF_SPLIT(t, outer * inner) {
-            const unsigned i = place_in_channel(t, c, channels, inner);
-            sum += x[i] * y[i];
-        }
+        for_each_of_split(c, outer, channels, inner, [&](int, Real u, Real v) { sum += u * v; }, x, y);
         finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
     }
 }
@@ -89,11 +102,11 @@ KERNEL(channel_sum_dot)(const Real* __restrict__ x, const Real* __restrict__ y, 
                         Real* dot_parts, int outer, int channels, int inner, Real factor, int accumulate) {
     FOR_EACH_BLOCK(c, channels) {
         Real sum = 0, dot = 0;
-        FOR_EACH_OF_SPLIT(t, outer * inner) {
-            const unsigned i = place_in_channel(t, c, channels, inner);
-            sum += x[i];
-            dot += x[i] * y[i];
-        }
+        const auto add = [&](int, Real u, Real v) {
+            sum += u;
+            dot += u * v;
+        };
+        for_each_of_split(c, outer, channels, inner, add, x, y);
         finish_channel(block_sum(sum), c, sums, sum_parts, factor, accumulate);
         finish_channel(block_sum(dot), c, dots, dot_parts, factor, accumulate);
     }
@@ -104,7 +117,7 @@ KERNEL(channel_magnitudes)(const Real* __restrict__ x, Real* out, Real* parts, i
                            Real factor, int accumulate) {
     FOR_EACH_BLOCK(c, channels) {
         Real sum = 0;
-        FOR_EACH_OF_SPLIT(t, outer * inner) sum += fabs(x[place_in_channel(t, c, channels, inner)]);
+        for_each_of_split(c, outer, channels, inner, [&](int, Real v) { sum += fabs(v); }, x);
         finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
     }
 }
@@ -115,22 +128,23 @@ KERNEL(channel_dot_negative)(const Real* __restrict__ x, const Real* __restrict_
                              int channels, int inner, Real factor, int accumulate) {
     FOR_EACH_BLOCK(c, channels) {
         Real sum = 0;
-        FOR_EACH_OF_SPLIT(t, outer * inner) {
-            const unsigned i = place_in_channel(t, c, channels, inner);
-            sum += dy[i] * (x[i] > 0 ? Real(0) : x[i]);
-        }
+        const auto add = [&](int, Real v, Real d) { sum += d * (v > 0 ? Real(0) : v); };
+        for_each_of_split(c, outer, channels, inner, add, x, dy);
         finish_channel(block_sum(sum), c, out, parts, factor, accumulate);
     }
 }
 
-// out[c] = factor * the sum of channel c's parts. Launch: one warp a channel.
-KERNEL(finish_channels)(const Real* __restrict__ parts, Real* out, int channels, int splits, Real factor,
+// out[c] = factor * the sum of channel c's parts; and second[c], unless it is null, that of the parts behind all of
+// those, as channel_sum_dot leaves them. Launch: one warp a channel, of each of both.
+KERNEL(finish_channels)(const Real* __restrict__ parts, Real* out, Real* second, int channels, int splits, Real factor,
                         int accumulate) {
-    FOR_EACH_WARP(c, channels) {
+    FOR_EACH_WARP(row, second ? 2 * channels : channels) {
         Real sum = 0;
-        FOR_EACH_IN_WARP(i, splits) sum += parts[c * splits + i];
+        FOR_EACH_IN_WARP(i, splits) sum += parts[row * splits + i];
         sum = warp_sum(sum);
-        if (threadIdx.x % WARP == 0) out[c] = (accumulate ? out[c] : Real(0)) + factor * sum;
+        if (threadIdx.x % WARP != 0) continue;
+        Real* place = row < (unsigned)channels ? out + row : second + (row - channels);
+        place[0] = (accumulate ? place[0] : Real(0)) + factor * sum;
     }
 }
 
@@ -168,25 +182,28 @@ KERNEL(dot_rows)(const Real* __restrict__ x, const Real* __restrict__ y, Real* o
 // Launch: one block. Follows every kernel that ends in finish_sum where its grid was larger than one block.
 KERNEL(sum_parts)(const Real* __restrict__ parts, const Real* divisor, Real* out, int count, Real factor, Real least) {
     Real sum = 0;
-    FOR_EACH_IN_BLOCK(i, count) sum += parts[i];
+    for_each_of_block(count, [&](int, Real part) { sum += part; }, parts);
     sum = block_sum(sum);
     if (sum < least) sum = least;
     if (threadIdx.x == 0) out[0] = sum * factor / (divisor ? divisor[0] : Real(1));
 }
 
-// y[i] += b[channel of i]. Launch: one thread an element. Memory: y once in, once out; b stays in cache.
+// y[i] += b[channel of i]. Launch: one thread for AT_ONCE elements. Memory: y once in, once out; b stays in cache.
 KERNEL(bias_forward)(Real* y, const Real* __restrict__ b, int n, int channels, int inner) {
-    FOR_EACH(i, n) y[i] += b[i / inner % channels];
+    const ChannelOf channel(channels, inner);
+    for_each_of(n, [=](int i, Real v) { y[i] = v + b[channel(i)]; }, y);
 }
 
 // y = x * factor[channel], plus bias[channel] unless bias is null; y may be x, which kept takes a copy of unless it is
-// null. Launch: one thread an element. Memory: x, y and kept once; factor and bias stay in cache.
+// null. Launch: one thread for AT_ONCE elements. Memory: x, y and kept once; factor and bias stay in cache.
 KERNEL(scale_forward)(const Real* x, const Real* __restrict__ factor, const Real* __restrict__ bias, Real* y,
                       Real* __restrict__ kept, int n, int channels, int inner) {
-    FOR_EACH(i, n) {
-        const unsigned c = i / inner % channels;
-        const Real value = x[i], scaled = value * factor[c];
-        if (kept) kept[i] = value;
+    const ChannelOf channel(channels, inner);
+    const auto scale = [=](int i, Real v) {
+        const unsigned c = channel(i);
+        const Real scaled = v * factor[c];
+        if (kept) kept[i] = v;
         y[i] = bias ? scaled + bias[c] : scaled;
-    }
+    };
+    for_each_of(n, scale, x);
 }

@@ -65,7 +65,7 @@ def reduction(b: Bench, shape: tuple[int, int]) -> None:
         b.launch(name, *inputs, y, None, 1, *shape, 0.5, 0, grid=(2, 1))
         b.equal(y, expected)
         b.launch(name, *inputs, y, parts, 1, *shape, 0.5, 0, grid=(2, 2))
-        b.launch("finish_channels", parts, y, rows, 2, 0.5, 0)
+        b.launch("finish_channels", parts, y, None, rows, 2, 0.5, 0)
         b.equal(y, expected)
         dx, wanted = b.dirty(*shape), b.dirty(*shape)
         b.launch("reduce_backward", x, dy, dx, x.size, columns, kind, 0.5)
@@ -85,10 +85,10 @@ def scale(b: Bench, shape: tuple[int, int, int]) -> None:
     dy, held = b.normal(*shape), b.normal(channels)
     wanted, got, dbias = held.copy(), held.copy(), held.copy()
     b.ops.scale_backward_factor(dy, x, wanted, dbias)
-    both, parts = [held.copy(), held.copy()], [b.dirty(channels, 2), b.dirty(channels, 2)]
+    both, parts = [held.copy(), held.copy()], b.dirty(2, channels, 2)
     b.launch("channel_sum_dot", dy, x, *both, *parts, *shape, 1.0, 1, grid=(2, 2))
-    for out, own, expected_sum in zip(both, parts, (dbias, wanted), strict=True):
-        b.launch("finish_channels", own, out, channels, 2, 1.0, 1)
+    b.launch("finish_channels", parts, *both, channels, 2, 1.0, 1)
+    for out, expected_sum in zip(both, (dbias, wanted), strict=True):
         b.equal(out, expected_sum)
     b.launch("channel_dot", dy, x, got, None, *shape, 1.0, 1, grid=(2, 1))
     b.equal(got, wanted)

@@ -1,0 +1,184 @@
+"""A run as TensorBoard shows it: curves, histograms of weights and gradients, and embeddings for its Projector.
+
+    solver = netforge.Solver("solvers/siamese_digits.prototxt", listeners=[TensorBoard("tb/first")])
+    solver.solve()  # tensorboard --logdir tb
+
+Curves: run/ has loss (the mean that displays show), learning_rate and iterations_per_second; train/ and test/ (test0/,
+test1/ ... where there are several test nets) each output by its name; label_queries/SOURCE/ the hit percent and the
+epochs of each label, or the lowest and the highest where there are many labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from netforge.data.in_memory import sources_in_memory
+from netforge.errors import SnapshotError
+from netforge.inspect.embeddings import computed_embeddings
+from netforge.inspect.event_file import PATTERN, EventFile
+from netforge.inspect.projector import write_projector
+from netforge.inspect.sample import sample_images
+from netforge.recognition.embedder import Embedder
+from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+
+if TYPE_CHECKING:
+    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.solver.solver import Solver
+
+MOST_CURVES = 32
+"""An output of more values, or a source of more labels, gets no curve for each."""
+
+
+class TensorBoard(Listener):
+    """Writes event files for TensorBoard while a solver trains, and the Projector's files when it ends.
+
+    folder: of one run; a run that goes on with another one writes to the same folder. projector: whether to embed at
+    most 1,000 images of the test source at the end, where the net has an embedding.
+
+    Weights are read, and their histograms written, at each test and each snapshot; gradients at the first display
+    behind that, as the backward passes left them: summed over iter_size, before clipping, decay and rate. A device is
+    not asked for anything at other times.
+
+    Training raises SnapshotError at its start where the folder cannot be written to. Later on it goes on without event
+    files, and that is said once, as a notice. A log or a screen that shall have that notice listens behind this one.
+    """
+
+    def __init__(self, folder: str | Path, *, projector: bool = True) -> None:
+        self.folder = Path(folder)
+        self._projector = projector
+        self._events: EventFile | None = None
+        self._weights_at: int | None = None
+        self._wants_gradients = False
+        self._stored: tuple[int, Path] | None = None
+
+    def on_start(self, solver: Solver) -> None:
+        """Begin an event file; steps that an earlier file of the folder has from here on no longer count."""
+        others = any(self.folder.glob(PATTERN))
+        try:
+            self._events = EventFile(self.folder, solver.iteration)
+        except OSError as error:
+            raise SnapshotError(
+                f"event files cannot be written: {error.strerror}",
+                where=str(self.folder),
+                mend="give TensorBoard a folder that you may write to, on a disk with room",
+            ) from error
+        if others and solver.restored_from is None:
+            text = f"{self.folder} has another run, which TensorBoard will show no more: give each run a folder"
+            solver.tell("on_notice", text)
+
+    def on_display(self, solver: Solver, display: Display) -> None:
+        """Loss, learning rate, speed and outputs; gradients where they are wanted."""
+        scalars = {"run/loss": display.loss, "run/learning_rate": display.rate}
+        if display.seconds:
+            scalars["run/iterations_per_second"] = display.iterations / display.seconds
+        scalars |= _outputs("train", display.outputs)
+        self._write(solver, lambda events: events.add_scalars(display.iteration, scalars))
+        if self._wants_gradients and solver.iteration < solver.settings.max_iter:
+            self._wants_gradients = False  # a display behind the last update finds that update in place of gradients
+            self._write_histograms(solver, "diff", "gradients")
+
+    def on_test(self, solver: Solver, result: TestResult) -> None:
+        """Outputs, and histograms of the weights."""
+        group = "test" if len(solver.test_nets) == 1 else f"test{result.net}"
+        scalars = _outputs(group, result.outputs)
+        if result.loss is not None:
+            scalars[f"{group}/mean_loss"] = result.loss
+        self._write(solver, lambda events: events.add_scalars(result.iteration, scalars))
+        self._write_weights(solver)
+
+    def on_label_queries(self, solver: Solver, queries: Sequence[LabelQueryCounts]) -> None:
+        """How often training drew each label."""
+        scalars: dict[str, float] = {}
+        for entry in queries:
+            for name, values in (("hit_percent", entry.hit_percent), ("epochs", entry.epochs)):
+                if values is not None:
+                    curves = _curves(entry.labels.tolist(), values.tolist())
+                    scalars |= {f"label_queries/{entry.source}/{name}/{key}": value for key, value in curves.items()}
+        self._write(solver, lambda events: events.add_scalars(solver.iteration, scalars))
+
+    def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
+        """Histograms of the weights."""
+        self._stored = (solver.iteration, paths.weights) if paths.weights else None
+        self._write_weights(solver)
+
+    def on_end(self, solver: Solver, reason: StopReason) -> None:
+        """The Projector's files, unless training failed or was broken off; close the event file."""
+        if self._events is None:
+            return
+        if self._projector and reason in (StopReason.FINISHED, StopReason.STOPPED):
+            try:
+                self._project(solver)
+            except Exception as error:  # whatever it is: the training was good
+                solver.tell("on_notice", f"embeddings are not written for TensorBoard: {error}")
+        self._events.close()
+        self._events = None
+
+    def _project(self, solver: Solver) -> None:
+        """Embed test images and write them; nothing where the net has no embedding."""
+        (definition, state), tests = solver.definition.train_net(), solver.definition.test_nets()
+        with sources_in_memory(solver.sources), self._weights(solver) as weights:
+            with Embedder(
+                definition, weights, level=state.level, stages=state.stages, device=solver.device
+            ) as embedder:
+                if embedder.has_embedding:
+                    images = sample_images(tests[0][0] if tests else definition)
+                    write_projector(self.folder, computed_embeddings(embedder, images))
+
+    @contextmanager
+    def _weights(self, solver: Solver) -> Iterator[Path]:
+        """A file with the weights of now: the snapshot where there is one, else one that is removed again."""
+        if self._stored is not None and self._stored[0] == solver.iteration and self._stored[1].is_file():
+            yield self._stored[1]
+            return
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "now.caffemodel"
+            solver.net.save(path)
+            yield path
+
+    def _write_weights(self, solver: Solver) -> None:
+        if self._weights_at != solver.iteration:
+            self._weights_at, self._wants_gradients = solver.iteration, True
+            self._write_histograms(solver, "data", "weights")
+
+    def _write_histograms(self, solver: Solver, part: str, group: str) -> None:
+        """Write the histogram of one array of each weight that learns: its "data" or its "diff"."""
+        if self._events is None:
+            return
+        to_host = solver.net.device.to_host
+        arrays = {f"{group}/{entry.label}": to_host(getattr(entry.blob, part)) for entry in solver.net.learnable}
+        self._write(solver, lambda events: events.add_histograms(solver.iteration, arrays))
+
+    def _write(self, solver: Solver, write: Callable[[EventFile], None]) -> None:
+        """Let `write` write, if nothing went wrong before."""
+        if self._events is None:
+            return
+        try:
+            write(self._events)
+        except OSError as error:
+            events, self._events = self._events, None
+            events.close()
+            text = f"{events.path}: {error.strerror}. TensorBoard hears no more of this run; training goes on"
+            solver.tell("on_notice", text)
+
+
+def _outputs(group: str, outputs: Sequence[Output]) -> dict[str, float]:
+    """A curve for each output, or for each of its values where there are few; none for embeddings and the like."""
+    scalars: dict[str, float] = {}
+    for output in outputs:
+        values = output.values.ravel().tolist()
+        if len(values) == 1:
+            scalars[f"{group}/{output.name}"] = values[0]
+        elif len(values) <= MOST_CURVES:
+            scalars |= {f"{group}/{output.name}/{number}": value for number, value in enumerate(values)}
+    return scalars
+
+
+def _curves(labels: Sequence[int], values: Sequence[float]) -> Mapping[str, float]:
+    """The value of each label, or the lowest and the highest of many."""
+    if len(values) > MOST_CURVES:
+        return {"lowest": min(values), "highest": max(values)}
+    return {str(label): value for label, value in zip(labels, values, strict=True)}
