@@ -33,19 +33,19 @@ class CudaImage(CudaCore):
 
     def pool_max_forward(self, x: Array, y: Array, mask: Array, g: PoolGeometry) -> None:
         """y = the largest value of each window, mask = its index within the plane."""
-        self.launch.each("pool_max_forward", x.dtype, y.size, x, y, mask, y.size, *_pools(x, y, g))
+        self.launch.each("pool_max_forward", x.dtype, y.size, x, y, mask, *_pools(x, y, g))
 
     def pool_max_backward(self, dy: Array, mask: Array, dx: Array, g: PoolGeometry) -> None:
         """dx (overwritten) gets each dy at the pixel its mask names."""
-        self.launch.each("pool_max_backward", dx.dtype, dx.size, dy, mask, dx, dx.size, *_pools(dx, dy, g))
+        self.launch.each("pool_max_backward", dx.dtype, dx.size, dy, mask, dx, *_pools(dx, dy, g))
 
     def pool_average_forward(self, x: Array, y: Array, g: PoolGeometry) -> None:
         """y = the sum of each window over its area within the padded image."""
-        self.launch.each("pool_average_forward", x.dtype, y.size, x, y, y.size, *_pools(x, y, g))
+        self.launch.each("pool_average_forward", x.dtype, y.size, x, y, *_pools(x, y, g))
 
     def pool_average_backward(self, dy: Array, dx: Array, g: PoolGeometry) -> None:
         """dx (overwritten) gets the sum of dy over area of all windows that contain the pixel."""
-        self.launch.each("pool_average_backward", dx.dtype, dx.size, dy, dx, dx.size, *_pools(dx, dy, g))
+        self.launch.each("pool_average_backward", dx.dtype, dx.size, dy, dx, *_pools(dx, dy, g))
 
     def lrn_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float, k: float) -> None:
         """scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta."""
@@ -132,16 +132,24 @@ class CudaImage(CudaCore):
 
     def unit_forward(self, x: Array, divisor: Array, y: Array, eps: float, l1: bool = False) -> None:
         """y = x / divisor, divisor = the norm of the row, at least eps."""
-        self.launch.warps("unit_forward", x.dtype, len(x), x, divisor, y, *x.shape, eps, l1)
+        self._unit("unit_forward", (x, divisor, y), (*x.shape, eps, l1))
 
     def unit_backward(self, y: Array, divisor: Array, dy: Array, dx: Array, eps: float, l1: bool = False) -> None:
         """dx = (dy - slope * sum of dy * y) / divisor."""
-        self.launch.warps("unit_backward", y.dtype, len(y), y, divisor, dy, dx, *y.shape, eps, l1)
+        self._unit("unit_backward", (y, divisor, dy, dx), (*y.shape, eps, l1))
+
+    def _unit(self, name: str, arrays: tuple[Array, ...], numbers: tuple[Any, ...]) -> None:
+        """A warp for each row, or where rows are long a block."""
+        (rows, columns), dtype = numbers[:2], arrays[0].dtype
+        if columns < LONG_ROW:
+            self.launch.warps(name, dtype, rows, *arrays, *numbers)
+        else:
+            self.launch.blocks(f"{name}_long", dtype, rows, *arrays, *numbers)
 
 
 def _pools(image: Array, pooled: Array, g: PoolGeometry) -> tuple[int, ...]:
-    """Sizes as the kernels of pooling take them, behind the number of elements."""
-    return (*image.shape[2:], *pooled.shape[2:], *g.kernel, *g.stride, *g.pad)
+    """The number of planes and all sizes, as the kernels of pooling take them."""
+    return (prod(image.shape[:2]), *image.shape[2:], *pooled.shape[2:], *g.kernel, *g.stride, *g.pad)
 
 
 def _windows(x: Array, columns: Array, kernel: tuple[int, ...], g: ConvGeometry) -> tuple[int, ...]:

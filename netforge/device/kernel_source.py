@@ -53,6 +53,14 @@ class Parameter:
     const: bool
     wide: bool = False
 
+    @functools.cached_property
+    def limits(self) -> tuple[int, int] | None:
+        """The least and the largest whole number that fits; None for floating types. Kept, as each launch asks."""
+        if self.dtype.kind not in "iu":
+            return None
+        found = np.iinfo(self.dtype)
+        return int(found.min), int(found.max)
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -81,27 +89,27 @@ class Kernel:
     def _array(self, parameter: Parameter, value: Any) -> Any:
         if value is None:
             return None
-        wanted = f"a C-contiguous array of {parameter.dtype}"
         if not hasattr(value, "dtype") or not hasattr(value, "flags"):
-            raise self._error(parameter, type(value).__name__, wanted)
+            raise self._not_an_array(parameter, type(value).__name__)
         if value.dtype != parameter.dtype:
-            raise self._error(parameter, f"an array of {value.dtype}", wanted)
+            raise self._not_an_array(parameter, f"an array of {value.dtype}")
         if not value.flags.c_contiguous:
-            raise self._error(parameter, f"an array with strides {value.strides}", wanted)
+            raise self._not_an_array(parameter, f"an array with strides {value.strides}")
         if value.size > LARGEST_SIZE and not parameter.wide:
             raise self._error(parameter, f"{value.size} elements", f"at most {LARGEST_SIZE} elements")
         return value
 
     def _number(self, parameter: Parameter, value: Any) -> Any:
-        kind = parameter.dtype.kind
-        allowed = (bool, int, np.integer) if kind in "iu" else (int, float, np.integer, np.floating)
+        limits = parameter.limits
+        allowed = (int, float, np.integer, np.floating) if limits is None else (int, np.integer)
         if not isinstance(value, allowed):
             raise self._error(parameter, f"{type(value).__name__} {value!r}", f"a number of type {parameter.dtype}")
-        if kind in "iu":
-            limits = np.iinfo(parameter.dtype)
-            if not limits.min <= int(value) <= limits.max:
-                raise self._error(parameter, str(value), f"a number in [{limits.min}, {limits.max}]")
+        if limits is not None and not limits[0] <= int(value) <= limits[1]:
+            raise self._error(parameter, str(value), f"a number in [{limits[0]}, {limits[1]}]")
         return parameter.dtype.type(value)
+
+    def _not_an_array(self, parameter: Parameter, found: str) -> DeviceError:
+        return self._error(parameter, found, f"a C-contiguous array of {parameter.dtype}")
 
     def _error(self, parameter: Parameter, found: str, wanted: str) -> DeviceError:
         return DeviceError(f"kernel {self.name}, parameter {parameter.name}: found {found}, expected {wanted}")

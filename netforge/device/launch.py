@@ -63,7 +63,7 @@ class Launcher:
         self._most_blocks = processors * 32  # four times what fits at once: processors that are done early go on
         self._scratch = scratch
         self._modules: dict[tuple[str, str], Any] = {}
-        self._functions: dict[tuple[str, str], tuple[kernel_source.Kernel, Any]] = {}
+        self._functions: dict[tuple[str, npt.DTypeLike], tuple[kernel_source.Kernel, Any]] = {}
 
     def each(self, name: str, dtype: npt.DTypeLike, count: int, *arguments: Any) -> None:
         """One thread for each of `count` elements."""
@@ -85,7 +85,7 @@ class Launcher:
 
     def grid(self, name: str, dtype: npt.DTypeLike, grid: tuple[int, ...], *arguments: Any) -> None:
         """A grid of blocks of 256 threads."""
-        kernel, function = self._function(name, np.dtype(dtype).name)
+        kernel, function = self._function(name, dtype)
         function(grid, (BLOCK,), kernel.arguments(arguments))
 
     def sum(
@@ -137,11 +137,12 @@ class Launcher:
             numbers = (channels, splits, factor, add)
             self.warps("finish_channels", dtype, channels * len(outs), parts[0], first, second, *numbers)
 
-    def _function(self, name: str, dtype: str) -> tuple[kernel_source.Kernel, Any]:
+    def _function(self, name: str, dtype: npt.DTypeLike) -> tuple[kernel_source.Kernel, Any]:
         known = self._functions.get((name, dtype))
         if known is None:
             kernel = kernel_source.kernel(name, dtype)
-            known = self._functions[name, dtype] = kernel, self._module(kernel.family, dtype).get_function(kernel.name)
+            module = self._module(kernel.family, kernel.dtype.name)
+            known = self._functions[name, dtype] = kernel, module.get_function(kernel.name)
         return known
 
     def _module(self, family: str, dtype: str) -> Any:

@@ -1,99 +1,244 @@
 // Max and average pooling over two spatial axes (netforge/device/operations/pooling.py), with Caffe's rules at borders.
 //
-// Launch: one thread an element of the array that is written, any grid; 256 threads a block. Memory: the output once,
-// coalesced; overlapping windows are read again through the caches. The gradients gather over the windows that can hold
-// a pixel instead of scattering with atomics: every pixel is written once, by one thread, in a fixed order.
+// Launch: any grid of 256 threads a block. Forward: one thread a window, whose numbers are all under way at once where
+// its size is known here. Backward: one thread a pixel, or for the usual windows one for each square of stride * stride
+// pixels, which the same few windows reach. It gathers instead of scattering with atomics, so that every pixel is
+// written once, by one thread, in a fixed order. Memory: what is written once, coalesced (two neighbours a thread where
+// places allow it); what is read once, and again through the caches where windows overlap.
 #include "common.cuh"
+#include "planes.cuh"
+
+// How windows lie over an image. Made of constants it unrolls the loops over a window.
+struct Window { int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w; };
+
+__device__ __forceinline__ bool is_square(const Window& w, int kernel, int stride) {
+    return w.kernel_h == kernel && w.kernel_w == kernel && w.stride_h == stride && w.stride_w == stride;
+}
+
+// Calls body<KERNEL, STRIDE>(...) for the windows that most nets have, and others(...) for the rest.
+#define BY_WINDOW(window, body, others, ...) \
+    if (is_square(window, 3, 2)) body<3, 2>(__VA_ARGS__, window); \
+    else if (is_square(window, 2, 2)) body<2, 2>(__VA_ARGS__, window); \
+    else if (is_square(window, 3, 1)) body<3, 1>(__VA_ARGS__, window); \
+    else others(__VA_ARGS__, window)
+
+// The sizes of an image and of what it is pooled to.
+struct Sizes {
+    int height, width, out_height, out_width;
+    __device__ __forceinline__ unsigned pixels() const { return height * width; }
+    __device__ __forceinline__ unsigned windows() const { return out_height * out_width; }
+};
+
+__device__ __forceinline__ bool has_pixel(const Sizes& s, int row, int column) {
+    return (unsigned)row < (unsigned)s.height && (unsigned)column < (unsigned)s.width;
+}
+__device__ __forceinline__ bool has_window(const Sizes& s, int row, int column) {
+    return (unsigned)row < (unsigned)s.out_height && (unsigned)column < (unsigned)s.out_width;
+}
 
 // The windows [first, last) along an axis of `out` windows that contain pixel `at`.
-__device__ __forceinline__ int first_window(int at, int kernel, int stride, int pad) {
-    return at + pad < kernel ? 0 : (at + pad - kernel) / stride + 1;
+__device__ __forceinline__ int first_window(int at, int kernel, const Divisor& stride, int pad) {
+    return at + pad < kernel ? 0 : int(stride.quotient(at + pad - kernel)) + 1;
 }
-__device__ __forceinline__ int last_window(int at, int stride, int pad, int out) {
-    return min((at + pad) / stride + 1, out);
+__device__ __forceinline__ int last_window(int at, const Divisor& stride, int pad, int out) {
+    return min(int(stride.quotient(at + pad)) + 1, out);
 }
 
-// y = the window's largest value, mask = its index within the plane; the first of equals wins, NaN never does, and a
-// window without any number above the lowest one leaves that number and mask -1. n = planes * out_height * out_width.
-KERNEL(pool_max_forward)(const Real* __restrict__ x, Real* __restrict__ y, int* __restrict__ mask, int n, int height,
-                         int width, int out_height, int out_width, int kernel_h, int kernel_w, int stride_h,
-                         int stride_w, int pad_h, int pad_w) {
-    FOR_EACH(i, n) {
-        const int column = i % out_width, row = i / out_width % out_height;
-        const Real* plane = x + i / (out_width * out_height) * (unsigned)(height * width);
-        const int top = row * stride_h - pad_h, left = column * stride_w - pad_w;
-        const int bottom = min(top + kernel_h, height), right = min(left + kernel_w, width);
+// What a window's sum is divided by: its area within the padded image, at least 1.
+__device__ __forceinline__ Real window_area(int row, int column, const Sizes& s, const Window& w) {
+    const int top = row * w.stride_h - w.pad_h, left = column * w.stride_w - w.pad_w;
+    const int rows = min(w.kernel_h, s.height + w.pad_h - top), columns = min(w.kernel_w, s.width + w.pad_w - left);
+    return Real(max(max(rows, 0) * max(columns, 0), 1));
+}
+
+// ---- forward --------------------------------------------------------------------------------------------------------
+__device__ __forceinline__ void max_of_windows(const Real* __restrict__ x, Real* __restrict__ y, int* __restrict__ mask,
+                                               int planes, const Sizes& s, const Window& w) {
+    const Planes place(s.out_height, s.out_width);
+    FOR_EACH(i, planes * s.windows()) {
+        const Place at = place(i);
+        const Real* plane = x + at.plane * s.pixels();
+        const int top = at.row * w.stride_h - w.pad_h, left = at.column * w.stride_w - w.pad_w;
         Real best = lowest();
         int where = -1;
-        for (int h = max(top, 0); h < bottom; ++h)
-            for (int w = max(left, 0); w < right; ++w) {
-                const Real value = plane[h * width + w];
+#pragma unroll
+        for (int a = 0; a < w.kernel_h; ++a)
+#pragma unroll
+            for (int b = 0; b < w.kernel_w; ++b) {
+                const int pixel = (top + a) * s.width + left + b;
+                const Real value = has_pixel(s, top + a, left + b) ? plane[pixel] : lowest();
                 if (value > best) {
                     best = value;
-                    where = h * width + w;
+                    where = pixel;
                 }
             }
         y[i] = best;
         mask[i] = where;
     }
 }
+template <int KERNEL, int STRIDE>
+__device__ __forceinline__ void max_of_squares(const Real* __restrict__ x, Real* __restrict__ y, int* __restrict__ mask,
+                                               int planes, const Sizes& s, const Window& w) {
+    max_of_windows(x, y, mask, planes, s, Window{KERNEL, KERNEL, STRIDE, STRIDE, w.pad_h, w.pad_w});
+}
 
-// dx = the sum of dy over the windows whose mask names the pixel. n = planes * height * width.
-KERNEL(pool_max_backward)(const Real* __restrict__ dy, const int* __restrict__ mask, Real* __restrict__ dx, int n,
-                          int height, int width, int out_height, int out_width, int kernel_h, int kernel_w,
-                          int stride_h, int stride_w, int pad_h, int pad_w) {
-    FOR_EACH(i, n) {
-        const int w = i % width, h = i / width % height, pixel = h * width + w;
-        const unsigned plane = i / (width * height) * (unsigned)(out_height * out_width);
-        const int last_row = last_window(h, stride_h, pad_h, out_height);
-        const int last_column = last_window(w, stride_w, pad_w, out_width);
+__device__ __forceinline__ void average_of_windows(const Real* __restrict__ x, Real* __restrict__ y, int planes,
+                                                   const Sizes& s, const Window& w) {
+    const Planes place(s.out_height, s.out_width);
+    FOR_EACH(i, planes * s.windows()) {
+        const Place at = place(i);
+        const Real* plane = x + at.plane * s.pixels();
+        const int top = at.row * w.stride_h - w.pad_h, left = at.column * w.stride_w - w.pad_w;
         Real sum = 0;
-        for (int row = first_window(h, kernel_h, stride_h, pad_h); row < last_row; ++row)
-            for (int column = first_window(w, kernel_w, stride_w, pad_w); column < last_column; ++column) {
-                const unsigned window = plane + row * out_width + column;
-                if (mask[window] == pixel) sum += dy[window];
-            }
-        dx[i] = sum;
+#pragma unroll
+        for (int a = 0; a < w.kernel_h; ++a)
+#pragma unroll
+            for (int b = 0; b < w.kernel_w; ++b)
+                sum += has_pixel(s, top + a, left + b) ? plane[(top + a) * s.width + left + b] : Real(0);
+        y[i] = sum / window_area(at.row, at.column, s, w);
     }
 }
-
-// What a window's sum is divided by: its area within the padded image, at least 1.
-__device__ __forceinline__ Real window_area(int top, int left, int height, int width, int kernel_h, int kernel_w,
-                                            int pad_h, int pad_w) {
-    const int rows = min(top + kernel_h, height + pad_h) - top, columns = min(left + kernel_w, width + pad_w) - left;
-    return Real(max(max(rows, 0) * max(columns, 0), 1));
+template <int KERNEL, int STRIDE>
+__device__ __forceinline__ void average_of_squares(const Real* __restrict__ x, Real* __restrict__ y, int planes,
+                                                   const Sizes& s, const Window& w) {
+    average_of_windows(x, y, planes, s, Window{KERNEL, KERNEL, STRIDE, STRIDE, w.pad_h, w.pad_w});
 }
 
-KERNEL(pool_average_forward)(const Real* __restrict__ x, Real* __restrict__ y, int n, int height, int width,
+// y = the window's largest value, mask = its index within the plane; the first of equals wins, NaN never does, and a
+// window without any number above the lowest one leaves that number and mask -1.
+KERNEL(pool_max_forward)(const Real* __restrict__ x, Real* __restrict__ y, int* __restrict__ mask, int planes,
+                         int height, int width, int out_height, int out_width, int kernel_h, int kernel_w, int stride_h,
+                         int stride_w, int pad_h, int pad_w) {
+    const Sizes s = {height, width, out_height, out_width};
+    const Window w = {kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w};
+    BY_WINDOW(w, max_of_squares, max_of_windows, x, y, mask, planes, s);
+}
+
+KERNEL(pool_average_forward)(const Real* __restrict__ x, Real* __restrict__ y, int planes, int height, int width,
                              int out_height, int out_width, int kernel_h, int kernel_w, int stride_h, int stride_w,
                              int pad_h, int pad_w) {
-    FOR_EACH(i, n) {
-        const int column = i % out_width, row = i / out_width % out_height;
-        const Real* plane = x + i / (out_width * out_height) * (unsigned)(height * width);
-        const int top = row * stride_h - pad_h, left = column * stride_w - pad_w;
-        const int bottom = min(top + kernel_h, height), right = min(left + kernel_w, width);
-        Real sum = 0;
-        for (int h = max(top, 0); h < bottom; ++h)
-            for (int w = max(left, 0); w < right; ++w) sum += plane[h * width + w];
-        y[i] = sum / window_area(top, left, height, width, kernel_h, kernel_w, pad_h, pad_w);
-    }
+    const Sizes s = {height, width, out_height, out_width};
+    const Window w = {kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w};
+    BY_WINDOW(w, average_of_squares, average_of_windows, x, y, planes, s);
 }
 
-KERNEL(pool_average_backward)(const Real* __restrict__ dy, Real* __restrict__ dx, int n, int height, int width,
-                              int out_height, int out_width, int kernel_h, int kernel_w, int stride_h, int stride_w,
-                              int pad_h, int pad_w) {
-    FOR_EACH(i, n) {
-        const int w = i % width, h = i / width % height;
-        const Real* plane = dy + i / (width * height) * (unsigned)(out_height * out_width);
-        const int last_row = last_window(h, stride_h, pad_h, out_height);
-        const int last_column = last_window(w, stride_w, pad_w, out_width);
+// ---- backward -------------------------------------------------------------------------------------------------------
+// What a window passes on to a pixel that it holds. Load tells all that it needs of a window at once, so that the loads
+// for several windows are under way together.
+struct OfMaximum {
+    const Real* __restrict__ dy;
+    const int* __restrict__ mask;
+    struct Load { Real slope; int winner; };
+    __device__ __forceinline__ Load load(unsigned window, int, int, const Sizes&, const Window&) const {
+        return {dy[window], mask[window]};
+    }
+    static __device__ __forceinline__ Load nothing() { return {Real(0), -1}; }
+    static __device__ __forceinline__ bool reaches(const Load& load, int pixel) { return load.winner == pixel; }
+};
+struct OfAverage {
+    const Real* __restrict__ dy;
+    struct Load { Real slope; };
+    __device__ __forceinline__ Load load(unsigned window, int row, int column, const Sizes& s, const Window& w) const {
+        return {dy[window] / window_area(row, column, s, w)};
+    }
+    static __device__ __forceinline__ Load nothing() { return {Real(0)}; }
+    static __device__ __forceinline__ bool reaches(const Load&, int) { return true; }
+};
+
+// One thread a pixel.
+template <typename Of>
+__device__ __forceinline__ void windows_backward(const Of& of, Real* __restrict__ dx, int planes, const Sizes& s,
+                                                 const Window& w) {
+    const Planes place(s.height, s.width);
+    const Divisor stride_h(w.stride_h), stride_w(w.stride_w);
+    FOR_EACH(i, planes * s.pixels()) {
+        const Place at = place(i);
+        const int pixel = at.row * s.width + at.column;
+        const int last_row = last_window(at.row, stride_h, w.pad_h, s.out_height);
+        const int last_column = last_window(at.column, stride_w, w.pad_w, s.out_width);
+        const int first_column = first_window(at.column, w.kernel_w, stride_w, w.pad_w);
         Real sum = 0;
-        for (int row = first_window(h, kernel_h, stride_h, pad_h); row < last_row; ++row)
-            for (int column = first_window(w, kernel_w, stride_w, pad_w); column < last_column; ++column) {
-                const int top = row * stride_h - pad_h, left = column * stride_w - pad_w;
-                sum += plane[row * out_width + column] /
-                       window_area(top, left, height, width, kernel_h, kernel_w, pad_h, pad_w);
+        for (int row = first_window(at.row, w.kernel_h, stride_h, w.pad_h); row < last_row; ++row)
+            for (int column = first_column; column < last_column; ++column) {
+                const unsigned window = at.plane * s.windows() + row * s.out_width + column;
+                const auto load = of.load(window, row, column, s, w);
+                if (of.reaches(load, pixel)) sum += load.slope;
             }
         dx[i] = sum;
     }
+}
+
+struct __align__(2 * sizeof(Real)) Pair { Real left, right; };
+
+// One thread for STRIDE * STRIDE pixels, the first of them the first one of a window (which may lie beyond the last):
+// REACH windows along each axis hold some of them.
+template <int KERNEL, int STRIDE, typename Of>
+__device__ __forceinline__ void squares_backward(const Of& of, Real* __restrict__ dx, int planes, const Sizes& s,
+                                                 const Window& given) {
+    constexpr int REACH = (KERNEL - 1) / STRIDE + 1;
+    const Window w = {KERNEL, KERNEL, STRIDE, STRIDE, given.pad_h, given.pad_w};
+    const int first_row = w.pad_h / STRIDE, first_column = w.pad_w / STRIDE;  // those before lie in the padding
+    const int rows = (s.height - 1 + w.pad_h) / STRIDE + 1 - first_row;
+    const int columns = (s.width - 1 + w.pad_w) / STRIDE + 1 - first_column;
+    const bool in_pairs = STRIDE == 2 && s.width % 2 == 0 && w.pad_w % 2 == 0 && (size_t)dx % sizeof(Pair) == 0;
+    const Planes place(rows, columns);
+    FOR_EACH(i, planes * rows * columns) {
+        const Place at = place(i);
+        const int last_row = first_row + at.row, last_column = first_column + at.column;  // of the windows that reach
+        typename Of::Load loads[REACH][REACH];
+#pragma unroll
+        for (int a = 0; a < REACH; ++a)
+#pragma unroll
+            for (int b = 0; b < REACH; ++b) {
+                const int row = last_row - (REACH - 1) + a, column = last_column - (REACH - 1) + b;
+                const unsigned window = at.plane * s.windows() + row * s.out_width + column;
+                loads[a][b] = has_window(s, row, column) ? of.load(window, row, column, s, w) : of.nothing();
+            }
+        const int top = last_row * STRIDE - w.pad_h, left = last_column * STRIDE - w.pad_w;
+#pragma unroll
+        for (int h = 0; h < STRIDE; ++h) {
+            Real sums[STRIDE];
+#pragma unroll
+            for (int v = 0; v < STRIDE; ++v) {
+                const int pixel = (top + h) * s.width + left + v;
+                sums[v] = 0;
+#pragma unroll
+                for (int a = 0; a < REACH; ++a)
+#pragma unroll
+                    for (int b = 0; b < REACH; ++b) {
+                        const int in_row = h + (REACH - 1 - a) * STRIDE, in_column = v + (REACH - 1 - b) * STRIDE;
+                        const bool holds = in_row < KERNEL && in_column < KERNEL;
+                        if (holds && of.reaches(loads[a][b], pixel)) sums[v] += loads[a][b].slope;
+                    }
+            }
+            const unsigned out = at.plane * s.pixels() + (top + h) * s.width + left;
+            if (in_pairs) {
+                if (has_pixel(s, top + h, left)) *reinterpret_cast<Pair*>(dx + out) = Pair{sums[0], sums[STRIDE - 1]};
+            } else {
+#pragma unroll
+                for (int v = 0; v < STRIDE; ++v)
+                    if (has_pixel(s, top + h, left + v)) dx[out + v] = sums[v];
+            }
+        }
+    }
+}
+
+// dx = the sum of dy over the windows whose mask names the pixel.
+KERNEL(pool_max_backward)(const Real* __restrict__ dy, const int* __restrict__ mask, Real* __restrict__ dx, int planes,
+                          int height, int width, int out_height, int out_width, int kernel_h, int kernel_w,
+                          int stride_h, int stride_w, int pad_h, int pad_w) {
+    const Sizes s = {height, width, out_height, out_width};
+    const Window w = {kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w};
+    const OfMaximum of = {dy, mask};
+    BY_WINDOW(w, squares_backward, windows_backward, of, dx, planes, s);
+}
+
+// dx = the sum of dy over area of all windows that contain the pixel.
+KERNEL(pool_average_backward)(const Real* __restrict__ dy, Real* __restrict__ dx, int planes, int height, int width,
+                              int out_height, int out_width, int kernel_h, int kernel_w, int stride_h, int stride_w,
+                              int pad_h, int pad_w) {
+    const Sizes s = {height, width, out_height, out_width};
+    const Window w = {kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w};
+    const OfAverage of = {dy};
+    BY_WINDOW(w, squares_backward, windows_backward, of, dx, planes, s);
 }

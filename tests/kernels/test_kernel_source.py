@@ -63,7 +63,7 @@ def test_text_is_whole_and_points_at_its_files() -> None:
     assert text.startswith("typedef double Real;\n#define KERNEL(name) ")
     lines = text.splitlines()
     own = kernel_source._read("pooling.cu").splitlines()
-    after_include = own.index('#include "common.cuh"') + 1
+    after_include = own.index('#include "planes.cuh"') + 1
     assert lines[lines.index(f"#line {after_include + 1}") + 1 :] == own[after_include:]
 
 
