@@ -34,7 +34,7 @@ from netforge.schema import parse_solver
 
 RUNS = "runs"
 REFRESH_S = 0.5  # between two looks at the log
-REST = 4  # times as long as a look took, where that is longer
+REST = 8  # times as much longer, for every second that a look takes: a long log is looked at less often
 PATIENCE_S, FIRST_PATIENCE_S = 20.0, 120.0  # a log that is silent for longer may be that of a run that was killed
 PACE_OF = 20  # displays that tell the pace
 
@@ -101,9 +101,12 @@ class Follower:
         return self._last
 
     def _find(self) -> None:
-        if self.wanted is None and not Path(RUNS).is_dir():
-            return
-        path = find_run(RUNS if self.wanted is None else self.wanted)
+        try:
+            path = find_run(RUNS if self.wanted is None else self.wanted)
+        except DataError:
+            if self.wanted is None:
+                return  # none has begun yet, or all are gone: what was seen stays
+            raise
         if self._reader is not None and path == self._reader.path:
             return
         reader = RunReader(path)
@@ -197,14 +200,15 @@ class LiveRun:
         self._versions = kept | dict.fromkeys(changed, self._version)
         self._sight, self._cards = sight, cards
         now = time.monotonic()
-        self._due = now + max(self._refresh_s, REST * (now - begun))
+        self._due = now + self._refresh_s * (1 + REST * (now - begun))
 
 
 def _headings(sight: Sight) -> dict[str, str]:
     """The title of the window, the heading and what stands below it."""
     run = sight.run
     if run is None:
-        return {"title": "Waiting for a run", "heading": "Waiting for a run", "subtitle": "netforge monitor"}
+        where = f"netforge monitor in {Path.cwd()}"
+        return {"title": "Waiting for a run", "heading": "Waiting for a run", "subtitle": where}
     last = _last_iteration(run.solver, run.source)
     share = f"{run.last_iteration / last:.0%} " if last else ""
     return {"title": share + run.name, "heading": run.name, "subtitle": f"{run.source}, {started(run)}"}
@@ -230,8 +234,8 @@ def progress_card(sight: Sight) -> Card:
     trouble = [element("p", sight.trouble, class_="alarm")] if sight.trouble else []
     run = sight.run
     if run is None:
-        words = f"No run has begun under {Path(RUNS).absolute()} yet. The first one shows up here by itself."
-        return card("Progress", element("p", words), *trouble, wide=True)
+        words = element("p", "There is no run to show yet. It shows up here by itself as soon as it begins.")
+        return card("Progress", *trouble or [words], wide=True)
     last = _last_iteration(run.solver, run.source)
     done = run.last_iteration
     parts = [_state(sight)]
