@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ EFFECT = click.Choice(["stop", "snapshot", "none"])
 @click.option("--sigint-effect", type=EFFECT, default="stop", show_default=True, help="What Ctrl-C does.")
 @click.option("--sighup-effect", type=EFFECT, default="snapshot", show_default=True, help="What SIGHUP does.")
 @click.option("--report/--no-report", default=True, help="Write a page about the run beside its log at the end.")
+@click.option("--tensorboard", metavar="DIR", help="Write event files for TensorBoard into this folder.")
 @state_options(None)
 @device_options
 @arithmetic_options
@@ -63,6 +65,7 @@ def train(
     sigint_effect: str,
     sighup_effect: str,
     report: bool,
+    tensorboard: str | None,
     level: int | None,
     stages: tuple[str, ...],
     device: str | None,
@@ -78,6 +81,10 @@ def train(
     After each test it is told how often training drew each label (label query hit percent) and how many times over it
     has seen the images of each label (label query epochs). Sources of the image database keep these numbers, under the
     name of the run: netforge data stats SOURCE --run NAME.
+
+    --tensorboard: curves at displays and tests, histograms of weights at tests and snapshots and of gradients at the
+    display that follows, and at the end the embeddings of at most 1,000 test images for the Projector. DIR holds one
+    run; a run that goes on with it takes the same DIR. Look at it with: tensorboard --logdir DIR
     """
     if snapshot and weights:
         raise click.UsageError("--snapshot goes on with a run, --weights starts a new one: give one of them.")
@@ -92,6 +99,7 @@ def train(
     definition = override(definition, overrides)
     begun = {"snapshot": snapshot, "weights": weights, "seed": seed}
     kept = {"set": settings, "level": level, "stage": stages, "device": device, "gpu": gpu, "plugin": plugins}
+    kept |= {"tensorboard": tensorboard}
     if device is None and gpu is None:
         device = solver_device(definition.message)
     signals, outcome = Signals(sigint_effect, sighup_effect), Outcome(as_options(kept) + arithmetic_words())
@@ -105,13 +113,22 @@ def train(
         )
         signals.solver = solver
         command = ("netforge", "train", f"--solver={solver_file}", *as_options(begun), *outcome.options)
-        run(solver, signals, outcome, command, with_report=report)
+        run(solver, signals, outcome, command, with_report=report, events=tensorboard)
 
 
-def run(solver: Solver, signals: Signals, outcome: Outcome, command: tuple[str, ...], *, with_report: bool) -> None:
+def run(
+    solver: Solver,
+    signals: Signals,
+    outcome: Outcome,
+    command: tuple[str, ...],
+    *,
+    with_report: bool,
+    events: str | None = None,
+) -> None:
     """Show the head, train, show the end; exits with status 130 where the run was broken off.
 
-    command: the words that began the run, for its log. with_report: write the page about it.
+    command: the words that began the run, for its log. with_report: write the page about it. events: the folder of
+    TensorBoard's event files.
     """
     for note in notes_of(solver):
         click.echo(f"note: {note}", err=True)
@@ -122,7 +139,7 @@ def run(solver: Solver, signals: Signals, outcome: Outcome, command: tuple[str, 
                 show_report(report)
     log = RunLog(command=command)
     queries = StoredLabelQueries(log)
-    solver.listeners += [queries, log, *displays(solver, signals)]
+    solver.listeners += [queries, *event_writers(events), log, *displays(solver, signals)]
     try:
         solver.solve()
     finally:
@@ -130,6 +147,8 @@ def run(solver: Solver, signals: Signals, outcome: Outcome, command: tuple[str, 
         wanted = with_report and outcome.reason is not StopReason.ABORTED
         page = write_report(log.path) if wanted and log.path is not None else None
         facts = outcome.facts(solver, log.path, page) + query_facts(queries.stored, log.run_name)
+        if events is not None:
+            facts.append(("curves", shlex.join(["tensorboard", "--logdir", events])))
         show_facts(facts, bold=outcome.scores)
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
@@ -146,6 +165,15 @@ def write_report(log: Path) -> Path | None:
     except Exception as error:  # whatever it is: it must not take the place of what training has to say
         click.echo(f"note: the report could not be written: {error}", err=True)
         return None
+
+
+def event_writers(folder: str | None) -> list[Listener]:
+    """Who writes TensorBoard's event files into a folder; nobody without one."""
+    if folder is None:
+        return []
+    from netforge.inspect.tensorboard import TensorBoard
+
+    return [TensorBoard(folder)]
 
 
 def displays(solver: Solver, signals: Signals) -> list[Listener]:

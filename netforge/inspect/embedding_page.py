@@ -103,15 +103,16 @@ def _short(values: Any) -> list[float]:
     return [round(value, digits) for value in values.tolist()]
 
 
-def thumbnails(source: Source, numbers: Integers) -> tuple[Picture, dict[str, int]]:
+def thumbnails(source: Source, numbers: Integers, *, columns: int | None = None) -> tuple[Picture, dict[str, int]]:
     """Small copies of images in one picture, and where each lies in it: columns, and width and height of one.
 
-    Number k stands in row k // columns. They are the smaller the more there are.
+    Number k stands in row k // columns. They are the smaller the more there are. columns: by default so many that the
+    picture is about as wide as high.
     """
     side = int(np.sqrt(SPRITE_PIXELS / max(1, len(numbers))))
     side = max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, side))
     size = tile_size(source.shape, 1, side)
     small = [tile(image, source, size) for image in source.images.take(numbers)]
     height, width = small[0].shape[:2]
-    columns = near_square(len(small), height, width)
-    return tiled(small, columns=columns, gap=0), {"columns": columns, "width": width, "height": height}
+    across = columns or near_square(len(small), height, width)
+    return tiled(small, columns=across, gap=0), {"columns": across, "width": width, "height": height}

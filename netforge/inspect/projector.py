@@ -6,14 +6,19 @@ The Projector looks for projector_config.pbtxt in the folder of a run; the files
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from netforge.data.image_set import ImageSet
+from netforge.data.source import Source
 from netforge.inspect.embedding_page import thumbnails
 from netforge.inspect.embeddings import Embeddings
-from netforge.inspect.pictures import png_bytes
+from netforge.inspect.pictures import Picture, png_bytes
+from netforge.metric.arrays import Integers
 
 TENSORS, METADATA, SPRITE, CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
 
@@ -30,13 +35,24 @@ def write_projector(folder: str | Path, found: Embeddings) -> None:
     entries = [("tensor_name", found.name), ("tensor_path", TENSORS), ("metadata_path", METADATA)]
     lines = [_entry(*entry) for entry in entries]
     if found.images is not None:
-        picture, place = thumbnails(found.images, found.numbers)
+        picture, width, height = _sprite(found.images, found.numbers)
         (folder / SPRITE).write_bytes(png_bytes(picture))
-        sizes = [("single_image_dim", place["width"]), ("single_image_dim", place["height"])]
-        inner = [_entry(*entry) for entry in [("image_path", SPRITE), *sizes]]
-        lines += ["sprite {", *(f"  {line}" for line in inner), "}"]
+        inner = [("image_path", SPRITE), ("single_image_dim", width), ("single_image_dim", height)]
+        lines += ["sprite {", *(f"  {_entry(*entry)}" for entry in inner), "}"]
     text = "\n".join(["embeddings {", *(f"  {line}" for line in lines), "}"])
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def _sprite(images: Source, numbers: Integers) -> tuple[Picture, int, int]:
+    """Small copies of images in one picture, and width and height of one.
+
+    There are as many rows as columns, the last ones empty: the Projector finds the row of an image by the number of
+    rows, where it should by that of columns.
+    """
+    side = math.ceil(math.sqrt(len(numbers)))
+    picture, place = thumbnails(images, numbers, columns=side)
+    missing = side * place["height"] - len(picture)
+    return np.pad(picture, ((0, missing), (0, 0), (0, 0))), place["width"], place["height"]
 
 
 def _metadata(found: Embeddings) -> Iterable[list[str]]:

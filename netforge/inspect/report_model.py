@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from netforge.data.image_set import ImageSet, choose_images
+from netforge.data.image_set import ImageSet
 from netforge.data.sheet import tile, tile_size
 from netforge.data.source import Source
 from netforge.device import get_device
@@ -25,9 +25,8 @@ from netforge.inspect.embeddings import Embeddings, computed_embeddings, stored_
 from netforge.inspect.page import Html, card, code, element, facts, join, picture, table
 from netforge.inspect.pictures import colour, grey, magnified, png_bytes, tiled
 from netforge.inspect.run import Run
-from netforge.layers.data_param import open_for
+from netforge.inspect.sample import MOST_IMAGES, sample_images
 from netforge.net import Net
-from netforge.net.running import image_layer
 from netforge.net.timing import measure
 from netforge.recognition import Outcome, Recognizer, recognize_labelled
 from netforge.recognition.loading import load
@@ -35,7 +34,6 @@ from netforge.schema import NetDefinition, SolverDefinition, parse_net, parse_so
 from netforge.snapshot import TRAIN_NET
 from netforge.snapshot.weights import stored_layers
 
-MOST_IMAGES = 1000
 MOST_MISTAKES = 24
 MOST_FILTERS = 256
 MOST_CLASSES = 150  # of a confusion matrix
@@ -133,16 +131,7 @@ class Model:
     @cached_property
     def images(self) -> ImageSet:
         """At most MOST_IMAGES labelled images of what the run was tested with, drawn at random but always the same."""
-        found = image_layer(self.definition)
-        if found is None:
-            raise NetError("the net has no layer that reads images", where=self.definition.place)
-        layer, _ = found
-        source = open_for(layer, self.definition.folder, header_only=False, fail=layer.fail)
-        chosen = ImageSet([source])
-        chosen = chosen[chosen.labels >= 0]
-        if not chosen.count:
-            raise DataError("none of its images has a label", where=source.name)
-        return choose_images([chosen], count=min(MOST_IMAGES, chosen.count))
+        return sample_images(self.definition)
 
     @cached_property
     def outcome(self) -> Outcome:

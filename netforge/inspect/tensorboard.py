@@ -4,14 +4,15 @@
     solver.solve()  # tensorboard --logdir tb
 
 Curves: run/ has loss (the mean that displays show), learning_rate and iterations_per_second; train/ and test/ (test0/,
-test1/ ... where there are several test nets) each output by its name; label_queries/SOURCE/ the hit percent and the
-epochs of each label, or the lowest and the highest where there are many labels.
+test1/ ... where there are several test nets) each output by its name; train_labels/SOURCE/ the hit percent and the
+epochs of each label, or the lowest and the highest where there are many labels; weights/ and weights_gradients/ the
+histograms, by layer and number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from netforge.inspect.embeddings import computed_embeddings
 from netforge.inspect.event_file import PATTERN, EventFile
 from netforge.inspect.projector import write_projector
 from netforge.inspect.sample import sample_images
+from netforge.net.running import image_layer
 from netforge.recognition.embedder import Embedder
 from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
 
@@ -79,7 +81,7 @@ class TensorBoard(Listener):
         self._write(solver, lambda events: events.add_scalars(display.iteration, scalars))
         if self._wants_gradients and solver.iteration < solver.settings.max_iter:
             self._wants_gradients = False  # a display behind the last update finds that update in place of gradients
-            self._write_histograms(solver, "diff", "gradients")
+            self._write_histograms(solver, "diff", "weights_gradients")
 
     def on_test(self, solver: Solver, result: TestResult) -> None:
         """Outputs, and histograms of the weights."""
@@ -97,7 +99,7 @@ class TensorBoard(Listener):
             for name, values in (("hit_percent", entry.hit_percent), ("epochs", entry.epochs)):
                 if values is not None:
                     curves = _curves(entry.labels.tolist(), values.tolist())
-                    scalars |= {f"label_queries/{entry.source}/{name}/{key}": value for key, value in curves.items()}
+                    scalars |= {f"train_labels/{entry.source}/{name}/{key}": value for key, value in curves.items()}
         self._write(solver, lambda events: events.add_scalars(solver.iteration, scalars))
 
     def on_snapshot(self, solver: Solver, paths: SnapshotPaths) -> None:
@@ -118,15 +120,18 @@ class TensorBoard(Listener):
         self._events = None
 
     def _project(self, solver: Solver) -> None:
-        """Embed test images and write them; nothing where the net has no embedding."""
+        """Embed test images and write them; nothing where the net reads no images or has no embedding."""
         (definition, state), tests = solver.definition.train_net(), solver.definition.test_nets()
-        with sources_in_memory(solver.sources), self._weights(solver) as weights:
-            with Embedder(
-                definition, weights, level=state.level, stages=state.stages, device=solver.device
-            ) as embedder:
-                if embedder.has_embedding:
-                    images = sample_images(tests[0][0] if tests else definition)
-                    write_projector(self.folder, computed_embeddings(embedder, images))
+        tested = tests[0][0] if tests else definition
+        with ExitStack() as stack:
+            stack.enter_context(sources_in_memory(solver.sources))
+            if image_layer(tested) is None:
+                return
+            weights = stack.enter_context(self._weights(solver))
+            net = Embedder(definition, weights, level=state.level, stages=state.stages, device=solver.device)
+            embedder = stack.enter_context(net)
+            if embedder.has_embedding:
+                write_projector(self.folder, computed_embeddings(embedder, sample_images(tested)))
 
     @contextmanager
     def _weights(self, solver: Solver) -> Iterator[Path]:

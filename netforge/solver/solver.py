@@ -25,6 +25,7 @@ from netforge.solver.events import Listener, SnapshotPaths, StopReason, outputs_
 from netforge.solver.iteration import Iteration
 from netforge.solver.label_queries import label_queries_of
 from netforge.solver.nets import build_nets
+from netforge.solver.norms import NormMeter
 from netforge.solver.notices import Notices
 from netforge.solver.policies import make_policy
 from netforge.solver.progress import Meter
@@ -41,7 +42,8 @@ class Solver:
     (images, labels). overrides: fields of SolverParameter to replace, e.g. max_iter=100.
 
     net, test_nets: the nets; the test nets use the train net's weights. iteration: finished updates. seed: of
-    everything random. settings: the SolverParameter in force. load_reports: what files of weights brought.
+    everything random. settings: the SolverParameter in force. load_reports: what files of weights brought. sources: what
+    Data layers read in place of sources of these names.
 
     Raises a NetforgeError that names file, line and mend where anything does not fit.
     """
@@ -59,7 +61,7 @@ class Solver:
         **overrides: Any,
     ) -> None:
         self._plugins = tuple(plugins)
-        self._sources = dict(sources or {})
+        self.sources = dict(sources or {})
         self.definition = settings.override(read_solver(source), overrides)
         self.settings = self.definition.message
         self.listeners = list(listeners)
@@ -102,9 +104,10 @@ class Solver:
 
     def _build_nets(self, seed: int) -> None:
         self.seed = seed
-        with sources_in_memory(self._sources):
+        with sources_in_memory(self.sources):
             self.net, self.test_nets = build_nets(self.definition, self.device, seed, self._plugins)
         self._work = Iteration(self.net, self._rule, self.settings)
+        self._norms = NormMeter(self._work)
 
     @property
     def buffers(self) -> Buffers:
@@ -219,6 +222,8 @@ class Solver:
             self.losses.append(float(np.float32(loss / self.settings.iter_size)))
         self._meter.add(self.net, self.settings.iter_size, time.perf_counter() - start)
         if showing:
+            if self._norms.is_due(self.iteration):
+                self._norms.take_gradients()
             self._display()
         if lines:
             self.tell("on_debug", [*lines, debug.describe_totals(self.net)])
@@ -248,6 +253,9 @@ class Solver:
         self._meter.seconds += time.perf_counter() - start
         if self._work.debugs and self._is_due(self.settings.display):
             self.tell("on_debug", debug.describe_update(self.net))
+        norms = self._norms.take_updates(self.iteration)
+        if norms is not None:
+            self.tell("on_norms", norms)
 
     def _display(self) -> None:
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
