@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
+from netforge.device.launch import AT_ONCE, WARP
 from netforge.device.operations.contrastive import ContrastiveRule
 
 Array = Any  # a CuPy array
@@ -36,7 +37,7 @@ class CudaEmbedding(CudaCore):
         self.launch.grid("contrastive_active", a.dtype, (1,), centroids, active, centroids.size)
         arrays = (a, labels, similar, centroids, target, replaced, active)
         numbers = (a.size, a.shape[1], len(centroids), _WHICH[which])
-        self.launch.each("contrastive_targets", a.dtype, a.size, *arrays, *numbers)
+        self.launch.several("contrastive_targets", a.dtype, a.size, *arrays, *numbers)
 
     def contrastive_forward(
         self,
@@ -56,7 +57,7 @@ class CudaEmbedding(CudaCore):
         self.launch.sum(
             "contrastive_forward",
             a.dtype,
-            len(a) * 32,
+            len(a) * WARP * AT_ONCE,
             before,
             loss,
             (*a.shape, *_numbers(rule), factor),
@@ -78,7 +79,7 @@ class CudaEmbedding(CudaCore):
         arrays = (difference, distance, similar, active, dx, scale)
         factor = sign / max(1, len(difference))
         numbers = (dx.size, difference.shape[1], *_numbers(rule), factor)
-        self.launch.each("contrastive_backward", dx.dtype, dx.size, *arrays, *numbers)
+        self.launch.several("contrastive_backward", dx.dtype, dx.size, *arrays, *numbers)
 
     # --- centroids ---------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore, not_a_number
+from netforge.device.launch import sum_blocks
 
 Array = Any  # a CuPy array
 
@@ -33,7 +34,7 @@ class CudaLoss(CudaCore):
     def check_labels(self, labels: Array, classes: int, ignore: int | None = None, report: Array | None = None) -> int:
         """Write the first wrong label into `report` and answer -1; without a report wait for its index."""
         arguments = (labels, self.first_index(), labels.size, classes, not_a_number(ignore))
-        self.launch.each("check_labels", labels.dtype, labels.size, *arguments)
+        self.launch.several("check_labels", labels.dtype, labels.size, *arguments)
         return self.found(labels, labels.size, labels.dtype, report)
 
     def count_labels(self, labels: Array, divisor: Array, ignore: int | None) -> None:
@@ -53,7 +54,7 @@ class CudaLoss(CudaCore):
     ) -> None:
         """dx = (p - onehot(label)) * scale[0] / divisor[0], and 0 at ignored labels."""
         arguments = (p, labels, dx, scale, divisor, p.size, *p.shape[1:], not_a_number(ignore))
-        self.launch.each("softmax_loss_backward", p.dtype, p.size, *arguments)
+        self.launch.several("softmax_loss_backward", p.dtype, p.size, *arguments)
 
     def infogain_loss_forward(
         self, p: Array, labels: Array, gains: Array, loss: Array, divisor: Array, ignore: int | None
@@ -77,7 +78,7 @@ class CudaLoss(CudaCore):
         sums = self.scratch.take("gain sums", (classes,), p.dtype)
         self.launch.warps("row_sums", p.dtype, classes, gains, sums, classes, classes)
         arguments = (p, labels, gains, sums, dx, scale, divisor, p.size, *p.shape[1:], not_a_number(ignore))
-        self.launch.each("infogain_loss_backward", p.dtype, p.size, *arguments)
+        self.launch.several("infogain_loss_backward", p.dtype, p.size, *arguments)
 
     def accuracy_forward(
         self,
@@ -97,7 +98,10 @@ class CudaLoss(CudaCore):
         verdict = self.scratch.take("verdict", (items,), np.int32)
         arguments = (x, labels, verdict, self.first_index(), *x.shape, top_k, not_a_number(ignore))
         self.launch.warps("accuracy_items", x.dtype, items, *arguments)
-        self.launch.grid("accuracy_forward", x.dtype, (1,), verdict, accuracy, items)
+        blocks = sum_blocks(items)
+        parts = self.scratch.take("accuracy parts", (2, blocks), np.int32)
+        self.launch.grid("accuracy_parts", x.dtype, (blocks,), verdict, parts, items)
+        self.launch.grid("accuracy_forward", x.dtype, (1,), parts, accuracy, blocks)
         if per_class is not None:
             classes = x.shape[1]
             self.launch.blocks("accuracy_per_class", x.dtype, classes, verdict, labels, per_class, items, classes)
@@ -112,7 +116,7 @@ class CudaLoss(CudaCore):
     def euclidean_loss_backward(self, difference: Array, dx: Array, scale: Array, sign: int) -> None:
         """dx = sign * scale[0] / N * difference."""
         factor = sign / max(1, difference.shape[0])
-        self.launch.each("euclidean_loss_backward", dx.dtype, dx.size, difference, dx, scale, dx.size, factor)
+        self.launch.several("euclidean_loss_backward", dx.dtype, dx.size, difference, dx, scale, dx.size, factor)
 
     def hinge_loss_forward(self, x: Array, labels: Array, margins: Array, loss: Array, norm: int) -> None:
         """One-against-all hinge loss: margins, and loss[0] = sum of margins^norm / N."""
@@ -123,7 +127,7 @@ class CudaLoss(CudaCore):
     def hinge_loss_backward(self, labels: Array, margins: Array, dx: Array, scale: Array, norm: int) -> None:
         """Gradient of `hinge_loss_forward`."""
         arguments = (labels, margins, dx, scale, dx.size, dx.shape[1], norm, 1 / max(1, len(dx)))
-        self.launch.each("hinge_loss_backward", dx.dtype, dx.size, *arguments)
+        self.launch.several("hinge_loss_backward", dx.dtype, dx.size, *arguments)
 
     def multinomial_loss_forward(self, p: Array, labels: Array, loss: Array) -> None:
         """loss[0] = -sum of log max(p[label], 1e-20) / N."""
@@ -148,4 +152,4 @@ class CudaLoss(CudaCore):
     ) -> None:
         """dx = (sigmoid(x) - targets) * scale[0] / divisor[0], and 0 where the element does not count."""
         arguments = (x, targets, dx, scale, divisor, x.size, not_a_number(ignore))
-        self.launch.each("sigmoid_loss_backward", x.dtype, x.size, *arguments)
+        self.launch.several("sigmoid_loss_backward", x.dtype, x.size, *arguments)

@@ -103,8 +103,8 @@ class Launcher:
     ) -> None:
         """A kernel that ends in `finish_sum`: out[0] = factor * sum / divisor[0], the sum raised to `least`.
 
-        threads: how many would have one element each. The kernel takes `before`, the memory for parts, and `after`;
-        `out` is among them.
+        threads: how many would have one element each; a thread takes AT_ONCE. The kernel takes `before`, the memory
+        for parts, and `after`; `out` is among them.
         """
         blocks = sum_blocks(threads)
         parts = self._scratch.take("parts", (blocks,), dtype) if blocks > 1 else None

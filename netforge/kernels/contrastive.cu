@@ -21,26 +21,29 @@ KERNEL(pair_similarity)(const Real* __restrict__ labels, Real* __restrict__ simi
 // active[0] = 1 once any of n centroid values is not 0. Launch: one block. Memory: centroids once.
 KERNEL(contrastive_active)(const Real* __restrict__ centroids, Real* active, int n) {
     int found = 0;
-    FOR_EACH_IN_BLOCK(i, n) found |= centroids[i] != 0;
+    for_each_of_block(n, [&](int, Real value) { found |= value != 0; }, centroids);
     found = block_sum(found);
     if (threadIdx.x == 0) active[0] = found > 0 ? Real(1) : Real(0);
 }
 
 // target[i] = the centroid of the pair's first label where `which` (MATCHING 0, NONMATCHING 1, ALL 2) says so and
-// active[0] is 1, else a[i]; replaced[i] says which it was. labels (items, 2). Launch: one thread an element of a, n =
-// items * size, after contrastive_active. Memory: a or centroids once, target once, coalesced along size.
+// active[0] is 1, else a[i]; replaced[i] says which it was. labels (items, 2). Launch: one thread for AT_ONCE elements
+// of a, n = items * size, after contrastive_active. Memory: a and target once, coalesced along size; centroids from
+// cache.
 KERNEL(contrastive_targets)(const Real* __restrict__ a, const Real* __restrict__ labels,
                             const Real* __restrict__ similar, const Real* __restrict__ centroids,
                             Real* __restrict__ target, Real* __restrict__ replaced, const Real* __restrict__ active,
                             int n, int size, int classes, int which) {
-    FOR_EACH(i, n) {
-        const unsigned item = i / size, column = i % size;
+    const Divisor row(size);
+    const auto choose = [=](unsigned i, Real value) {
+        const unsigned item = row.quotient(i), column = i - item * size;
         const Real label = labels[2 * item];
         const Real alike = similar[item];
         const Real chosen = (which == MATCHING ? alike : which == NONMATCHING ? Real(1) - alike : Real(1)) * active[0];
-        target[i] = chosen != 0 && is_class(label, classes) ? centroids[(unsigned)label * size + column] : a[i];
+        target[i] = chosen != 0 && is_class(label, classes) ? centroids[(unsigned)label * size + column] : value;
         if (column == 0) replaced[item] = chosen;
-    }
+    };
+    for_each_of(n, choose, a);
 }
 
 // The factor on a pair's distance: similar_scale for similar pairs while active, else 1.
@@ -59,12 +62,13 @@ KERNEL(contrastive_forward)(const Real* __restrict__ a, const Real* __restrict__
     Real costs = 0;
     FOR_EACH_WARP(item, items) {
         Real sum = 0;
-        FOR_EACH_IN_WARP(c, size) {
-            const unsigned i = item * size + c;
-            const Real d = a[i] - b[i];
-            difference[i] = d;
+        const unsigned first = item * size;
+        const auto cost = [&](int c, Real u, Real v) {
+            const Real d = u - v;
+            difference[first + c] = d;
             sum += manhattan ? fabs(d) : d * d;
-        }
+        };
+        for_each_of_warp(size, cost, a + first, b + first);
         const Real alike = similar[item];
         const Real far = warp_sum(sum) * similar_factor(alike, active, similar_scale);
         const Real room = margin - (squared_hinge ? sqrt(far) : far);
@@ -78,27 +82,29 @@ KERNEL(contrastive_forward)(const Real* __restrict__ a, const Real* __restrict__
     finish_sum(block_sum(costs), loss, parts, factor, nullptr);
 }
 
-// dx = factor * scale[0] * slope of each pair's cost, factor = sign / items. Launch: one thread an element, n = items *
-// size. Memory: difference and dx once, coalesced; the numbers of a pair from cache.
+// dx = factor * scale[0] * slope of each pair's cost, factor = sign / items. Launch: one thread for AT_ONCE elements, n
+// = items * size. Memory: difference and dx once, coalesced; the numbers of a pair from cache.
 KERNEL(contrastive_backward)(const Real* difference, const Real* __restrict__ distance,
                              const Real* __restrict__ similar, const Real* __restrict__ active, Real* dx,
                              const Real* scale, int n, int size, Real margin, int squared_hinge, int manhattan,
                              Real similar_scale, Real factor) {
     const Real step = scale[0] * factor;
-    FOR_EACH(i, n) {
-        const unsigned item = i / size;
+    const Divisor row(size);
+    const auto gradient = [=](int i, Real d) {
+        const unsigned item = row.quotient(i);
         const Real alike = similar[item], far = distance[item];
         Real slope;
         if (alike != 0) {
             slope = similar_factor(alike, active, similar_scale);
         } else if (squared_hinge) {
-            const Real d = sqrt(far);
-            slope = -(d < margin ? margin - d : Real(0)) / (d + DISTANCE_EPSILON);
+            const Real root = sqrt(far);
+            slope = -(root < margin ? margin - root : Real(0)) / (root + DISTANCE_EPSILON);
         } else {
             slope = far < margin ? Real(-1) : Real(0);
         }
         slope *= step;
-        const Real d = difference[i], sign = d > 0 ? Real(1) : d < 0 ? Real(-1) : d;
+        const Real sign = d > 0 ? Real(1) : d < 0 ? Real(-1) : d;
         dx[i] = manhattan ? sign * (Real(0.5) * slope) : d * slope;
-    }
+    };
+    for_each_of(n, gradient, difference);
 }

@@ -49,8 +49,8 @@ KERNEL(channel_sum)(const Real* __restrict__ x, Real* out, Real* parts, int oute
     }
 }
 
-// Mean and biased variance of each channel in one pass over x: sums and squares (channels, splits) become those of x less
-// the channel's first value, which lies near the mean and so keeps the digits; `finish_moments` must follow.
+// Mean and biased variance of each channel in one pass over x: sums and squares (channels, splits) become those of x
+// less the channel's first value, which lies near the mean and so keeps the digits; `finish_moments` must follow.
 KERNEL(channel_moments)(const Real* __restrict__ x, Real* __restrict__ sums, Real* __restrict__ squares, int outer,
                         int channels, int inner) {
     FOR_EACH_BLOCK(c, channels) {

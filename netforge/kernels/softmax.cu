@@ -6,22 +6,41 @@
 #define SMALLEST_PROBABILITY Real(1.17549435e-38f)
 #define SMALLEST_INFOGAIN Real(1e-20)
 
-// For inner = 1. Launch: one warp a row. Memory: x twice (the second time from cache), y twice, coalesced along
-// classes.
+// A row of scores as a warp holds it: lane l keeps classes l, l + 32 ... in registers, as many as fit; the warp reads
+// those beyond, which are few or none, again from cache.
+#define HELD AT_ONCE
+#define FOR_EACH_BEYOND(c, classes) \
+    for (unsigned c = HELD * WARP + threadIdx.x % WARP; c < (unsigned)(classes); c += WARP)
+
+// For inner = 1. Launch: one warp a row. Memory: x and y once, coalesced along classes; what lies beyond HELD * WARP
+// classes once more from cache.
 KERNEL(softmax_forward_rows)(const Real* x, Real* y, int outer, int classes) {
     FOR_EACH_WARP(o, outer) {
         const Real* scores = x + o * classes;
         Real* row = y + o * classes;
+        const Places p = places(threadIdx.x % WARP, WARP, classes);
+        Loaded<Real> held = load<false>(scores, p);
         Real most = lowest(), sum = 0;
-        FOR_EACH_IN_WARP(c, classes) most = larger(scores[c], most);
+#pragma unroll
+        for (int k = 0; k < HELD; ++k)
+            if (p.in[k]) most = larger(held.at[k], most);
+        FOR_EACH_BEYOND(c, classes) most = larger(scores[c], most);
         most = warp_max(most);
-        FOR_EACH_IN_WARP(c, classes) {
+#pragma unroll
+        for (int k = 0; k < HELD; ++k) {
+            held.at[k] = p.in[k] ? exp(held.at[k] - most) : Real(0);
+            sum += held.at[k];
+        }
+        FOR_EACH_BEYOND(c, classes) {
             const Real value = exp(scores[c] - most);
             row[c] = value;
             sum += value;
         }
         sum = warp_sum(sum);
-        FOR_EACH_IN_WARP(c, classes) row[c] /= sum;
+#pragma unroll
+        for (int k = 0; k < HELD; ++k)
+            if (p.in[k]) row[p.at[k]] = held.at[k] / sum;
+        FOR_EACH_BEYOND(c, classes) row[c] /= sum;
     }
 }
 
@@ -44,10 +63,17 @@ KERNEL(softmax_forward)(const Real* x, Real* y, int outer, int classes, int inne
 KERNEL(softmax_backward_rows)(const Real* y, const Real* dy, Real* dx, int outer, int classes) {
     FOR_EACH_WARP(o, outer) {
         const unsigned first = o * classes;
+        const Places p = places(threadIdx.x % WARP, WARP, classes);
+        const Loaded<Real> own = load<false>(y + first, p), own_dy = load<false>(dy + first, p);
         Real sum = 0;
-        FOR_EACH_IN_WARP(c, classes) sum += dy[first + c] * y[first + c];
+#pragma unroll
+        for (int k = 0; k < HELD; ++k) sum += own_dy.at[k] * own.at[k];
+        FOR_EACH_BEYOND(c, classes) sum += dy[first + c] * y[first + c];
         sum = warp_sum(sum);
-        FOR_EACH_IN_WARP(c, classes) dx[first + c] = (dy[first + c] - sum) * y[first + c];
+#pragma unroll
+        for (int k = 0; k < HELD; ++k)
+            if (p.in[k]) dx[first + p.at[k]] = (own_dy.at[k] - sum) * own.at[k];
+        FOR_EACH_BEYOND(c, classes) dx[first + c] = (dy[first + c] - sum) * y[first + c];
     }
 }
 
@@ -65,15 +91,15 @@ KERNEL(softmax_backward)(const Real* y, const Real* dy, Real* dx, int outer, int
 }
 
 // first_bad[0] = min(first_bad[0], flat index of the first label that is no whole number in [0, classes) nor `ignore`).
-// Launch: one thread a label. Memory: labels once. The atomic minimum of integers is the same in any order, and is
-// reached only by warps that hold a bad label.
+// Launch: one thread for AT_ONCE labels. Memory: labels once. The atomic minimum of integers is the same in any order,
+// and is reached only by warps that hold a bad label.
 KERNEL(check_labels)(const Real* __restrict__ labels, int* first_bad, int n, int classes, Real ignore) {
     int bad = 0x7fffffff;
-    FOR_EACH(i, n) {
-        const Real label = labels[i];
+    const auto check = [&](int i, Real label) {
         const bool right = label >= 0 && label < Real(classes) && label == floor(label);
-        if (!right && label != ignore) bad = min(bad, (int)i);
-    }
+        if (!right && label != ignore) bad = min(bad, i);
+    };
+    for_each_of(n, check, labels);
     bad = warp_min(bad);
     if (threadIdx.x % WARP == 0 && bad != 0x7fffffff) atomicMin(first_bad, bad);
 }
@@ -82,51 +108,72 @@ KERNEL(check_labels)(const Real* __restrict__ labels, int* first_bad, int n, int
 // sum_parts with least = 1 where there were more. Memory: labels once. The sum is exact up to 2^24 labels a block.
 KERNEL(count_labels)(const Real* __restrict__ labels, Real* divisor, Real* parts, int n, Real ignore) {
     int count = 0;
-    FOR_EACH(i, n) count += labels[i] != ignore;
+    for_each_of(n, [&](int, Real label) { count += label != ignore; }, labels);
     count = block_sum(count);
     finish_sum(Real(gridDim.x == 1 ? max(count, 1) : count), divisor, parts, Real(1), nullptr);
 }
 
-// loss[0] = -sum of log max(p[label], FLT_MIN) / divisor[0]. Launch: any grid, one thread a label; then sum_parts with
-// factor -1 where it is larger than one block. Memory: labels once, and one p for each.
+// The place of an element of scores (outer, classes, inner): its class, and that of its label.
+struct Score {
+    unsigned label, klass;
+};
+struct Scores {
+    Divisor inner, classes;
+    __device__ __forceinline__ Scores(int classes, int inner) : inner(inner), classes(classes) {}
+    __device__ __forceinline__ Score operator()(unsigned i) const {
+        const unsigned row = inner.quotient(i), item = classes.quotient(row);
+        return {item * inner.by + (i - row * inner.by), row - item * classes.by};
+    }
+};
+
+// loss[0] = -sum of log max(p[label], FLT_MIN) / divisor[0]. Launch: any grid, one thread for AT_ONCE labels; then
+// sum_parts with factor -1 where it is larger than one block. Memory: labels once, and one p for each.
 KERNEL(softmax_loss_forward)(const Real* __restrict__ p, const Real* __restrict__ labels, Real* loss, Real* parts,
                              const Real* divisor, int outer, int classes, int inner, Real ignore) {
     Real sum = 0;
-    FOR_EACH(i, outer * inner) {
-        const Real label = labels[i];
-        if (label == ignore || !is_class(label, classes)) continue;
-        const Real chosen = p[(i / inner * classes + (unsigned)label) * inner + i % inner];
+    const Divisor width(inner);
+    const auto cost = [&](unsigned i, Real label) {
+        if (label == ignore || !is_class(label, classes)) return;
+        const unsigned item = width.quotient(i), column = i - item * inner;
+        const Real chosen = p[(item * classes + (unsigned)label) * inner + column];
         sum += log(chosen < SMALLEST_PROBABILITY ? SMALLEST_PROBABILITY : chosen);
-    }
+    };
+    for_each_of(outer * inner, cost, labels);
     finish_sum(block_sum(sum), loss, parts, Real(-1), divisor);
 }
 
-// dx = (p - onehot(label)) * scale[0] / divisor[0]; 0 at ignored labels. Launch: one thread an element, n of them.
-// Memory: p and dx once, coalesced; a label is read for each of its classes, from cache.
+// dx = (p - onehot(label)) * scale[0] / divisor[0]; 0 at ignored labels. Launch: one thread for AT_ONCE of n
+// elements. Memory: p and dx once, coalesced; a label is read for each of its classes, from cache.
 KERNEL(softmax_loss_backward)(const Real* p, const Real* __restrict__ labels, Real* dx, const Real* scale,
                               const Real* divisor, int n, int classes, int inner, Real ignore) {
     const Real factor = scale[0] / divisor[0];
-    FOR_EACH(i, n) {
-        const Real label = labels[i / (classes * inner) * inner + i % inner];
-        const bool own = i / inner % classes == (unsigned)label;
-        dx[i] = label == ignore ? Real(0) : (p[i] - (own ? Real(1) : Real(0))) * factor;
-    }
+    const Scores scores(classes, inner);
+    const auto gradient = [=](int i, Real value) {
+        const Score score = scores(i);
+        const Real label = labels[score.label];
+        const bool own = score.klass == (unsigned)label;
+        dx[i] = label == ignore ? Real(0) : (value - (own ? Real(1) : Real(0))) * factor;
+    };
+    for_each_of(n, gradient, p);
 }
 
 // loss[0] = -sum over labels and classes of gains[label, c] * log max(p[c], 1e-20) / divisor[0]; gains (classes,
 // classes).
-// Launch: any grid, one thread for an element of p, n of them; then sum_parts with factor -1 where it is larger than
-// one block. Memory: p once, coalesced; gains from cache.
+// Launch: any grid, one thread for AT_ONCE of the n elements of p; then sum_parts with factor -1 where it is larger
+// than one block. Memory: p once, coalesced; gains from cache.
 KERNEL(infogain_loss_forward)(const Real* __restrict__ p, const Real* __restrict__ labels,
                               const Real* __restrict__ gains, Real* loss, Real* parts, const Real* divisor, int n,
                               int classes, int inner, Real ignore) {
     Real sum = 0;
-    FOR_EACH(i, n) {
-        const Real label = labels[i / (classes * inner) * inner + i % inner];
-        if (label == ignore || !is_class(label, classes)) continue;
-        const Real value = p[i] < SMALLEST_INFOGAIN ? SMALLEST_INFOGAIN : p[i];
-        sum += gains[(unsigned)label * classes + i / inner % classes] * log(value);
-    }
+    const Scores scores(classes, inner);
+    const auto cost = [&](int i, Real value) {
+        const Score score = scores(i);
+        const Real label = labels[score.label];
+        if (label == ignore || !is_class(label, classes)) return;
+        const Real gain = gains[(unsigned)label * classes + score.klass];
+        sum += gain * log(value < SMALLEST_INFOGAIN ? SMALLEST_INFOGAIN : value);
+    };
+    for_each_of(n, cost, p);
     finish_sum(block_sum(sum), loss, parts, Real(-1), divisor);
 }
 
@@ -136,12 +183,15 @@ KERNEL(infogain_loss_backward)(const Real* p, const Real* __restrict__ labels, c
                                const Real* __restrict__ gain_sums, Real* dx, const Real* scale, const Real* divisor,
                                int n, int classes, int inner, Real ignore) {
     const Real factor = scale[0] / divisor[0];
-    FOR_EACH(i, n) {
-        const Real label = labels[i / (classes * inner) * inner + i % inner];
+    const Scores scores(classes, inner);
+    const auto gradient = [=](int i, Real value) {
+        const Score score = scores(i);
+        const Real label = labels[score.label];
         const unsigned row = label == ignore || !is_class(label, classes) ? 0 : (unsigned)label;
-        const Real value = (p[i] * gain_sums[row] - gains[row * classes + i / inner % classes]) * factor;
-        dx[i] = label == ignore ? Real(0) : value;
-    }
+        const Real slope = (value * gain_sums[row] - gains[row * classes + score.klass]) * factor;
+        dx[i] = label == ignore ? Real(0) : slope;
+    };
+    for_each_of(n, gradient, p);
 }
 
 // sums[r] = the sum of row r of x (rows, columns): gain_sums above. Launch: one warp a row. Memory: x once.
@@ -164,17 +214,21 @@ KERNEL(row_sums)(const Real* __restrict__ x, Real* sums, int rows, int columns) 
 // Launch: one warp an item. Memory: x once, coalesced where inner is 1.
 KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labels, int* verdict, int* first_nan,
                        int outer, int classes, int inner, int top_k, Real ignore) {
+    const Divisor width(inner);
     FOR_EACH_WARP(i, outer * inner) {
         const Real label = labels[i];
-        const Real* scores = x + i / inner * classes * inner + i % inner;
+        const unsigned item = width.quotient(i);
+        const Real* scores = x + item * classes * inner + (i - item * inner);
         const bool known = is_class(label, classes);
         int rivals = 0, nans = 0;
         if (label != ignore && known) {
             const Real own = scores[(unsigned)label * inner];
-            FOR_EACH_IN_WARP(c, classes) {
-                rivals += scores[c * inner] >= own;
-                nans += is_nan(scores[c * inner]);
-            }
+            const auto judge = [&](int, Real score) {
+                rivals += score >= own;
+                nans += is_nan(score);
+            };
+            if (inner == 1) for_each_of_warp(classes, judge, scores);
+            else FOR_EACH_IN_WARP(c, classes) judge(c, scores[c * inner]);
         }
         rivals = warp_sum(rivals) - 1;
         nans = warp_sum(nans);
@@ -184,13 +238,30 @@ KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labe
     }
 }
 
-// accuracy[0] = right items / items that count. Launch: one block. Memory: verdict once.
-KERNEL(accuracy_forward)(const int* __restrict__ verdict, Real* accuracy, int n) {
+// parts (2, blocks) = how many of a block's items count, and how many are right. Launch: any grid, one thread for
+// AT_ONCE items. Memory: verdict once.
+KERNEL(accuracy_parts)(const int* __restrict__ verdict, int* parts, int n) {
     int counted = 0, right = 0;
-    FOR_EACH_IN_BLOCK(i, n) {
-        counted += verdict[i] != IGNORED;
-        right += verdict[i] == RIGHT;
-    }
+    const auto tally = [&](int, int found) {
+        counted += found != IGNORED;
+        right += found == RIGHT;
+    };
+    for_each_of(n, tally, verdict);
+    counted = block_sum(counted);
+    right = block_sum(right);
+    if (threadIdx.x != 0) return;
+    parts[blockIdx.x] = counted;
+    parts[gridDim.x + blockIdx.x] = right;
+}
+
+// accuracy[0] = right items / items that count. Launch: one block, after accuracy_parts by `blocks` of them.
+KERNEL(accuracy_forward)(const int* __restrict__ parts, Real* accuracy, int blocks) {
+    int counted = 0, right = 0;
+    const auto tally = [&](int, int some, int good) {
+        counted += some;
+        right += good;
+    };
+    for_each_of_block(blocks, tally, parts, parts + blocks);
     counted = block_sum(counted);
     right = block_sum(right);
     if (threadIdx.x == 0) accuracy[0] = Real(right) / Real(max(counted, 1));

@@ -38,10 +38,10 @@ __device__ __forceinline__ Real gradient(Real diff, Real w, const Chunk& chunk, 
 #define FOR_EACH_IN_CHUNK(i, chunk) for (unsigned i = chunk.start + threadIdx.x; i < chunk.end; i += blockDim.x)
 
 // The first step of the norm of all gradients: parts[block] = sum of squares, or with one block the whole. n elements,
-// none left out. Launch: one thread an element, any grid.
+// none left out. Launch: one thread for AT_ONCE elements, any grid.
 KERNEL(gradient_squares)(const Real* __restrict__ diffs, Real* parts, int n) {
     Real sum = 0;
-    FOR_EACH(i, n) sum += diffs[i] * diffs[i];
+    for_each_of(n, [&](int, Real d) { sum += d * d; }, diffs);
     sum = block_sum(sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
@@ -50,7 +50,7 @@ KERNEL(gradient_squares)(const Real* __restrict__ diffs, Real* parts, int n) {
 // Launch: one block.
 KERNEL(clip_gradients)(const Real* __restrict__ parts, double* control, int count, Real threshold, int iter_size) {
     Real sum = 0;
-    FOR_EACH_IN_BLOCK(i, count) sum += parts[i];
+    for_each_of_block(count, [&](int, Real part) { sum += part; }, parts);
     const Real norm = sqrt(block_sum(sum));
     if (threadIdx.x != 0) return;
     control[NORM] = norm;

@@ -6,7 +6,7 @@ import numpy as np
 from harness import Bench, case
 
 NONE = float("nan")  # the `ignore` of a launch where no label is ignored
-SCORES = ((3, 5, 2), (1, 1, 1), (4, 7, 1), (5, 67, 3), (2, 33, 1))
+SCORES = ((3, 5, 2), (1, 1, 1), (4, 7, 1), (5, 67, 3), (2, 33, 1), (3, 301, 1))
 
 
 def numbers(ignore: int | None) -> float:
@@ -109,12 +109,19 @@ def labels_that_are_no_classes(b: Bench, bad: float) -> None:
     b.equal(loss, wanted * len(good))
     verdict, first, share = b.dirty(outer, dtype=np.int32), np.full(1, 2**31 - 1, np.int32), b.dirty(1)
     b.launch("accuracy_items", p, labels, verdict, first, *shape, classes, NONE)
-    b.launch("accuracy_forward", verdict, share, outer, grid=(1,))
+    accuracy_of(b, verdict, share)
     b.equal(share, b.number(4 / 5))  # all others are right with top_k = classes
     a, pairs, target = b.normal(2, 3), np.full((2, 2), bad, b.dtype), b.dirty(2, 3)
     given = (a, pairs, b.number(1).repeat(2), b.normal(4, 3), target, b.dirty(2), b.number(1))
     b.launch("contrastive_targets", *given, target.size, 3, 4, 2)
     b.equal(target, a, exact=True)
+
+
+def accuracy_of(b: Bench, verdict: np.ndarray, share: np.ndarray) -> None:
+    """The share of right items among those that count, from the parts of three blocks."""
+    parts = b.dirty(2, 3, dtype=np.int32)
+    b.launch("accuracy_parts", verdict, parts, verdict.size)
+    b.launch("accuracy_forward", parts, share, 3, grid=(1,))
 
 
 @case(37, 1)
@@ -145,7 +152,7 @@ def accuracy(b: Bench, shape: tuple[int, int, int]) -> None:
             verdict, first = b.dirty(n, dtype=np.int32), np.full(1, 2**31 - 1, np.int32)
             b.launch("accuracy_items", x, labels, verdict, first, *shape, k, numbers(ignore))
             share, per_class, wanted, wanted_per_class = b.dirty(1), b.dirty(classes), b.dirty(1), b.dirty(classes)
-            b.launch("accuracy_forward", verdict, share, n, grid=(1,))
+            accuracy_of(b, verdict, share)
             b.launch("accuracy_per_class", verdict, labels, per_class, n, classes)
             nan_at = b.ops.accuracy_forward(x, labels, wanted, wanted_per_class, k, ignore)
             b.equal(share, wanted)
