@@ -90,6 +90,6 @@ def commands_in(document: Path) -> list[list[str]]:
 
 
 def commands_in_prose(document: Path) -> list[list[str]]:
-    """Commands within sentences that are written out: `netforge ...` without dots that stand for the rest."""
-    spans = [span for span in INLINE.findall(prose(document)) if span.startswith("netforge ") and "..." not in span]
-    return [shlex.split(span) for span in spans]
+    """Commands within sentences: `netforge ...`, but for those with dots or COMMAND in the place of words."""
+    spans = [span for span in INLINE.findall(prose(document)) if span.startswith("netforge ")]
+    return [shlex.split(span) for span in spans if "..." not in span and "COMMAND" not in span]
