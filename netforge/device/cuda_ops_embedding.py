@@ -12,6 +12,9 @@ from netforge.device.operations.contrastive import ContrastiveRule
 
 Array = Any  # a CuPy array
 
+SCATTER_COLUMNS = 128
+"""Columns that a warp of scatter_add_rows adds up."""
+
 _WHICH = {"MATCHING": 0, "NONMATCHING": 1, "ALL": 2}
 
 
@@ -141,21 +144,26 @@ class CudaEmbedding(CudaCore):
     def copy_columns(self, x: Array, x_start: int, y: Array, y_start: int, width: int) -> None:
         """y[:, y_start : y_start + width] = x[:, x_start : x_start + width]."""
         numbers = (width, x_start, x.shape[1], y_start, y.shape[1])
-        self.launch.each("copy_columns", x.dtype, len(x) * width, x, y, len(x) * width, *numbers)
+        self.launch.several("copy_columns", x.dtype, len(x) * width, x, y, len(x) * width, *numbers)
 
     def crop_forward(self, x: Array, y: Array, offsets: tuple[int, ...]) -> None:
         """y = the window of x that starts at offsets and has the sizes of y."""
-        geometry = self.constant((*x.shape, *y.shape, *offsets), np.int32)
-        self.launch.each("crop_forward", y.dtype, y.size, x, y, geometry, y.size, y.ndim)
+        geometry, axes = self._geometry(x.shape, y.shape, offsets)
+        self.launch.several("crop_forward", y.dtype, y.size, x, y, geometry, y.size, axes)
 
     def crop_backward(self, dy: Array, dx: Array, offsets: tuple[int, ...]) -> None:
         """dx = dy in the window, 0 around it."""
-        geometry = self.constant((*dx.shape, *dy.shape, *offsets), np.int32)
-        self.launch.each("crop_backward", dx.dtype, dx.size, dy, dx, geometry, dx.size, dx.ndim)
+        geometry, axes = self._geometry(dx.shape, dy.shape, offsets)
+        self.launch.several("crop_backward", dx.dtype, dx.size, dy, dx, geometry, dx.size, axes)
+
+    def _geometry(self, whole: tuple[int, ...], part: tuple[int, ...], offsets: tuple[int, ...]) -> tuple[Array, int]:
+        """A window as the kernels of crops take it, and the number of its axes."""
+        folded = folded_window(whole, part, offsets)
+        return self.constant(sum(folded, ()), np.int32), len(folded[0])
 
     def tile_forward(self, x: Array, y: Array) -> None:
         """y[o, t] = x[o] for each t."""
-        self.launch.each("tile_forward", y.dtype, y.size, x, y, y.size, *y.shape[1:])
+        self.launch.several("tile_forward", y.dtype, y.size, x, y, y.size, *y.shape[1:])
 
     def tile_backward(self, dy: Array, dx: Array) -> None:
         """dx[o] = sum of dy[o, t] over t."""
@@ -163,11 +171,12 @@ class CudaEmbedding(CudaCore):
 
     def gather_rows(self, x: Array, index: Array, y: Array) -> None:
         """y[i] = x[index[i]]."""
-        self.launch.each("gather_rows", x.dtype, y.size, x, index, y, y.size, *x.shape)
+        self.launch.several("gather_rows", x.dtype, y.size, x, index, y, y.size, *x.shape)
 
     def scatter_add_rows(self, dy: Array, index: Array, dx: Array) -> None:
         """dx[index[i]] += dy[i], in the order of i."""
-        self.launch.blocks("scatter_add_rows", dy.dtype, len(dy), dy, index, dx, *dy.shape, len(dx))
+        parts = -(-dy.shape[1] // SCATTER_COLUMNS)
+        self.launch.warps("scatter_add_rows", dy.dtype, len(dy) * parts, dy, index, dx, *dy.shape, len(dx), parts)
 
     def selected_rows(self, selector: Array) -> Array:
         """Indices of the elements of selector (n,) that are not 0, on the host: the host waits for them."""
@@ -175,8 +184,11 @@ class CudaEmbedding(CudaCore):
 
     def maximum_forward(self, inputs: list[Array], y: Array, winner: Array) -> None:
         """y = elementwise maximum; winner = index of the input it came from, the later one at a tie."""
-        for index, x in enumerate(inputs):
-            self.launch.each("maximum_forward", y.dtype, y.size, x, y, winner, y.size, index)
+        done = min(2, len(inputs)) // 2 * 2
+        if done:
+            self.launch.several("maximum_of_two", y.dtype, y.size, *inputs[:2], y, winner, y.size)
+        for index, x in enumerate(inputs[done:], done):
+            self.launch.several("maximum_forward", y.dtype, y.size, x, y, winner, y.size, index)
 
     def maximum_backward(self, dy: Array, winner: Array, dx: Array, index: int) -> None:
         """dx = dy where `index` is the winner, 0 elsewhere."""
@@ -185,6 +197,24 @@ class CudaEmbedding(CudaCore):
     def top_k(self, x: Array, indices: Array, values: Array, k: int) -> None:
         """The k largest elements along axis 1 of x (outer, C, inner), largest first."""
         self.launch.warps("top_k", x.dtype, x.shape[0] * x.shape[2], x, indices, values, *x.shape, k)
+
+
+def folded_window(
+    whole: tuple[int, ...], part: tuple[int, ...], offsets: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The same window with as few axes as it can have, but at least three.
+
+    An axis that the window covers is one with the axis before it.
+    """
+    axes: list[tuple[int, int, int]] = []
+    for size, own, offset in zip(whole, part, offsets, strict=True):
+        if axes and size == own:
+            before = axes.pop()
+            axes.append((before[0] * size, before[1] * size, before[2] * size))
+        else:
+            axes.append((size, own, offset))
+    sizes, parts, starts = zip(*[(1, 1, 0)] * (3 - len(axes)), *axes, strict=True)
+    return sizes, parts, starts
 
 
 def _numbers(rule: ContrastiveRule) -> tuple[float, bool, bool, float]:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
-from netforge.device.launch import channel_splits
+from netforge.device.launch import AT_ONCE, BLOCK
 from netforge.device.operations.transform import ImageTransform
 
 Array = Any  # a CuPy array
 
 NO_MASK = (0, -1, 0, -1)
+BLOCK_PIXELS = 4 * AT_ONCE * BLOCK
+"""Most pixels of a plane that one block makes: enough to be worth its start, and few enough that blocks fill a GPU."""
 
 
 class CudaTransform(CudaCore):
@@ -29,8 +31,8 @@ class CudaTransform(CudaCore):
         name = "transform_bytes" if images.dtype == np.uint8 else "transform_pixels"
         arrays, steps = (images, noise, choices, mean, out), mean_steps(mean)
         sizes = (planes, channels, rows, columns, *images.shape[1:], t.first_channel, t.channel_step, *steps)
-        grid = (planes, channel_splits((1, planes, rows * columns)))
-        self.launch.grid(name, out.dtype, grid, *arrays, *sizes, t.scale, *(t.mask or NO_MASK))
+        splits = -(-rows * columns // BLOCK_PIXELS)
+        self.launch.grid(name, out.dtype, (planes, splits), *arrays, *sizes, t.scale, *(t.mask or NO_MASK))
 
 
 def mean_steps(mean: Array | None) -> tuple[int, int]:

@@ -5,13 +5,11 @@
 // that no part of a sector goes out alone. position: in device memory, so that a captured launch draws new numbers each
 // time; the key (seed, stream) never changes.
 #include "common.cuh"
+#include "pack.cuh"
 #include "philox.cuh"
 
 #define HALVES 8
 #define TILE (WARP * HALVES)
-#define LANES (16 / sizeof(Real))
-
-struct __align__(16) Pack { Real value[LANES]; };
 
 // Half `half` of a block.
 __device__ __forceinline__ unsigned half_of(const Block& block, int half) {
@@ -33,7 +31,7 @@ __device__ __forceinline__ void write_packs(Real* place, const Real* values) {
 // neighbour swap halves, and then write the block of the first of them together, and that of the second.
 __device__ __forceinline__ void write_tile(Real* out, unsigned tile, int n, const Real* values) {
     const unsigned lane = threadIdx.x % WARP, first = tile * TILE + lane * HALVES;
-    if (tile * TILE + TILE <= (unsigned)n && (size_t)out % sizeof(Pack) == 0) {
+    if (tile * TILE + TILE <= (unsigned)n && is_packed(out)) {
         const bool second = lane % 2;
         Real mine[HALVES / 2], given[HALVES / 2];
 #pragma unroll

@@ -8,6 +8,42 @@ typedef float Pixel;
 
 #define CHOICE 4  // image, y, x, flipped
 
+// Where the pixels of a plane of output lie in a stored plane, height * width.
+struct View {
+    Divisor columns;
+    int width, y0, x0;
+    bool flipped;
+    int left, right, top, bottom;  // the stored pixels that count as 0, borders included
+    __device__ __forceinline__ int place(unsigned i, bool& masked) const {
+        const int row = columns.quotient(i), column = i - row * columns.by;
+        const int y = y0 + row, x = x0 + (flipped ? columns.by - 1 - column : column);
+        masked = y >= top && y <= bottom && x >= left && x <= right;
+        return y * width + x;
+    }
+};
+
+// out (size) = (what `view` shows of a stored plane - mean) * scale; mean: null, or read at place * mean_pixel.
+template <typename Stored>
+__device__ __forceinline__ void show(const Stored* __restrict__ pixels, const View& view,
+                                     const Pixel* __restrict__ mean, int mean_pixel, Pixel scale,
+                                     Real* __restrict__ out, unsigned size) {
+    const unsigned tile = AT_ONCE * blockDim.x;
+    for (unsigned first = blockIdx.y * tile + threadIdx.x; first < size; first += gridDim.y * tile) {
+        const Places p = places(first, blockDim.x, size);
+        Pixel values[AT_ONCE], means[AT_ONCE];
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; ++k) {
+            bool masked;
+            const int place = view.place(p.at[k], masked);
+            values[k] = p.in[k] && !masked ? Pixel(pixels[place]) : Pixel(0);
+            means[k] = p.in[k] && mean ? mean[place * mean_pixel] : Pixel(0);
+        }
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; ++k)
+            if (p.in[k]) out[p.at[k]] = Real((values[k] - means[k]) * scale);
+    }
+}
+
 // out (planes / channels, channels, out_height, out_width) = (the chosen window of a stored image - mean) * scale.
 // Channel c comes from stored channel first_channel + c * channel_step; an image below 0 stands for the noise image.
 // mean: null, or read at c * mean_plane + place * mean_pixel. left ... bottom: the rectangle of stored pixels that
@@ -20,25 +56,26 @@ __device__ __forceinline__ void transform(const Stored* __restrict__ images, con
                                           int first_channel, int channel_step, int mean_plane, int mean_pixel,
                                           Pixel scale, int left, int right, int top, int bottom) {
     const unsigned size = out_height * out_width;
+    const Divisor columns(out_width);
     FOR_EACH_BLOCK(plane, planes) {
         const int channel = plane % channels, stored = first_channel + channel * channel_step;
         const int* choice = choices + CHOICE * (plane / channels);
-        const int image = choice[0], y0 = choice[1], x0 = choice[2];
-        const bool flipped = choice[3] != 0, is_noise = image < 0;
-        const Stored* pixels = images + ((long long)(is_noise ? 0 : image) * stored_channels + stored) * height * width;
-        for (unsigned i = blockIdx.y * blockDim.x + threadIdx.x; i < size; i += gridDim.y * blockDim.x) {
-            const int row = i / out_width, column = i % out_width;
-            const int y = y0 + row, x = x0 + (flipped ? out_width - 1 - column : column), place = y * width + x;
-            Pixel value = is_noise ? noise[stored * height * width + place] : Pixel(pixels[place]);
-            if (y >= top && y <= bottom && x >= left && x <= right) value = 0;
-            if (mean) value -= mean[channel * mean_plane + place * mean_pixel];
-            out[plane * size + i] = Real(value * scale);
+        const int image = choice[0];
+        const View view = {columns, width, choice[1], choice[2], choice[3] != 0, left, right, top, bottom};
+        const Pixel* means = mean ? mean + channel * mean_plane : mean;
+        Real* own = out + plane * size;
+        if (image < 0) {
+            show(noise + stored * height * width, view, means, mean_pixel, scale, own, size);
+        } else {
+            const long long first = ((long long)image * stored_channels + stored) * height * width;
+            show(images + first, view, means, mean_pixel, scale, own, size);
         }
     }
 }
 
-// Launch: gridDim.y blocks for each plane (an image's channel), consecutive threads along its rows. Memory: the chosen
-// pixels and out once, coalesced along the rows; mean and noise once, and from cache after that.
+// Launch: gridDim.y blocks for each plane (an image's channel), consecutive threads along its rows, AT_ONCE pixels a
+// thread at a time. Memory: the chosen pixels and out once, coalesced along the rows; mean and noise once, and from
+// cache after that.
 KERNEL(transform_bytes)(const Byte* __restrict__ images, const Pixel* __restrict__ noise,
                         const int* __restrict__ choices, const Pixel* __restrict__ mean, Real* __restrict__ out,
                         int planes, int channels, int out_height, int out_width, int stored_channels, int height,

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from harness import Bench, case
 
+from netforge.device.cuda_ops_embedding import folded_window
+
 ELEMENTS = (37, 0, 1, 1009)
 VIEWS = ((2, 3, 5), (1, 1, 1), (0, 3, 2), (7, 35, 1), (4, 5, 61))
 
@@ -101,7 +103,13 @@ def scale(b: Bench, shape: tuple[int, int, int]) -> None:
     b.equal(kept, before, exact=True)
 
 
-@case((3, (4, 1, 2), (6, 3)), (0, (4, 0, 4), (4, 0)), (1, (1, 0, 1), (1, 0)), (17, (40, 5, 33), (70, 37)))
+@case(
+    (3, (4, 1, 2), (6, 3)),
+    (0, (4, 0, 4), (4, 0)),
+    (1, (1, 0, 1), (1, 0)),
+    (17, (40, 5, 33), (70, 37)),
+    (19, (40, 8, 28), (68, 32)),
+)
 def columns_of_parts(b: Bench, size: Any) -> None:
     rows, (x_columns, x_start, width), (y_columns, y_start) = size
     x, y = b.normal(rows, x_columns), b.dirty(rows, y_columns)
@@ -116,21 +124,25 @@ def columns_of_parts(b: Bench, size: Any) -> None:
     ((1,), (1,), (0,)),
     ((4, 3), (4, 0), (0, 1)),
     ((2, 3, 9, 37), (2, 2, 9, 20), (0, 1, 0, 16)),
+    ((2, 3, 9, 36), (2, 3, 7, 20), (0, 0, 1, 16)),
+    ((3, 4, 5, 3, 12), (2, 3, 4, 2, 8), (1, 0, 1, 1, 4)),
+    ((3, 4, 5, 6), (2, 4, 3, 6), (1, 0, 2, 0)),
 )
 def crop(b: Bench, size: tuple[tuple[int, ...], ...]) -> None:
     whole, part, offsets = size
     x, y, expected = b.normal(*whole), b.dirty(*part), b.dirty(*part)
-    geometry = np.array([*whole, *part, *offsets], np.int32)
-    b.launch("crop_forward", x, y, geometry, y.size, len(whole))
+    folded = folded_window(whole, part, offsets)
+    geometry, axes = np.array(folded, np.int32).reshape(-1), len(folded[0])
+    b.launch("crop_forward", x, y, geometry, y.size, axes)
     b.ops.crop_forward(x, expected, offsets)
     b.equal(y, expected, exact=True)
     dy, dx, wanted = b.normal(*part), b.dirty(*whole), b.dirty(*whole)
-    b.launch("crop_backward", dy, dx, geometry, dx.size, len(whole))
+    b.launch("crop_backward", dy, dx, geometry, dx.size, axes)
     b.ops.crop_backward(dy, wanted, offsets)
     b.equal(dx, wanted, exact=True)
 
 
-@case((2, 3, 5), (1, 1, 1), (0, 2, 3), (9, 5, 37))
+@case((2, 3, 5), (1, 1, 1), (0, 2, 3), (9, 5, 37), (5, 3, 24))
 def tile(b: Bench, shape: tuple[int, int, int]) -> None:
     outer, tiles, block = shape
     x, y, expected = b.normal(outer, block), b.dirty(*shape), b.dirty(*shape)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from harness import Bench, case
 
+from netforge.device.cuda_ops_embedding import SCATTER_COLUMNS
+
 ELEMENTS = (37, 0, 1, 1009)
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
 
@@ -128,7 +130,7 @@ def lstm_unit(b: Bench, shape: tuple[int, int]) -> None:
         b.equal(a, e)
 
 
-@case((4, 6, 5), (3, 0, 4), (1, 1, 1), (5, 40, 131))
+@case((4, 6, 5), (3, 0, 4), (1, 1, 1), (5, 40, 131), (4, 70, 8))
 def rows(b: Bench, shape: tuple[int, int, int]) -> None:
     stored, count, size = shape
     x, index, dy = b.normal(stored, size), b.whole(stored, count), b.normal(count, size)
@@ -137,14 +139,14 @@ def rows(b: Bench, shape: tuple[int, int, int]) -> None:
     b.ops.gather_rows(x, index, expected)
     b.equal(y, expected, exact=True)
     dx = x.copy()
-    b.launch("scatter_add_rows", dy, index, dx, count, size, stored)
+    b.launch("scatter_add_rows", dy, index, dx, count, size, stored, -(-size // SCATTER_COLUMNS))
     b.ops.scatter_add_rows(dy, index, x)
     b.equal(dx, x, exact=True)  # the same order of additions
     for bad in (stored, -1, 1e9, np.nan):  # check_labels reports these; they must neither read nor write
         index[...] = bad
         b.launch("gather_rows", x, index, y, y.size, stored, size)
         b.equal(y, np.zeros_like(y), exact=True)
-        b.launch("scatter_add_rows", dy, index, dx, count, size, stored)
+        b.launch("scatter_add_rows", dy, index, dx, count, size, stored, -(-size // SCATTER_COLUMNS))
         b.equal(dx, x, exact=True)
 
 
@@ -158,9 +160,13 @@ def maximum(b: Bench, n: int) -> None:
     b.ops.maximum_forward(x, expected, wanted)
     b.equal(y, expected, exact=True)
     b.equal(winner, wanted, exact=True)
+    b.launch("maximum_of_two", *x[:2], y, winner, n)
+    b.ops.maximum_forward(x[:2], expected, wanted)
+    b.equal(y, expected, exact=True)
+    b.equal(winner, wanted, exact=True)
     dy, dx = b.normal(n), b.dirty(n)
-    b.launch("maximum_backward", dy, winner, dx, n, 2)
-    b.ops.maximum_backward(dy, winner, expected, 2)
+    b.launch("maximum_backward", dy, winner, dx, n, 1)
+    b.ops.maximum_backward(dy, winner, expected, 1)
     b.equal(dx, expected, exact=True)
 
 
