@@ -38,6 +38,7 @@ MOST_MISTAKES = 24
 MOST_FILTERS = 256
 MOST_CLASSES = 150  # of a confusion matrix
 TSNE_FROM = 40  # fewer items than this are shown by their principal components
+LEAST_SCALE = 0.75  # of a diagram in a narrow card; beyond it scrolls
 QUICK_TIMING_S = 0.5  # an iteration that takes less is measured several times
 
 
@@ -140,7 +141,7 @@ class Model:
 
 
 def cards_of_model(model: Model, *, full: bool) -> Iterator[Html]:
-    """Diagram, layers, filters, embeddings; where `full`, also what takes forward passes."""
+    """Embeddings, filters, diagram, layers; where `full`, also what takes forward passes."""
     yield shown("Embedding map", lambda: embedding_card(model, full=full))
     if full:
         yield shown("Confusion matrix", lambda: confusion_card(model))
@@ -151,9 +152,9 @@ def cards_of_model(model: Model, *, full: bool) -> Iterator[Html]:
             [command, " adds what takes forward passes: confusions, worst mistakes and the time that each layer takes."]
         )
         yield card("More", element("p", words))
+    yield shown("First convolution", lambda: filters_card(model))
     yield shown("Diagram", lambda: diagram_card(model))
     yield shown("Layers", lambda: layers_card(model, full=full))
-    yield shown("First convolution", lambda: filters_card(model))
 
 
 def shown(title: str, make: Callable[[], Html]) -> Html:
@@ -294,6 +295,7 @@ def _times(model: Model) -> tuple[list[list[str]], str]:
 
 
 def diagram_card(model: Model) -> Html:
-    """The training net as a diagram."""
-    drawing = to_svg(diagram(model.plan), embedded=True)
-    return card("Diagram", element("div", Html(drawing), class_="scroll", style="max-height:1100px;overflow:auto"))
+    """The training net as a diagram, which shrinks to narrow cards as far as it can still be read."""
+    drawing = diagram(model.plan)
+    style = f"--least:{LEAST_SCALE * drawing.width:.0f}px"
+    return card("Diagram", element("div", Html(to_svg(drawing, embedded=True)), class_="scroll diagram", style=style))
