@@ -15,6 +15,8 @@ Array = Any  # a CuPy array
 
 MOST_AXES = 3
 """Spatial axes that the kernels of windows know."""
+CHANNEL_RUN = 16
+"""Channels that a thread of local response normalisation takes one after another (RUN in normalize.cu)."""
 LONG_ROW = AT_ONCE * BLOCK
 """Elements of a row that keep a whole block busy."""
 
@@ -50,14 +52,14 @@ class CudaImage(CudaCore):
     def lrn_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float, k: float) -> None:
         """scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta."""
         arrays = (x, scale, y)
-        self.launch.each("lrn_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], size, alpha, beta, k)
+        self.launch.each("lrn_forward", x.dtype, _runs(x), *arrays, *x.shape, size, alpha, beta, k)
 
     def lrn_backward(
         self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
     ) -> None:
         """Gradient of `lrn_forward`."""
         arrays = (x, scale, y, dy, dx)
-        self.launch.each("lrn_backward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], size, alpha, beta)
+        self.launch.each("lrn_backward", x.dtype, _runs(x), *arrays, *x.shape, size, alpha, beta)
 
     def lrn_within_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float) -> None:
         """scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x * scale^-beta."""
@@ -145,6 +147,12 @@ class CudaImage(CudaCore):
             self.launch.warps(name, dtype, rows, *arrays, *numbers)
         else:
             self.launch.blocks(f"{name}_long", dtype, rows, *arrays, *numbers)
+
+
+def _runs(x: Array) -> int:
+    """Runs of neighbouring channels at all positions of x (outer, channels, inner), each of them a thread's."""
+    outer, channels, inner = x.shape
+    return int(outer * -(-channels // CHANNEL_RUN) * inner)
 
 
 def _pools(image: Array, pooled: Array, g: PoolGeometry) -> tuple[int, ...]:

@@ -6,42 +6,69 @@
 // inner.
 #include "common.cuh"
 
-// scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta.
-KERNEL(lrn_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int n, int channels,
-                    int inner, int size, Real alpha, Real beta, Real k) {
-    FOR_EACH(i, n) {
-        const int c = i / inner % channels, first = max(c - size / 2, 0), last = min(c + size / 2, channels - 1);
-        Real sum = 0;
-        for (int near = first; near <= last; ++near) {
-            const Real value = x[(int)i + (near - c) * inner];
-            sum += value * value;
-        }
-        scale[i] = sum * (alpha / Real(size)) + k;
-        y[i] = x[i] * pow(scale[i], -beta);
+// scale ^ -beta for a scale above 0, in a fraction of pow's instructions.
+__device__ __forceinline__ Real falling(Real scale, Real beta) { return exp(-beta * log(scale)); }
+
+// Runs body(c, i) for elements i of an array (outer, channels, inner), c being their channel. A thread takes RUN
+// neighbouring channels one after another, so that what one of them reads of the next ones stays in the processor's
+// cache. Launch: one thread for a run of channels at a position; neighbours in position are neighbouring threads.
+#define RUN 16
+template <typename Body>
+__device__ __forceinline__ void for_each_in_runs(int outer, int channels, int inner, Body body) {
+    const int runs = (channels + RUN - 1) / RUN;
+    const Divisor width(inner), of_item(runs);
+    FOR_EACH(t, outer * runs * inner) {
+        const unsigned row = width.quotient(t), item = of_item.quotient(row);
+        const int first = (row - item * runs) * RUN, last = min(first + RUN, channels);
+        int i = (item * channels + first) * inner + (t - row * inner);
+        for (int c = first; c < last; ++c, i += inner) body(c, i);
     }
 }
 
-// dx = dy * scale^-beta - 2 alpha beta / size * x * sum over the window of dy * y / scale.
-KERNEL(lrn_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ y,
-                     const Real* __restrict__ dy, Real* __restrict__ dx, int n, int channels, int inner, int size,
-                     Real alpha, Real beta) {
-    FOR_EACH(i, n) {
-        const int c = i / inner % channels, first = max(c - size / 2, 0), last = min(c + size / 2, channels - 1);
+// scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta. Launch: as above.
+KERNEL(lrn_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int outer, int channels,
+                    int inner, int size, Real alpha, Real beta, Real k) {
+    const Real share = alpha / Real(size);
+    const auto divide = [=](int c, int i) {
+        const int first = max(c - size / 2, 0), last = min(c + size / 2, channels - 1);
         Real sum = 0;
         for (int near = first; near <= last; ++near) {
-            const int j = (int)i + (near - c) * inner;
+            const Real value = x[i + (near - c) * inner];
+            sum += value * value;
+        }
+        const Real by = sum * share + k;
+        scale[i] = by;
+        y[i] = x[i] * falling(by, beta);
+    };
+    for_each_in_runs(outer, channels, inner, divide);
+}
+
+// dx = dy * scale^-beta - 2 alpha beta / size * x * sum over the window of dy * y / scale. Launch: as above.
+KERNEL(lrn_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ y,
+                     const Real* __restrict__ dy, Real* __restrict__ dx, int outer, int channels, int inner, int size,
+                     Real alpha, Real beta) {
+    const Real share = Real(2) * alpha * beta / Real(size);
+    const auto gradient = [=](int c, int i) {
+        const int first = max(c - size / 2, 0), last = min(c + size / 2, channels - 1);
+        Real sum = 0;
+        for (int near = first; near <= last; ++near) {
+            const int j = i + (near - c) * inner;
             sum += dy[j] * y[j] / scale[j];
         }
-        dx[i] = dy[i] * pow(scale[i], -beta) - sum * x[i] * (Real(2) * alpha * beta / Real(size));
-    }
+        dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share;
+    };
+    for_each_in_runs(outer, channels, inner, gradient);
 }
 
 // Within planes of height * width elements: scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x
-// * scale^-beta.
+// * scale^-beta. Launch: one thread an element, here and below. Memory: the square from cache, all but its newest row.
 KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int n,
                            int height, int width, int size, Real alpha, Real beta) {
+    const Divisor by_width(width), by_height(height);
+    const Real share = alpha / Real(size * size);
     FOR_EACH(i, n) {
-        const int column = i % width, row = i / width % height, half = size / 2;
+        const int line = by_width.quotient(i), column = i - line * width, row = by_height.remainder(line);
+        const int half = size / 2;
         const int left = -min(half, column), right = min(half, width - 1 - column);
         const int top = -min(half, row), bottom = min(half, height - 1 - row);
         Real sum = 0;
@@ -50,8 +77,9 @@ KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale,
                 const Real value = x[(int)i + h * width + w];
                 sum += value * value;
             }
-        scale[i] = sum * (alpha / Real(size * size)) + Real(1);
-        y[i] = x[i] * pow(scale[i], -beta);
+        const Real by = sum * share + Real(1);
+        scale[i] = by;
+        y[i] = x[i] * falling(by, beta);
     }
 }
 
@@ -59,8 +87,11 @@ KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale,
 KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ y,
                             const Real* __restrict__ dy, Real* __restrict__ dx, int n, int height, int width, int size,
                             Real alpha, Real beta) {
+    const Divisor by_width(width), by_height(height);
+    const Real share = Real(2) * alpha * beta / Real(size * size);
     FOR_EACH(i, n) {
-        const int column = i % width, row = i / width % height, half = size / 2;
+        const int line = by_width.quotient(i), column = i - line * width, row = by_height.remainder(line);
+        const int half = size / 2;
         const int left = -min(half, column), right = min(half, width - 1 - column);
         const int top = -min(half, row), bottom = min(half, height - 1 - row);
         Real sum = 0;
@@ -69,7 +100,7 @@ KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__
                 const int j = (int)i + h * width + w;
                 sum += dy[j] * y[j] / scale[j];
             }
-        dx[i] = dy[i] * pow(scale[i], -beta) - sum * x[i] * (Real(2) * alpha * beta / Real(size * size));
+        dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share;
     }
 }
 

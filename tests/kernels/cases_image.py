@@ -159,18 +159,18 @@ def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
     b.equal(dx, expected)
 
 
-@case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1))
+@case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1), ((2, 37, 5), 5))
 def lrn(b: Bench, size: Any) -> None:
     shape, window = size
     x, dy = b.normal(*shape), b.normal(*shape)
     got, wanted = ([b.dirty(*shape), b.dirty(*shape)] for _ in range(2))
-    b.launch("lrn_forward", x, *got, x.size, *shape[1:], window, 0.3, 0.75, 2.0)
+    b.launch("lrn_forward", x, *got, *shape, window, 0.3, 0.75, 2.0)
     b.ops.lrn_forward(x, *wanted, window, 0.3, 0.75, 2.0)
     b.equal(got[0], wanted[0])
     b.equal(got[1], wanted[1])
     scale, y = wanted
     dx, expected = b.dirty(*shape), b.dirty(*shape)
-    b.launch("lrn_backward", x, scale, y, dy, dx, x.size, *shape[1:], window, 0.3, 0.75)
+    b.launch("lrn_backward", x, scale, y, dy, dx, *shape, window, 0.3, 0.75)
     b.ops.lrn_backward(x, scale, y, dy, expected, window, 0.3, 0.75)
     b.equal(dx, expected)
 
