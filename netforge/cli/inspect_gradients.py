@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,21 +21,38 @@ from netforge.cli.options import (
 )
 from netforge.cli.screen import print_columns
 
+if TYPE_CHECKING:
+    from netforge.device.base import Device
+
 
 @click.command("gradients", cls=CaffeCommand)
-@click.option("--solver", "solver_file", required=True, metavar="FILE", help="The solver, whose training net is run.")
-@click.option("--weights", multiple=True, metavar="FILE", help="The .caffemodel; by default weights are drawn anew.")
-@click.option("--batches", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="How many to run.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Of everything drawn at random.")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option(
+    "--solver", "solver_file", metavar="FILE", help="A solver, whose training net is run, in the place of RUN."
+)
+@click.option(
+    "--weights", multiple=True, metavar="FILE", help="--solver: the .caffemodel; by default weights are drawn anew."
+)
+@click.option(
+    "--batches", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="--solver: how many to run."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="--solver: of everything drawn at random."
+)
 @device_options
 @arithmetic_options
 @plugin_option
 @click.option(
-    "--html", "html_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page too."
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page; for RUN one is written anyway, beside its log.",
 )
 @output_options
 def gradients(
-    solver_file: str,
+    run: str | None,
+    solver_file: str | None,
     weights: tuple[str, ...],
     batches: int,
     seed: int,
@@ -43,21 +61,51 @@ def gradients(
     plugins: tuple[str, ...],
     html_file: Path | None,
 ) -> None:
-    """Measure weights and their gradients over some training batches, and say where gradients vanish or explode.
+    """Show how large weights, gradients and updates are, layer by layer, and where gradients vanish or explode.
 
-    The net is not changed: there is no update.
+    RUN is a run (its folder, its log or the prefix of its snapshots): training has measured them at its displays, and
+    the page draws them over the iterations. Or give --solver: some batches of its training net are run forward and
+    backward, and the net is not changed.
     """
+    check_target(html_file)
+    if (run is None) == (solver_file is None):
+        raise click.UsageError("give a run or --solver. For example: netforge inspect gradients runs/siamese_digits")
+    if run is not None:
+        show_run(run, html_file)
+    else:
+        show_batches(str(solver_file), weights, batches, seed, make_device(device, gpu), plugins, html_file)
+
+
+def show_run(text: str, html_file: Path | None) -> None:
+    """What a run has measured at its displays, the runs that it went on from included."""
+    from netforge.inspect.norms import RUN_COLUMNS, run_norm_rows, run_norms_page
+    from netforge.inspect.run import ENDING
+    from netforge.inspect.runs import find_run, read_run, with_earlier
+
+    found = with_earlier(read_run(find_run(text)))
+    print_columns([RUN_COLUMNS, *run_norm_rows(found)], right=(1, 2, 3, 4))
+    beside = found.path.with_name(f"{found.path.name.removesuffix(ENDING)}.gradients.html")
+    write_html(html_file or beside, lambda: run_norms_page(found))
+
+
+def show_batches(
+    solver_file: str,
+    weights: tuple[str, ...],
+    batches: int,
+    seed: int,
+    device: Device,
+    plugins: tuple[str, ...],
+    html_file: Path | None,
+) -> None:
+    """What some batches of a solver's training net give."""
     from netforge.inspect.gradients import NORM_COLUMNS, gradient_norms, gradients_page, norm_rows
     from netforge.net import Net
     from netforge.schema import read_solver
 
-    check_target(html_file)
     load_plugins(plugins)
     require_solver(solver_file)
     definition, state = read_solver(solver_file).train_net()
-    with Net(
-        definition, "TRAIN", state.level, state.stages, make_device(device, gpu), weights=weights, seed=seed
-    ) as net:
+    with Net(definition, "TRAIN", state.level, state.stages, device, weights=weights, seed=seed) as net:
         norms = gradient_norms(net, batches)
         name = net.name or "the net"
     print_columns([NORM_COLUMNS, *norm_rows(norms)], right=(1, 2, 3))

@@ -82,6 +82,19 @@ class CudaUpdate(CudaCore):
         self.launch.grid("gradient_squares", diffs.dtype, (blocks,), diffs, parts, diffs.size)
         self.launch.grid("clip_gradients", diffs.dtype, (1,), parts, control, blocks, threshold, iter_size)
 
+    @cached_property
+    def _bounds(self) -> dict[tuple[Segment, ...], tuple[Array, Array]]:
+        return {}
+
+    def segment_mean_squares(self, values: Array, segments: Sequence[Segment], means: Array) -> None:
+        """means[i] = mean of the squares of segment i of the flat `values`, whatever its multipliers; 0 where empty."""
+        key = tuple(segments)
+        if key not in self._bounds:
+            limits = np.array([(s.offset, s.offset + s.size) for s in segments], np.int32)
+            self._bounds[key] = self.xp.asarray(limits[:, 0].copy()), self.xp.asarray(limits[:, 1].copy())
+        count = len(segments)
+        self.launch.blocks("segment_mean_squares", values.dtype, count, values, *self._bounds[key], means, count)
+
     def update_sgd(
         self,
         weights: Array,

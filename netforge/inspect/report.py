@@ -18,6 +18,7 @@ from netforge.device.base import Device
 from netforge.errors import counted
 from netforge.inspect import embedding_page
 from netforge.inspect.charts import Series, bars, histogram, line_chart
+from netforge.inspect.norms import norm_cards
 from netforge.inspect.page import Card, Html, card, code, code_block, details, element, facts, join, page, scores, table
 from netforge.inspect.report_model import Model, cards_of_model
 from netforge.inspect.run import Queried, Run
@@ -127,7 +128,7 @@ def command_card(run: Run) -> Card:
 
 
 def curve_cards(run: Run) -> Iterator[Card]:
-    """Losses, scores of tests, outputs of training, learning rate."""
+    """Losses, scores of tests, outputs of training, learning rate, sizes of gradients and updates."""
     losses = loss_series(run)
     if losses:
         yield card("Loss", line_chart(losses, label="loss over iterations", log=falls_far(losses)))
@@ -140,6 +141,7 @@ def curve_cards(run: Run) -> Iterator[Card]:
     if run.displays:
         rate = Series("learning rate", [s.iteration for s in run.displays], [s.rate for s in run.displays], hue=3)
         yield card("Learning rate", line_chart([rate], zero=True))
+    yield from norm_cards(run)
     yield from (value_card(name, values) for name, values in several_values(run))
 
 

@@ -57,6 +57,13 @@ class Queried:
     epochs: tuple[float, ...] | None
 
 
+class Measured(NamedTuple):
+    """Root mean squares of each weight, "conv1[0]", in one iteration: of its values, its gradient and its update."""
+
+    iteration: int
+    weights: dict[str, tuple[float, float, float]]
+
+
 class Stored(NamedTuple):
     """A snapshot: the files of weights and of the solver's state, each None where it was not written."""
 
@@ -93,6 +100,7 @@ class Run:
     displays: list[Shown] = field(default_factory=list)
     tests: list[Tested] = field(default_factory=list)
     queries: list[Queried] = field(default_factory=list)
+    norms: list[Measured] = field(default_factory=list)
     notices: list[tuple[int, str]] = field(default_factory=list)
     snapshots: list[Stored] = field(default_factory=list)
     reason: str | None = None

@@ -10,19 +10,20 @@ import json
 import math
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from netforge.errors import DataError, did_you_mean
-from netforge.inspect.run import ENDING, Queried, Run, Shown, Stored, Tested
+from netforge.inspect.run import ENDING, Measured, Queried, Run, Shown, Stored, Tested
 
 _STAMP = re.compile(r"\.(\d{8}-\d{6})(?:-(\d+))?\.log\.jsonl$")
 _SNAPSHOT = re.compile(r"_iter_\d+\.(?:caffemodel|solverstate)(?:\.h5)?$")
 _NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 T = TypeVar("T")
-S = TypeVar("S", Shown, Tested)
+S = TypeVar("S", Shown, Tested, Measured)
 
 
 def find_run(text: str | Path) -> Path:
@@ -91,21 +92,32 @@ def newest_first(logs: list[Path]) -> list[Path]:
     return sorted(logs, key=when, reverse=True)
 
 
-def with_earlier(run: Run) -> Run:
-    """A run with the displays and tests of those that it went on from before its own, for curves over the whole way.
+def with_earlier(run: Run, before: Sequence[Run] | None = None) -> Run:
+    """A run with the displays, tests and norms of those that it went on from before its own: curves of the whole way.
 
-    Earlier runs are looked for where the solver state lies that the run was restored from, and beside its own log;
-    what cannot be found or read is left out, and so is what they did beyond that state.
+    before: what `runs_before` has found, where that is known. What they did beyond the states that were gone on with
+    is left out.
     """
-    displays, tests = run.displays, run.tests
-    seen = {run.path}
+    displays, tests, norms = run.displays, run.tests, run.norms
     first = run
-    while (before := _went_on_from(first)) is not None and before.path not in seen:
-        seen.add(before.path)
-        displays = _in_front(before.displays, displays, first.iteration)
-        tests = _in_front(before.tests, tests, first.iteration)
-        first = before
-    return replace(run, displays=displays, tests=tests)
+    for earlier in runs_before(run) if before is None else before:
+        displays = _in_front(earlier.displays, displays, first.iteration)
+        tests = _in_front(earlier.tests, tests, first.iteration)
+        norms = _in_front(earlier.norms, norms, first.iteration)
+        first = earlier
+    return replace(run, displays=displays, tests=tests, norms=norms)
+
+
+def runs_before(run: Run) -> list[Run]:
+    """The run that `run` went on from, the one before that, and so on, the newest first.
+
+    They are looked for where the solver state lies that a run was restored from, and beside its own log; the list ends
+    with one that cannot be found or read.
+    """
+    found: list[Run] = []
+    while (before := _went_on_from(found[-1] if found else run)) is not None:
+        found.append(before)  # it began earlier: there is no circle
+    return found
 
 
 def _in_front(earlier: list[S], later: list[S], iteration: int) -> list[S]:
@@ -278,6 +290,9 @@ def _add(run: Run, record: dict[str, Any]) -> None:
             raise ValueError("labels")
         shares = None if epochs is None else tuple(map(_number, epochs))
         run.queries.append(Queried(iteration, _text(record["source"]), labels, counts, hits, shares))
+    elif kind == "norms":
+        sizes = {_weight(name): _three(row) for name, row in _of_type(record["weights"], dict).items()}
+        run.norms.append(Measured(iteration, sizes))
     elif kind == "notice":
         run.notices.append((iteration, _text(record["text"])))
     elif kind == "snapshot":
@@ -300,6 +315,17 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"a number: {value!r}")
     return float(value)
+
+
+def _weight(name: Any) -> str:
+    if not re.fullmatch(r".+\[\d+\]", _text(name)):
+        raise ValueError(f"a weight's name: {name!r}")
+    return str(name)
+
+
+def _three(row: Any) -> tuple[float, float, float]:
+    first, second, third = map(_number, _of_type(row, list))
+    return first, second, third
 
 
 def _whole(value: Any) -> int:

@@ -57,6 +57,19 @@ KERNEL(clip_gradients)(const Real* __restrict__ parts, double* control, int coun
     control[SCALE] = (norm > threshold ? threshold / norm : Real(1)) / Real(iter_size);
 }
 
+// means[i] = mean of the squares of values[starts[i]] .. values[ends[i] - 1]; 0 where there are none. Launch: one block a
+// segment. Memory: values once, coalesced.
+KERNEL(segment_mean_squares)(const Real* __restrict__ values, const int* __restrict__ starts,
+                             const int* __restrict__ ends, Real* means, int segments) {
+    FOR_EACH_BLOCK(s, segments) {
+        const unsigned start = starts[s], size = ends[s] - starts[s];
+        Real sum = 0;
+        FOR_EACH_IN_BLOCK(i, size) sum += values[start + i] * values[start + i];
+        sum = block_sum(sum);
+        if (threadIdx.x == 0) means[s] = size ? sum / Real(size) : Real(0);
+    }
+}
+
 // v = momentum * v + rate * g; w -= v.
 KERNEL(update_sgd)(Real* __restrict__ weights, Real* __restrict__ diffs, Real* __restrict__ velocity, const int* starts,
                    const int* ends, const Real* lr_mults, const Real* decay_mults, const double* control, int chunks,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netforge.solver.evaluation import evaluate
-from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+from netforge.solver.events import Display, Listener, Norms, Output, SnapshotPaths, StopReason, TestResult
 from netforge.solver.label_queries import StoredLabelQueries
 from netforge.solver.policies import POLICIES, register_policy
 from netforge.solver.rules import SOLVERS, Buffers, UpdateRule, register_solver
@@ -16,6 +16,7 @@ __all__ = [
     "Buffers",
     "Display",
     "Listener",
+    "Norms",
     "Output",
     "RunLog",
     "SnapshotPaths",

@@ -58,6 +58,22 @@ class Display:
 
 
 @dataclass(frozen=True)
+class Norms:
+    """Root mean squares in one iteration, one for each learnable weight.
+
+    iteration: finished updates before this one. names: layer and number of each weight, "conv1[0]"; weights that layers
+    share appear once. weights: before the update. gradients: of the loss, the mean over iter_size passes, before
+    clipping and decay. updates: what was subtracted from the weights.
+    """
+
+    iteration: int
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    gradients: tuple[float, ...]
+    updates: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class TestResult:
     """Outputs of one test net, each the mean over `batches` batches.
 
@@ -109,6 +125,9 @@ class Listener:
 
         Layers are asked at displays, at most every 20 iterations. `StoredLabelQueries` says here what it cannot store.
         """
+
+    def on_norms(self, solver: Solver, norms: Norms) -> None:
+        """After the update of some of the iterations that are displayed, at most about 500 in a run."""
 
     def on_debug(self, solver: Solver, lines: Sequence[str]) -> None:
         """With debug_info, on iterations that are displayed: mean magnitudes of blobs, weights and gradients."""

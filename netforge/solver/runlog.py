@@ -6,9 +6,9 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 word for (NaN, infinity) are written as strings.
 
 Events: start (versions, seed, device, how it runs iterations, the texts of the solver and of its nets, the folder and
-the command that began the run), display, notice (what a layer finds wrong with the training), test (and which of its
-outputs are losses), queries (how often training drew each label of a source), snapshot, end (why, and how iterations
-ran at last).
+the command that began the run), display, norms (root mean squares of each weight, its gradient and its update), notice
+(what a layer finds wrong with the training), test (and which of its outputs are losses), queries (how often training
+drew each label of a source), snapshot, end (why, and how iterations ran at last).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netforge.errors import SnapshotError
 from netforge.schema import write_text
-from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+from netforge.solver.events import Display, Listener, Norms, Output, SnapshotPaths, StopReason, TestResult
 from netforge.solver.settings import snapshot_prefix
 
 if TYPE_CHECKING:
@@ -89,6 +89,12 @@ class RunLog(Listener):
             items=display.items,
             seconds=display.seconds,
         )
+
+    def on_norms(self, solver: Solver, norms: Norms) -> None:
+        """Record how large weights, gradients and updates are: three numbers for each weight."""
+        columns = zip(norms.weights, norms.gradients, norms.updates, strict=True)
+        rows = [[float(f"{size:.4g}") for size in row] for row in columns]
+        self._write("norms", iteration=norms.iteration, weights=dict(zip(norms.names, rows, strict=True)))
 
     def on_notice(self, solver: Solver, text: str) -> None:
         """Record what a layer finds wrong with the training."""

@@ -377,6 +377,7 @@ def updates(b: Bench) -> Iterator[Work]:
     weights, diffs, *histories = (b.positive(b.count) for _ in range(4))
     segments, control = [Segment(0, b.count)], b.device.from_host(np.full(CONTROL_SIZE, 0.01))
     yield b.work("clip_gradients", diffs, segments, control, threshold=1.0, iter_size=1, read=[diffs])
+    yield b.work("segment_mean_squares", diffs, segments, b.empty(1), read=[diffs])
     for rule, options in RULES.items():
         arrays = [weights, diffs, *histories[: HISTORIES[rule]]]
         rest = {"weight_decay": 5e-4, "l1": False, **options}

@@ -109,3 +109,13 @@ def test_gradients(folder: Path) -> None:
     text = good(*arguments, "--weights", "small.caffemodel")
     assert "score[1]" in text and "page: g.html" in text
     assert "a solver is expected" in inspect("gradients", "--solver", "small.prototxt").stderr
+    assert inspect("gradients").exit_code == inspect("gradients", "run", "--solver", "solver.prototxt").exit_code == 2
+
+
+def test_gradients_of_a_run(folder: Path) -> None:
+    norms = {"event": "norms", "time": 1, "iteration": 0, "weights": {"conv[0]": [1.0, 0.5, 0.25]}}
+    log = write_log(folder / "run.20260101-000000.log.jsonl", START, norms)
+    text = good("gradients", "run")
+    assert "conv[0]" in text and "page: run.20260101-000000.gradients.html" in text
+    write_log(log, START)
+    assert "holds no norms" in inspect("gradients", str(log)).stderr

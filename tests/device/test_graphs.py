@@ -117,6 +117,19 @@ def test_the_host_comes_in_between_only_where_the_loss_is_read(counted: tuple[Cu
     assert graphs == [0, 0, 1, 1, 3, 1, 1, 1, 3]  # forward, backward and update are apart where the loss is read
 
 
+def test_sizes_of_gradients_are_measured_between_graphs(counted: tuple[CudaDevice, Any]) -> None:
+    found = []
+    for device in (counted[0], "cpu"):
+        heard = Recorder()
+        solver = Solver(
+            write_solver(Path("here"), SOLVER, NETS["siamese"]), device=device, listeners=[heard], display=4
+        )
+        solver.step(9)
+        found.append([np.array([one.weights, one.gradients, one.updates]) for one in heard.norms])
+    assert len(found[0]) == 3
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-2, atol=1e-6)
+
+
 def test_tests_are_graphs_too(counted: tuple[CudaDevice, Any]) -> None:
     device, counts = counted
     solver = make(device, "siamese", display=0)

@@ -76,3 +76,13 @@ def clipping(b: Bench, n: int) -> None:
         b.ops.clip_gradients(diffs, [Segment(0, n)], wanted, threshold=threshold, iter_size=4)
         b.equal(control, wanted)
         assert control[NORM] > 0
+
+
+@case(*SIZES)
+def mean_squares(b: Bench, sizes: tuple[int, ...]) -> None:
+    segments = segments_of(sizes)
+    limits = np.array([(s.offset, s.offset + s.size) for s in segments], np.int32)
+    values, got, wanted = b.normal(int(limits.max())), b.dirty(len(segments)), b.dirty(len(segments))
+    b.launch("segment_mean_squares", values, limits[:, 0].copy(), limits[:, 1].copy(), got, len(segments))
+    b.ops.segment_mean_squares(values, segments, wanted)
+    b.equal(got, wanted)

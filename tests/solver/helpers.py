@@ -66,6 +66,7 @@ class Recorder(Listener):
         self.events: list[tuple[Any, ...]] = []
         self.displays: list[Any] = []
         self.tests: list[Any] = []
+        self.norms: list[Any] = []
         self.lines: list[str] = []
 
     def names(self) -> list[str]:
@@ -77,6 +78,9 @@ class Recorder(Listener):
     def on_display(self, solver: Solver, display: Any) -> None:
         self.events.append(("display", display.iteration))
         self.displays.append(display)
+
+    def on_norms(self, solver: Solver, norms: Any) -> None:
+        self.norms.append(norms)
 
     def on_debug(self, solver: Solver, lines: Any) -> None:
         self.lines += lines

@@ -41,14 +41,16 @@ def test_a_run_and_its_continuation_write_a_file_each() -> None:
         ("start", 0),
         ("test", 0),
         ("display", 0),
+        ("norms", 0),
         ("display", 5),
+        ("norms", 5),
         ("test", 7),
         ("snapshot", 10),
         ("display", 10),
         ("test", 10),
         ("end", 10),
     ]
-    start, display, test, snapshot, end = log[0], log[3], log[1], log[5], log[-1]
+    start, display, test, snapshot, end = log[0], log[4], log[1], log[7], log[-1]
     assert (start["seed"], start["device"], start["restored_from"]) == (77, "cpu", None)
     assert parse_solver(start["solver"]).message.max_iter == 10
     assert {"python", "numpy", "netforge", "protobuf"} <= start["versions"].keys()

@@ -60,6 +60,13 @@ class UpdateOps:
         control[NORM] = norm
         control[SCALE] = (threshold / norm if norm > threshold else 1.0) / iter_size
 
+    def segment_mean_squares(self, values: Array, segments: Sequence[Segment], means: Array) -> None:
+        """means[i] = mean of the squares of segment i of the flat `values`, whatever its multipliers; 0 where empty."""
+        for number, s in enumerate(segments):
+            part = values[s.offset : s.offset + s.size]
+            with np.errstate(over="ignore"):  # what overflows is infinite, which whoever looks at it shall see
+                means[number] = np.einsum("i,i->", part, part, dtype=np.float64) / max(1, s.size)
+
     def update_sgd(
         self,
         weights: Array,
