@@ -36,6 +36,7 @@ PARSED_ONLY = {
     "pip ": "the environment of the tests is not theirs to change; .ci/run installs the package",
     "pytest": "these are the tests",
     "netforge train --solver solvers/siamese_digits.prototxt --device cuda:0": "needs a GPU",
+    "netforge monitor": "serves its page until Ctrl-C",
     "netforge train --solver solvers/alexnet.prototxt": "needs ImageNet",
     "netforge train --solver solvers/resnet50.prototxt": "needs ImageNet",
 }
