@@ -32,6 +32,7 @@
   const carry = (old, fresh) => {
     for (const [one, other] of pairs(old, fresh, "[data-chart]")) carryChart(one, other);
     for (const [one, other] of pairs(old, fresh, "details")) other.open = one.open;
+    fresh.style.gridRowEnd = old.style.gridRowEnd; // until it is measured: the page must not shrink in between
   };
   const settle = (old, fresh) => { // what can be set only where the card stands in the page
     for (const [one, other] of old.places) { other.scrollLeft = one.left; other.scrollTop = one.top; }

@@ -29,7 +29,7 @@ from netforge.inspect.report import (
     started,
 )
 from netforge.inspect.run import Run
-from netforge.inspect.runs import RunReader, find_run, page_of, read_run, with_earlier
+from netforge.inspect.runs import RunReader, find_run, page_of, read_run, runs_before, with_earlier
 from netforge.schema import parse_solver
 
 RUNS = "runs"
@@ -133,6 +133,7 @@ class LiveRun:
         self._lock, self._report_lock = threading.Lock(), threading.Lock()
         self._due = 0.0
         self._sight = Sight()
+        self._before: tuple[Path, float, list[Run]] | None = None  # of which log and start, and what was before
         self._version = 0
         self._cards: dict[str, Card] = {}
         self._versions: dict[str, int] = {}
@@ -189,7 +190,7 @@ class LiveRun:
             return
         sight = self._follower.look()
         if sight.mark != self._sight.mark or not self._cards:
-            rest = {} if sight.run is None else _run_cards(sight.run)
+            rest = {} if sight.run is None else _run_cards(sight.run, self._runs_before(sight.run))
         else:
             rest = {key: made for key, made in self._cards.items() if key != "Progress"}
         cards = {"Progress": progress_card(sight), **rest}
@@ -201,6 +202,12 @@ class LiveRun:
         self._sight, self._cards = sight, cards
         now = time.monotonic()
         self._due = now + self._refresh_s * (1 + REST * (now - begun))
+
+    def _runs_before(self, run: Run) -> list[Run]:
+        """Those that the run went on from; they are looked for once."""
+        if self._before is None or self._before[:2] != (run.path, run.start):
+            self._before = run.path, run.start, runs_before(run)
+        return self._before[2]
 
 
 def _headings(sight: Sight) -> dict[str, str]:
@@ -214,9 +221,9 @@ def _headings(sight: Sight) -> dict[str, str]:
     return {"title": share + run.name, "heading": run.name, "subtitle": f"{run.source}, {started(run)}"}
 
 
-def _run_cards(run: Run) -> dict[str, Card]:
+def _run_cards(run: Run, before: list[Run]) -> dict[str, Card]:
     """The cards below the progress, by heading; of several with one heading the later ones are numbered."""
-    made = [result_card(run, ended=False), *curve_cards(with_earlier(run)), *query_cards(run)]
+    made = [result_card(run, ended=False), *curve_cards(with_earlier(run, before)), *query_cards(run)]
     if run.notices:
         made.append(notice_card(run))
     made += [more_card(run), command_card(run), source_card(run)]

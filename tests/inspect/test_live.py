@@ -153,3 +153,14 @@ def test_the_full_report_is_made_once_for_what_there_is(log: Path, monkeypatch: 
     append(log, display(10, 1.5))
     assert run.report() == "page 2"
     assert [len(one.displays) for one in made] == [1, 2]
+
+
+def test_a_run_that_goes_on_shows_the_whole_curve(tmp_path: Path) -> None:
+    snapshot = {"event": "snapshot", "time": 1, "iteration": 10, "weights": None, "state": "net_iter_10.solverstate"}
+    write_log(tmp_path / "net.20260101-000000.log.jsonl", BEGUN, display(0, 3.125), display(10, 2.0), snapshot)
+    again = {**BEGUN, "time": 300.0, "iteration": 10, "restored_from": "net_iter_10.solverstate"}
+    log = write_log(tmp_path / "net.20260102-000000.log.jsonl", again)
+    run = follow(tmp_path / "net")
+    assert "3.125" in run.changes(0)["cards"]["Loss"]
+    append(log, display(20, 1.0625))
+    assert all(text in run.changes(0)["cards"]["Loss"] for text in ("3.125", "2.0", "1.0625"))
