@@ -63,9 +63,10 @@ class UpdateOps:
     def segment_mean_squares(self, values: Array, segments: Sequence[Segment], means: Array) -> None:
         """means[i] = mean of the squares of segment i of the flat `values`, whatever its multipliers; 0 where empty."""
         for number, s in enumerate(segments):
-            part = values[s.offset : s.offset + s.size]
+            starts = range(s.offset, s.offset + s.size, CHUNK)
+            parts = (values[start : min(start + CHUNK, s.offset + s.size)] for start in starts)
             with np.errstate(over="ignore"):  # what overflows is infinite, which whoever looks at it shall see
-                means[number] = np.einsum("i,i->", part, part, dtype=np.float64) / max(1, s.size)
+                means[number] = sum(float(np.dot(part, part)) for part in parts) / max(1, s.size)
 
     def update_sgd(
         self,
