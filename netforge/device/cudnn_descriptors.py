@@ -129,19 +129,21 @@ class CudnnFunctions:
 class Pass:
     """One of the three products of a convolution.
 
-    name: in cuDNN's functions. inputs, output: which arrays it takes. winograd: the number of Winograd's algorithm with
-    transforms of their own (CUDNN_CONVOLUTION_*_ALGO_WINOGRAD_NONFUSED), whose products fill the device.
+    name: in cuDNN's functions. inputs, output: which arrays it takes. preferred: the numbers of algorithms that are
+    exact and took little time (forward CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, backward *_ALGO_FFT and FFT_TILING).
+    winograd: that of Winograd's algorithm with transforms of their own (*_ALGO_WINOGRAD_NONFUSED).
     """
 
     name: str
     inputs: tuple[str, str]
     output: str
+    preferred: tuple[int, ...]
     winograd: int
 
 
-FORWARD = Pass("Forward", ("x", "w"), "y", 7)
-BACKWARD_DATA = Pass("BackwardData", ("w", "y"), "x", 5)
-BACKWARD_WEIGHTS = Pass("BackwardFilter", ("x", "y"), "w", 5)
+FORWARD = Pass("Forward", ("x", "w"), "y", (0,), 7)
+BACKWARD_DATA = Pass("BackwardData", ("w", "y"), "x", (2, 3), 5)
+BACKWARD_WEIGHTS = Pass("BackwardFilter", ("x", "y"), "w", (2,), 5)
 
 
 class ConvolutionDescriptors:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from netforge.device import cudnn as cudnn_module
 from netforge.device.cudnn import Convolution, ConvolutionOptions, Cudnn
 from netforge.device.cudnn_descriptors import (
     BACKWARD_DATA,
@@ -138,12 +139,31 @@ def test_the_fastest_algorithm_that_satisfies_the_options(host, options, algorit
     assert host.record.workspace == convolution.algorithms[FORWARD].workspace <= options.workspace_bytes
 
 
-@pytest.mark.parametrize(("deterministic", "algorithm"), [(True, 2), (False, 0)])
-def test_winograds_algorithm_comes_first_where_nothing_is_measured(host, monkeypatch, deterministic, algorithm):
-    monkeypatch.setitem(FORWARD.__dict__, "winograd", 2)  # the last one that the stand-in's heuristics name
-    options = ConvolutionOptions(deterministic=deterministic, workspace_bytes=1 << 20 if deterministic else 0)
-    run_forward(host, lenet(Cudnn(host.cuda, host.allocate, options)))
-    assert host.record.algorithm == algorithm
+@pytest.mark.parametrize(
+    ("case", "pays", "options", "algorithm"),
+    [
+        ("dilation and groups", 1, ConvolutionOptions(), 2),  # windows of 3 x 3
+        ("dilation and groups", 1 << 40, ConvolutionOptions(), 1),
+        ("lenet", 1, ConvolutionOptions(), 1),  # windows of 5 x 5 round too much ...
+        ("lenet", 1, ConvolutionOptions(allow_tf32=True), 2),  # ... but no more than TF32
+        ("lenet", 1, ConvolutionOptions(deterministic=False), 1),
+    ],
+    ids=str,
+)
+def test_winograds_algorithm_where_it_pays_and_is_exact(host, monkeypatch, case, pays, options, algorithm):
+    monkeypatch.setattr(cudnn_module, "WINOGRAD_PAYS", pays)
+    monkeypatch.setitem(FORWARD.__dict__, "winograd", 2)  # of the stand-in's, the heuristics' last and the fastest
+    x, w, g = problem(case)
+    convolution = Cudnn(host.cuda, host.allocate, options).convolution(x, w, np.float32, g)
+    convolution.plan(0, FORWARD)
+    assert convolution.algorithms[FORWARD].number == algorithm
+
+
+def test_preferred_algorithms_come_before_the_heuristics(host, monkeypatch):
+    monkeypatch.setitem(FORWARD.__dict__, "preferred", (9, 2))
+    convolution = lenet(Cudnn(host.cuda, host.allocate))
+    convolution.plan(0, FORWARD)
+    assert convolution.algorithms[FORWARD].number == 2
 
 
 def test_no_algorithm_satisfies_the_options(host):
