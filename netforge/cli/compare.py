@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from netforge.cli.options import CaffeCommand, check_target, is_quiet, output_options
+from netforge.cli.runs import open_run
 from netforge.cli.screen import console, on_terminal, print_columns, styled, table
 
 
@@ -28,12 +29,11 @@ def compare(runs: tuple[str, ...], output: Path | None) -> None:
     """
     from netforge.inspect.compare import compare_page, setting_rows, value_rows
     from netforge.inspect.page import write_page
-    from netforge.inspect.runs import find_run, read_run
 
     check_target(output)
     if len(runs) < 2:
         raise click.UsageError("give two runs or more; `netforge report RUN` shows one.")
-    found = [read_run(find_run(run)) for run in runs]
+    found = [open_run(run) for run in runs]
     if not is_quiet() or output is None:
         heading = ("", *(run.name for run in found))
         show([heading, *value_rows(found)])

@@ -14,6 +14,7 @@ from netforge.cli.options import (
     make_device,
     output_options,
 )
+from netforge.cli.runs import open_run
 from netforge.cli.screen import bytes_text
 
 
@@ -42,10 +43,10 @@ def report(run: str, output: Path | None, quick: bool, device: str | None, gpu: 
     """
     from netforge.inspect.page import write_page
     from netforge.inspect.report import report_page
-    from netforge.inspect.runs import find_run, page_of, read_run
+    from netforge.inspect.runs import page_of
 
     check_target(output)
-    found = read_run(find_run(run))
+    found = open_run(run)
     text = report_page(found, full=not quick, device=make_device(device, gpu))
     path = write_page(output or page_of(found.path), text)
     click.echo(f"report: {path} ({bytes_text(path.stat().st_size)})")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from netforge.errors import NetforgeError
+from netforge.errors import NetforgeError, PluginError
 from netforge.inspect.charts import Series, line_chart
 from netforge.inspect.page import Html, card, details, page, table
 from netforge.inspect.report import ending_text, falls_far, final_scores, span_text, started
 from netforge.inspect.run import Run
+from netforge.inspect.run_plugins import import_plugins
 from netforge.schema import parse_net, parse_solver
 
 ABSENT = "-"
@@ -131,6 +133,8 @@ def setting_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
 def _settings(run: Run, with_nets: bool) -> dict[str, str]:
     found = {"weights": ", ".join(run.weights), "restored from": run.restored_from or ""}
     found = {name: text for name, text in found.items() if text}
+    with suppress(PluginError):  # then texts that need it are compared as a whole
+        import_plugins(run)
     try:
         found |= dict(_leaves(parse_solver(run.solver, run.source).message, "solver"))
     except NetforgeError:

@@ -102,6 +102,7 @@ def result_card(run: Run, *, ended: bool = True) -> Card:
         ("seed", run.seed),
         ("went on with", run.restored_from or ""),
         ("began with", ", ".join(run.weights)),
+        ("plugins", ", ".join(run.plugins)),
         ("snapshot", next((entry.weights or entry.state or "" for entry in reversed(run.snapshots)), "")),
         ("versions", ", ".join(f"{name} {text}" for name, text in run.versions.items())),
         ("log", run.path),

@@ -25,6 +25,7 @@ from netforge.inspect.embeddings import Embeddings, computed_embeddings, stored_
 from netforge.inspect.page import Html, card, code, element, facts, join, picture, table
 from netforge.inspect.pictures import colour, grey, magnified, png_bytes, tiled
 from netforge.inspect.run import Run
+from netforge.inspect.run_plugins import import_plugins
 from netforge.inspect.sample import MOST_IMAGES, sample_images
 from netforge.net import Net
 from netforge.net.timing import measure
@@ -66,11 +67,12 @@ class Model:
 
     @cached_property
     def definition(self) -> NetDefinition:
-        """The training net as the log has it, unfiltered."""
+        """The training net as the log has it, unfiltered; raises DataError where an old log has none."""
         if not self.run.nets:
             raise DataError(
                 "the log does not hold the net: an earlier version has written it", where=str(self.run.path)
             )
+        import_plugins(self.run)
         name, text = next(iter(self.run.nets.items()))
         return parse_net(text, name, (Path(self.run.folder) / name).parent)
 
@@ -189,7 +191,7 @@ def _embeddings(model: Model, *, full: bool) -> Embeddings:
 
 
 def confusion_card(model: Model) -> Html:
-    """Which classes of the test images were taken for which."""
+    """Which classes of the test images were taken for which; raises DataError where they are too many to show."""
     outcome = model.outcome
     found = outcome.confusion
     if max(found.counts.shape) > MOST_CLASSES:
@@ -233,7 +235,10 @@ def _pixels(source: Source, number: int) -> bytes:
 
 
 def filters_card(model: Model) -> Html:
-    """The filters of the first convolution as pictures: colour for three channels, else one plane for each channel."""
+    """The filters of the first convolution as pictures: colour for three channels, else one plane for each channel.
+
+    Raises NetError where the net has no convolution, SnapshotError where the weights have none of its filters.
+    """
     first = next((layer for layer in model.plan.layers if layer.type == "Convolution"), None)
     if first is None:
         raise NetError("the net has no convolution")

@@ -77,10 +77,11 @@ class Run:
     """One run, as far as its log goes.
 
     path: the log. start: when it began, seconds since 1970. iteration: where it began, not 0 where it went on with
-    `restored_from`. weights: files it started from. command, folder: the words that began it and where; empty where it
-    was begun from Python. source, solver, nets: the solver's file, its text, and the nets' texts by file. notices:
-    (iteration, text). reason: why it ended ("finished", "stopped", "aborted", "failed"), None while it goes on or where
-    it was killed; error: what failed. end: time of the last record. cut: whether the last line is not whole.
+    `restored_from`. weights: files it started from. plugins: modules that --plugin or `Solver(plugins=...)` named.
+    command, folder: the words that began it and where; empty where it was begun from Python. source, solver, nets: the
+    solver's file, its text, and the nets' texts by file. notices: (iteration, text). reason: why it ended ("finished",
+    "stopped", "aborted", "failed"), None while it goes on or where it was killed; error: what failed. end: time of the
+    last record. cut: whether the last line is not whole.
     """
 
     path: Path
@@ -94,6 +95,7 @@ class Run:
     source: str
     solver: str
     nets: dict[str, str]
+    plugins: tuple[str, ...]
     restored_from: str | None
     weights: tuple[str, ...]
     versions: dict[str, str]

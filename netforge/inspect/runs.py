@@ -235,6 +235,8 @@ def _parsed(line: bytes) -> Any:
 
 def _started(path: Path, record: dict[str, Any]) -> Run:
     restored = record["restored_from"]
+    command = tuple(map(_text, record.get("command", ())))
+    given = [word.removeprefix("--plugin=") for word in command if word.startswith("--plugin=")]
     return Run(
         path=path,
         start=_number(record["time"]),
@@ -242,11 +244,12 @@ def _started(path: Path, record: dict[str, Any]) -> Run:
         seed=_whole(record["seed"]),
         device=_text(record["device"]),
         execution=_text(record["execution"]),
-        command=tuple(map(_text, record.get("command", ()))),
+        command=command,
         folder=_text(record.get("folder", "")),
         source=_text(record["source"]),
         solver=_text(record["solver"]),
         nets={_text(name): _text(text) for name, text in record.get("nets", {}).items()},
+        plugins=tuple(dict.fromkeys([*given, *map(_text, record.get("plugins", ()))])),
         restored_from=None if restored is None else _text(restored),
         weights=tuple(map(_text, record["weights"])),
         versions={_text(name): _text(text) for name, text in record["versions"].items()},

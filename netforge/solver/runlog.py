@@ -52,7 +52,7 @@ class RunLog(Listener):
         return "" if self.path is None else self.path.name.removesuffix(".jsonl").removesuffix(".log")
 
     def on_start(self, solver: Solver) -> None:
-        """Open the file and record where everything came from."""
+        """Open the file and record where everything came from; raises SnapshotError where it cannot be written."""
         try:
             self._open(solver)
         except OSError as error:
@@ -72,6 +72,7 @@ class RunLog(Listener):
             source=str(solver.definition.source),
             solver=write_text(solver.settings),
             nets=_net_texts(solver),
+            plugins=list(solver.plugins),
             restored_from=str(solver.restored_from) if solver.restored_from else None,
             weights=[str(report.source) for report in solver.load_reports],
             versions=_versions(),

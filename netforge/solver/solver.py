@@ -42,8 +42,8 @@ class Solver:
     (images, labels). overrides: fields of SolverParameter to replace, e.g. max_iter=100.
 
     net, test_nets: the nets; the test nets use the train net's weights. iteration: finished updates. seed: of
-    everything random. settings: the SolverParameter in force. load_reports: what files of weights brought. sources: what
-    Data layers read in place of sources of these names.
+    everything random. settings: the SolverParameter in force. load_reports: what files of weights brought. sources,
+    plugins: as they were given.
 
     Raises a NetforgeError that names file, line and mend where anything does not fit.
     """
@@ -60,7 +60,7 @@ class Solver:
         sources: Mapping[str, InMemory] | None = None,
         **overrides: Any,
     ) -> None:
-        self._plugins = tuple(plugins)
+        self.plugins = tuple(plugins)
         self.sources = dict(sources or {})
         self.definition = settings.override(read_solver(source), overrides)
         self.settings = self.definition.message
@@ -105,7 +105,7 @@ class Solver:
     def _build_nets(self, seed: int) -> None:
         self.seed = seed
         with sources_in_memory(self.sources):
-            self.net, self.test_nets = build_nets(self.definition, self.device, seed, self._plugins)
+            self.net, self.test_nets = build_nets(self.definition, self.device, seed, self.plugins)
         self._work = Iteration(self.net, self._rule, self.settings)
         self._norms = NormMeter(self._work)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from netforge.cli import cli
+from tests.inspect.logs import END, START, write_log
 
 
 def run(*arguments: str) -> Result:
@@ -68,3 +70,26 @@ def test_report_and_compare(folder: Path) -> None:
     assert run("compare", "one").exit_code == 2
     assert "Did you mean" in run("report", "onee").stderr
     assert "does not exist" in run("report", "one", "-o", "none/page.html").stderr
+
+
+def test_plugins_of_a_run_are_imported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netforge.registry._loaded_plugins", set())
+    monkeypatch.delitem(sys.modules, "layers_of_a_run", raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "layers_of_a_run.py").write_text("imported = True\n", encoding="utf-8")
+    start = {**START, "folder": str(home), "command": [*START["command"], "--plugin=layers_of_a_run"]}
+    log = write_log(tmp_path / "net.20260101-000000.log.jsonl", start, END)
+    result = run("report", str(log), "-o", str(tmp_path / "page.html"), "--quick")
+    assert result.exit_code == 0, result.output
+    assert f'note: plugin "layers_of_a_run" of net.20260101-000000 was imported from {home}' in result.stderr
+    assert sys.modules.pop("layers_of_a_run").imported
+    assert "<dd>layers_of_a_run</dd>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+    other = write_log(tmp_path / "other.20260101-000000.log.jsonl", {**START, "plugins": ["gone_layers"]}, END)
+    result = run("compare", str(log), str(other))
+    assert result.exit_code == 0, result.output
+    assert 'of other.20260101-000000: plugin "gone_layers" cannot be imported' in result.stderr
+    result = run("report", str(other), "-o", str(tmp_path / "page.html"))
+    assert result.exit_code == 0, result.output
+    assert "Not shown: plugin &quot;gone_layers&quot; cannot be imported" in (tmp_path / "page.html").read_text("utf-8")

@@ -158,3 +158,9 @@ def test_curves_go_back_over_the_runs_before(tmp_path: Path) -> None:
     run = with_earlier(read_run(last))
     assert [(s.iteration, s.loss) for s in run.displays] == [(0, 1), (10, 1), (20, 3), (30, 3), (40, 3), (50, 4)]
     assert [s.iteration for s in read_run(last).displays] == [50]
+
+
+def test_plugins_are_those_of_the_command_and_of_the_solver(tmp_path: Path) -> None:
+    command = ["netforge", "train", "--solver=s", "--plugin=one", "--plugin=two"]
+    log = write_log(tmp_path / "a.log.jsonl", {**START, "command": command, "plugins": ["two", "three"]})
+    assert read_run(log).plugins == ("one", "two", "three")
