@@ -22,9 +22,9 @@ class CudaNewest(CudaCore):
 
     def nearest_scores(self, x: Array, ring: Array, labels: Array, cursor: Array, scores: Array, k: int) -> None:
         """scores = how near each class is, from 1 for the nearest one down to 0 for the farthest."""
-        items, classes = scores.shape
-        distances = self.scratch.take("stored distances", (items, len(ring)), x.dtype)
-        arrays = (x, ring, labels, cursor, scores, distances)
-        sizes = (*x.shape, classes, len(ring), k)
-        self.launch.warps("nearest_means", x.dtype, scores.size, *arrays, *sizes)
-        self.launch.warps("nearness", x.dtype, items, scores, items, classes)
+        items, slots = len(x), len(ring)
+        distances, chosen = self.scratch.take("stored distances", (2, items, slots), x.dtype)
+        sizes = (*x.shape, slots)
+        self.launch.warps("stored_distances", x.dtype, items * slots, x, ring, cursor, distances, *sizes)
+        arrays = (distances, labels, cursor, scores, chosen)
+        self.launch.blocks("nearest_scores", x.dtype, items, *arrays, *scores.shape, slots, k)

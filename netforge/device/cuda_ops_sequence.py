@@ -21,7 +21,7 @@ class CudaSequence(CudaCore):
         classes, slots, size = cache.shape
         arrays = (labels, counts, places)
         self.launch.each("sequence_places", x.dtype, len(x), *arrays, len(x), classes, slots)
-        self.launch.each("sequence_store", x.dtype, x.size, x, labels, places, cache, x.size, size, slots)
+        self.launch.several("sequence_store", x.dtype, x.size, x, labels, places, cache, x.size, size, slots)
         self.launch.warps("sequence_count", x.dtype, classes, labels, counts, len(x), classes, slots)
 
     def sequence_choose(

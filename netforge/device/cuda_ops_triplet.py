@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
+from netforge.device.launch import sum_blocks
 from netforge.device.operations.triplet import Divisor
 from netforge.device.operations.triplet_miners import Mining
 from netforge.device.operations.triplet_rule import TripletRule
@@ -70,6 +71,11 @@ class CudaTriplet(CudaCore):
         over: Divisor,
     ) -> None:
         """loss[0], divisor[0], active[0] and means (2,) from tallies."""
+        blocks = sum_blocks(tally.size)
+        if blocks > 1:
+            parts = self.scratch.take("tallies", (blocks, tally.shape[1]), tally.dtype)
+            self.launch.grid("tally_parts", tally.dtype, (blocks,), tally, parts, len(tally))
+            tally = parts
         arrays = (tally, loss, divisor, active, means)
         self.launch.grid("triplet_summary", tally.dtype, (1,), *arrays, len(tally), _OVER[over])
 

@@ -2,6 +2,7 @@
 // (items, columns) of which column 0 counts, centroids (classes, size). ignored (classes): 1 for classes that must
 // never win; null where there are none.
 #include "common.cuh"
+#include "members.cuh"
 
 #define NEVER Real(3.402823466e+38f)
 
@@ -14,6 +15,8 @@ __device__ __forceinline__ bool all_ready(const Real* state, const Real* ignored
     return block_sum(missing) == 0;
 }
 
+#define ROWS 8  // that a thread asks for before it uses the first
+
 // Takes a batch's items, in order, into the centroids of their classes: the item after n others moves the centroid by
 // (x - centroid) / min(n + 1, horizon). counts grow; status becomes 1 beyond `horizon` items, but for ignored classes.
 // Launch: one block a class. Memory: each embedding once, coalesced along size, the labels once for each class, from
@@ -22,23 +25,32 @@ KERNEL(centroid_update)(const Real* __restrict__ x, const Real* __restrict__ lab
                         Real* status, const Real* __restrict__ ignored, int items, int size, int columns, int classes,
                         int horizon) {
     FOR_EACH_BLOCK(c, classes) {
-        const Real before = counts[c];
-        Real after = before;
-        for (int item = 0; item < items; ++item)
-            if (labels[item * columns] == Real(c)) after += 1;
-        FOR_EACH_IN_BLOCK(i, size) {
-            Real seen = before, centroid = centroids[c * size + i];
-            for (int item = 0; item < items; ++item) {
-                if (labels[item * columns] != Real(c)) continue;
-                seen += 1;
-                centroid += (x[item * size + i] - centroid) / (seen < Real(horizon) ? seen : Real(horizon));
+        const Real first = counts[c];
+        int members = 0;
+        for_members(labels, items, columns, c, [&](const int* list, int count, int before) {
+            FOR_EACH_IN_BLOCK(i, size) {
+                Real seen = first + Real(before), centroid = centroids[c * size + i];
+                for (int start = 0; start < count; start += ROWS) {
+                    Real values[ROWS];
+#pragma unroll
+                    for (int k = 0; k < ROWS; ++k)
+                        values[k] = start + k < count ? x[list[start + k] * size + i] : Real(0);
+#pragma unroll
+                    for (int k = 0; k < ROWS; ++k) {
+                        seen += 1;
+                        const Real step = Real(1) / (seen < Real(horizon) ? seen : Real(horizon));
+                        if (start + k < count) centroid += (values[k] - centroid) * step;
+                    }
+                }
+                centroids[c * size + i] = centroid;
             }
-            centroids[c * size + i] = centroid;
-        }
+            members = before + count;
+        });
         __syncthreads();  // all threads have read counts
         if (threadIdx.x != 0) continue;
+        const Real after = first + Real(members);
         counts[c] = after;
-        if (after > before && after > Real(horizon) && !is_ignored(ignored, c)) status[c] = 1;
+        if (members > 0 && after > Real(horizon) && !is_ignored(ignored, c)) status[c] = 1;
     }
 }
 
@@ -79,34 +91,40 @@ KERNEL(centroid_output)(const Real* __restrict__ centroids, const Real* __restri
     FOR_EACH(i, n) out[i] = centroids[i] * factor;
 }
 
+// The nearer of two classes: at ties the lower one; -1 stands for none.
+__device__ __forceinline__ void prefer(Real& best, int& nearest, Real other, int c) {
+    if (c >= 0 && (other < best || (other == best && c < nearest))) {
+        best = other;
+        nearest = c;
+    }
+}
+
 // accuracy[0] = share of items whose smallest distance is that to their label's class: the lowest class at ties, never
-// FLT_MAX or NaN; items whose label is among the `ignore_count` of `ignore` do not count. Launch: one block, a warp an
-// item. Memory: distances once, coalesced along classes.
+// FLT_MAX or NaN; items whose label is among the `ignore_count` of `ignore` do not count. Launch: one block, a thread
+// for an item, or where there are more classes than a warp has lanes a warp. Memory: distances once.
 KERNEL(nearest_accuracy)(const Real* __restrict__ distances, const Real* __restrict__ labels, Real* accuracy,
                          const Real* __restrict__ ignore, int items, int classes, int columns, int ignore_count) {
+    const unsigned lanes = classes > WARP ? WARP : 1, lane = threadIdx.x % lanes;
     int counted = 0, right = 0;
-    FOR_EACH_WARP(item, items) {
+    for (unsigned item = threadIdx.x / lanes; item < (unsigned)items; item += blockDim.x / lanes) {
         const Real truth = labels[item * columns];
-        bool counts = true;
+        bool counts = lane == 0;
         for (int i = 0; i < ignore_count; ++i) counts = counts && truth != ignore[i];
         Real best = NEVER;
         int nearest = -1;
-        FOR_EACH_IN_WARP(c, classes) {
+#pragma unroll 8
+        for (unsigned c = lane; c < (unsigned)classes; c += lanes) {
             const Real d = distances[item * classes + c];
             if (d < best) {
                 best = d;
                 nearest = c;
             }
         }
-        for (int lanes = WARP / 2; lanes > 0; lanes /= 2) {
-            const Real other = __shfl_xor_sync(FULL_WARP, best, lanes);
-            const int other_nearest = __shfl_xor_sync(FULL_WARP, nearest, lanes);
-            if (other_nearest >= 0 && (other < best || (other == best && other_nearest < nearest))) {
-                best = other;
-                nearest = other_nearest;
+        if (lanes > 1)
+            for (int apart = WARP / 2; apart > 0; apart /= 2) {
+                const Real other = __shfl_xor_sync(FULL_WARP, best, apart);
+                prefer(best, nearest, other, __shfl_xor_sync(FULL_WARP, nearest, apart));
             }
-        }
-        if (threadIdx.x % WARP != 0) continue;
         counted += counts;
         right += counts && Real(nearest) == truth;
     }
@@ -115,62 +133,103 @@ KERNEL(nearest_accuracy)(const Real* __restrict__ distances, const Real* __restr
     if (threadIdx.x == 0) accuracy[0] = Real(right) / Real(max(counted, 1));
 }
 
-// Writes each item into slot (class, n mod slots) of cache (classes, slots, size), n = items of its class before it;
-// counts grow.
-// Launch: one block a class. Memory: each embedding once in and once out, coalesced along size.
-KERNEL(cache_encodings)(const Real* __restrict__ x, const Real* __restrict__ labels, Real* cache, Real* counts,
-                        int items, int size, int columns, int classes, int slots) {
+// Writes each item into slot (class, n mod slots) of cache (classes, slots, size), n = items of its class before it; of
+// more than fit, the newest. counts grow.
+// Launch: one block a class, whose warps share its items. Memory: each embedding that stays once in and once out,
+// coalesced along size, the labels twice for each class, from cache.
+KERNEL(cache_encodings)(const Real* __restrict__ x, const Real* __restrict__ labels, Real* __restrict__ cache,
+                        Real* counts, int items, int size, int columns, int classes, int slots) {
     FOR_EACH_BLOCK(c, classes) {
         Real* own = cache + c * slots * size;
-        const Real before = counts[c];
-        unsigned seen = (unsigned)before;
-        for (int item = 0; item < items; ++item) {
-            if (labels[item * columns] != Real(c)) continue;
-            // a slot is written again after `slots` items, by the same thread
-            FOR_EACH_IN_BLOCK(i, size) own[seen % slots * size + i] = x[item * size + i];
-            ++seen;
-        }
+        const unsigned first = (unsigned)counts[c];
+        int members = 0;
+        FOR_EACH_IN_BLOCK(item, items) members += labels[item * columns] == Real(c);
+        members = block_sum(members);
+        for_members(labels, items, columns, c, [&](const int* list, int count, int before) {
+            for (int m = threadIdx.x / WARP; m < count; m += blockDim.x / WARP) {
+                if (before + m + slots < members) continue;  // a newer item takes the slot
+                const unsigned slot = (first + before + m) % slots;
+                FOR_EACH_IN_WARP(i, size) own[slot * size + i] = x[list[m] * size + i];
+            }
+        });
         __syncthreads();  // all threads have read counts
-        if (threadIdx.x == 0) counts[c] = Real(seen);
+        if (threadIdx.x == 0) counts[c] = Real(first + members);
     }
+}
+
+#define SLOTS 4  // whose distances a warp adds up at a time
+
+// Squared distances from x (size) to `filled` stored ones, SLOTS at a time; keep(slot, distance) in every lane.
+template <typename Keep>
+__device__ __forceinline__ void stored_distances(const Real* __restrict__ x, const Real* __restrict__ stored, int size,
+                                                 int filled, Keep keep) {
+    for (int slot = 0; slot < filled; slot += SLOTS) {
+        Real sums[SLOTS] = {};
+        FOR_EACH_IN_WARP(i, size) {
+            const Real value = x[i];
+#pragma unroll
+            for (int k = 0; k < SLOTS; ++k) {
+                const Real d = value - stored[min(slot + k, filled - 1) * size + i];
+                sums[k] += d * d;
+            }
+        }
+#pragma unroll
+        for (int k = 0; k < SLOTS; ++k) sums[k] = warp_sum(sums[k]);
+#pragma unroll
+        for (int k = 0; k < SLOTS; ++k)
+            if (slot + k < filled) keep(slot + k, sums[k]);
+    }
+}
+
+// Whether a slot's distance comes before another's: at ties the lower slot.
+__device__ __forceinline__ bool comes_before(Real a, int slot, Real b, int other) {
+    return a < b || (a == b && slot < other);
 }
 
 // distances (items, classes) = mean of the k smallest squared distances to the filled slots of each class; all zeros
 // until every class that is not ignored has k of them, FLT_MAX for ignored classes. all (items, classes, slots): room
-// for every distance.
-// Launch: one warp for an item and class. Memory: the cache once for each item, from cache where it fits; k passes over
-// a warp's distances.
+// for every distance, used where more slots are filled than a warp has lanes.
+// Launch: one warp for an item and class. Memory: the cache once for each item, from cache where it fits; of few slots
+// the lanes keep the distances, of more a warp reads its row of them again and again, from cache.
 KERNEL(nearest_cached_distances)(const Real* __restrict__ x, const Real* __restrict__ cache,
                                  const Real* __restrict__ counts, Real* __restrict__ distances, Real* all,
                                  const Real* __restrict__ ignored, int items, int size, int classes, int slots, int k) {
     const bool ready = all_ready(counts, ignored, classes, k <= slots ? Real(k) : NEVER);
+    const int lane = threadIdx.x % WARP;
     FOR_EACH_WARP(pair, items * classes) {
         const unsigned item = pair / classes, c = pair % classes;
         if (!ready || is_ignored(ignored, c)) {
-            if (threadIdx.x % WARP == 0) distances[pair] = ready ? NEVER : Real(0);
+            if (lane == 0) distances[pair] = ready ? NEVER : Real(0);
             continue;
         }
-        Real* own = all + pair * slots;
+        const Real* from = x + item * size;
+        const Real* stored = cache + c * slots * size;
         const int filled = min((int)counts[c], slots);
-        for (int slot = 0; slot < filled; ++slot) {
-            Real sum = 0;
-            FOR_EACH_IN_WARP(i, size) {
-                const Real d = x[item * size + i] - cache[(c * slots + slot) * size + i];
-                sum += d * d;
-            }
-            sum = warp_sum(sum);
-            if (threadIdx.x % WARP == 0) own[slot] = sum;
-        }
-        __syncwarp();
-        Real total = 0;
-        FOR_EACH_IN_WARP(slot, filled) {
-            int smaller = 0;  // a slot is among the k smallest when fewer than k come before it
+        Real total = 0;  // a slot is among the k smallest when fewer than k come before it
+        if (filled <= WARP) {
+            Real own = 0;
+            stored_distances(from, stored, size, filled, [&own, lane](int slot, Real d) {
+                if (slot == lane) own = d;
+            });
+            int smaller = 0;
             for (int other = 0; other < filled; ++other)
-                smaller += own[other] < own[slot] || (own[other] == own[slot] && other < (int)slot);
-            if (smaller < k) total += own[slot];
+                smaller += comes_before(__shfl_sync(FULL_WARP, own, other), other, own, lane);
+            if (lane < filled && smaller < k) total = own;
+        } else {
+            Real* own = all + pair * slots;
+            stored_distances(from, stored, size, filled, [own, lane](int slot, Real d) {
+                if (lane == 0) own[slot] = d;
+            });
+            __syncwarp();
+            FOR_EACH_IN_WARP(slot, filled) {
+                int smaller = 0;
+                for (int other = 0; other < filled; ++other)
+                    smaller += comes_before(own[other], other, own[slot], slot);
+                if (smaller < k) total += own[slot];
+            }
         }
         total = warp_sum(total);
-        if (threadIdx.x % WARP == 0) distances[pair] = total / Real(k);
+        if (lane == 0) distances[pair] = total / Real(k);
         __syncwarp();
     }
 }

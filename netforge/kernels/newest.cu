@@ -24,63 +24,96 @@ KERNEL(ring_advance)(Real* cursor, int items, int slots) {
     cursor[1] = Real(filled < (unsigned)slots ? filled : (unsigned)slots);
 }
 
-// means (items, classes) = the mean of the k smallest squared distances to the stored items of each class, or of all
-// where there are fewer; FLT_MAX for a class without. all (items, slots): room for every distance.
-// Launch: one warp for an item and class. Memory: the ring once for each item, its labels once for each item and class,
-// from cache; a pass over a class's distances for each of them.
-KERNEL(nearest_means)(const Real* __restrict__ x, const Real* __restrict__ ring, const Real* __restrict__ labels,
-                      const Real* __restrict__ cursor, Real* __restrict__ means, Real* all, int items, int size,
-                      int classes, int slots, int k) {
-    const int filled = (int)cursor[1];
-    FOR_EACH_WARP(pair, items * classes) {
-        const unsigned item = pair / classes, c = pair % classes;
-        Real* own = all + item * slots;
-        int members = 0;
-        for (int slot = 0; slot < filled; ++slot) {
-            if (labels[slot] != Real(c)) continue;
-            Real sum = 0;
-            FOR_EACH_IN_WARP(i, size) {
-                const Real d = x[item * size + i] - ring[slot * size + i];
-                sum += d * d;
-            }
-            sum = warp_sum(sum);
-            if (threadIdx.x % WARP == 0) own[slot] = sum;
-            ++members;
+// distances (items, slots) = squared distances to the stored items, of which cursor tells the number. Launch: one warp
+// a distance. Memory: distances once; x and ring again and again from cache, coalesced along size.
+KERNEL(stored_distances)(const Real* __restrict__ x, const Real* __restrict__ ring, const Real* __restrict__ cursor,
+                         Real* __restrict__ distances, int items, int size, int slots) {
+    const unsigned filled = (unsigned)cursor[1];
+    FOR_EACH_WARP(pair, items * slots) {
+        const unsigned item = pair / slots, slot = pair % slots;
+        if (slot >= filled) continue;
+        Real sum = 0;
+        FOR_EACH_IN_WARP(i, size) {
+            const Real d = x[item * size + i] - ring[slot * size + i];
+            sum += d * d;
         }
-        __syncwarp();
-        Real total = 0;
-        FOR_EACH_IN_WARP(slot, filled) {
-            if (labels[slot] != Real(c)) continue;
-            int smaller = 0;  // a slot is among the k smallest when fewer than k of its class come before it
-            for (int other = 0; other < filled && smaller < k; ++other) {
-                if (labels[other] != Real(c)) continue;
-                smaller += own[other] < own[slot] || (own[other] == own[slot] && other < (int)slot);
-            }
-            if (smaller < k) total += own[slot];
-        }
-        total = warp_sum(total);
-        if (threadIdx.x % WARP == 0) means[pair] = members ? total / Real(min(members, k)) : NEVER;
-        __syncwarp();
+        sum = warp_sum(sum);
+        if (threadIdx.x % WARP == 0) distances[pair] = sum;
     }
 }
 
-// Turns distances (items, classes) into scores: scaled over an item's classes to [0, 1] and taken from 1; 0 for FLT_MAX,
-// 1 where all are equal. Launch: one warp an item. Memory: distances three times, from cache.
-KERNEL(nearness)(Real* distances, int items, int classes) {
-    FOR_EACH_WARP(item, items) {
-        Real* own = distances + item * classes;
-        Real most = -NEVER, least = -NEVER;  // both as largest values: least of the negated distances
-        FOR_EACH_IN_WARP(c, classes) {
-            if (!(own[c] < NEVER)) continue;
-            most = larger(own[c], most);
-            least = larger(-own[c], least);
+#define CHUNK 256
+struct Stored { Real distance, label; };
+
+// chosen = 1 for slots whose distance is among the k smallest of their class: at ties those of the lower slots. The
+// whole block calls this.
+__device__ __forceinline__ void choose_nearest(const Real* __restrict__ distances, const Real* __restrict__ labels,
+                                               Real* __restrict__ chosen, unsigned filled, int k) {
+    __shared__ Stored others[CHUNK];
+    for (unsigned start = 0; start < filled; start += blockDim.x) {
+        const unsigned slot = start + threadIdx.x;
+        const bool inside = slot < filled;
+        const Real distance = inside ? distances[slot] : Real(0), label = inside ? labels[slot] : Real(-1);
+        int before = 0;
+        for (unsigned first = 0; first < filled; first += CHUNK) {
+            const unsigned count = min(filled - first, CHUNK);
+            __syncthreads();  // the chunk before has been used
+            FOR_EACH_IN_BLOCK(i, count) others[i] = Stored{distances[first + i], labels[first + i]};
+            __syncthreads();
+#pragma unroll 4
+            for (unsigned i = 0; i < count; ++i) {
+                const Stored other = others[i];
+                const bool nearer = other.distance < distance || (other.distance == distance && first + i < slot);
+                before += other.label == label && nearer;
+            }
         }
-        most = warp_max(most);
-        least = -warp_max(least);
-        const Real span = most - least;
-        FOR_EACH_IN_WARP(c, classes) {
-            const Real near = span > 0 ? Real(1) - (own[c] - least) / span : Real(1);
-            own[c] = own[c] < NEVER ? near : Real(0);
+        if (inside) chosen[slot] = before < k ? Real(1) : Real(0);
+    }
+}
+
+// Turns an item's distances (classes) into scores: scaled over the classes to [0, 1] and taken from 1; 0 for FLT_MAX, 1
+// where all are equal. A whole warp calls this.
+__device__ __forceinline__ void score(Real* own, int classes) {
+    Real most = -NEVER, least = -NEVER;  // both as largest values: least of the negated distances
+    FOR_EACH_IN_WARP(c, classes) {
+        if (!(own[c] < NEVER)) continue;
+        most = larger(own[c], most);
+        least = larger(-own[c], least);
+    }
+    most = warp_max(most);
+    least = -warp_max(least);
+    const Real span = most - least;
+    FOR_EACH_IN_WARP(c, classes) {
+        const Real near = span > 0 ? Real(1) - (own[c] - least) / span : Real(1);
+        own[c] = own[c] < NEVER ? near : Real(0);
+    }
+}
+
+// scores (items, classes) from the means of the k smallest distances (items, slots) to the stored items of each class,
+// or of all where there are fewer; 0 for a class without. chosen (items, slots): room to tell which count.
+// Launch: one block an item. Memory: an item's distances and the labels again and again, in chunks of 256 from shared
+// memory, and once for each class, from cache.
+KERNEL(nearest_scores)(const Real* __restrict__ distances, const Real* __restrict__ labels,
+                       const Real* __restrict__ cursor, Real* scores, Real* chosen, int items, int classes, int slots,
+                       int k) {
+    const unsigned filled = (unsigned)cursor[1];
+    FOR_EACH_BLOCK(item, items) {
+        const Real* own = distances + item * slots;
+        Real* counts = chosen + item * slots;
+        choose_nearest(own, labels, counts, filled, k);
+        __syncthreads();
+        for (int c = threadIdx.x / WARP; c < classes; c += blockDim.x / WARP) {
+            Real total = 0, members = 0;
+            FOR_EACH_IN_WARP(slot, filled) {
+                const bool member = labels[slot] == Real(c) && counts[slot] != 0;
+                total += member ? own[slot] : Real(0);
+                members += member;
+            }
+            total = warp_sum(total);
+            members = warp_sum(members);
+            if (threadIdx.x % WARP == 0) scores[item * classes + c] = members > 0 ? total / members : NEVER;
         }
+        __syncthreads();
+        if (threadIdx.x < WARP) score(scores + item * classes, classes);
     }
 }

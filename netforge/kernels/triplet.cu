@@ -255,6 +255,25 @@ KERNEL(triplet_mine_semihard)(const Real* __restrict__ distances, const Real* __
     }
 }
 
+// The sums of tallies that a block's threads have taken up; every thread gets them.
+__device__ __forceinline__ void sum_tallies(Real (&sums)[TALLY]) {
+#pragma unroll
+    for (int c = 0; c < TALLY; ++c) sums[c] = block_sum(sums[c]);
+}
+
+// parts (gridDim.x, 7) = tallies, added up; `triplet_summary` of the parts must follow. Launch: one thread an item, any
+// grid. Memory: tally once.
+KERNEL(tally_parts)(const Real* __restrict__ tally, Real* __restrict__ parts, int items) {
+    Real sums[TALLY] = {};
+    FOR_EACH(i, items)
+#pragma unroll
+        for (int c = 0; c < TALLY; ++c) sums[c] += tally[i * TALLY + c];
+    sum_tallies(sums);
+    if (threadIdx.x != 0) return;
+#pragma unroll
+    for (int c = 0; c < TALLY; ++c) parts[blockIdx.x * TALLY + c] = sums[c];
+}
+
 // loss[0] = sum of costs / divisor[0]; divisor[0] = active triplets (over 0), all (1) or twice that (2), at least 1.
 // active (1): the share that is active, means (2): mean distance to positives and to negatives; null where not wanted.
 // Launch: one block. Memory: tally once.
@@ -264,8 +283,7 @@ KERNEL(triplet_summary)(const Real* __restrict__ tally, Real* loss, Real* diviso
     FOR_EACH_IN_BLOCK(i, items)
 #pragma unroll
         for (int c = 0; c < TALLY; ++c) sums[c] += tally[i * TALLY + c];
-#pragma unroll
-    for (int c = 0; c < TALLY; ++c) sums[c] = block_sum(sums[c]);
+    sum_tallies(sums);
     if (threadIdx.x != 0) return;
     divisor[0] = larger(Real(1), over == 0 ? sums[1] : Real(over) * sums[2]);
     loss[0] = sums[0] / divisor[0];

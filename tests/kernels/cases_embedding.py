@@ -68,7 +68,7 @@ def contrastive(b: Bench, shape: tuple[int, int]) -> None:
             b.equal(dx, expected)
 
 
-@case((7, 5, 3), (0, 4, 2), (1, 1, 1), (40, 33, 4))
+@case((7, 5, 3), (0, 4, 2), (1, 1, 1), (40, 33, 4), (1100, 2, 1))
 def centroids(b: Bench, shape: tuple[int, int, int]) -> None:
     items, size, classes = shape
     for ignored in (None, (b.whole(2, classes))):
@@ -111,11 +111,10 @@ def nearest_accuracy(b: Bench, shape: tuple[int, int]) -> None:
         b.equal(got, expected)
 
 
-@case((7, 5, 3), (0, 4, 2), (1, 1, 1), (40, 33, 4))
+@case((7, 5, 3), (0, 4, 2), (1, 1, 1), (40, 33, 4), (1100, 2, 1))
 def cached_encodings(b: Bench, shape: tuple[int, int, int]) -> None:
     items, size, classes = shape
-    slots = 4
-    for ignored in (None, b.whole(2, classes)):
+    for slots, ignored in product((4, 40), (None, b.whole(2, classes))):
         cache, counts = np.zeros((classes, slots, size), b.dtype), np.zeros(classes, b.dtype)
         wanted_cache, wanted_counts = cache.copy(), counts.copy()
         for k in (1, 2, slots, slots + 1):

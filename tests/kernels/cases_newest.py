@@ -20,7 +20,7 @@ def rings(b: Bench, shape: tuple[int, int, int]) -> None:
             b.equal(a, expected, exact=True)
 
 
-@case((5, 3, 4, 7), (0, 4, 2, 3), (1, 1, 1, 1), (20, 33, 5, 64))
+@case((5, 3, 4, 7), (0, 4, 2, 3), (1, 1, 1, 1), (20, 33, 5, 64), (2, 3, 4, 300))
 def nearest_scores(b: Bench, shape: tuple[int, int, int, int]) -> None:
     items, size, classes, slots = shape
     x, ring, labels = b.normal(items, size), b.normal(slots, size), b.whole(classes, slots, 1)
@@ -28,8 +28,9 @@ def nearest_scores(b: Bench, shape: tuple[int, int, int, int]) -> None:
     for k in (1, 3, slots):
         for filled in (0, 1, slots // 2, slots):
             cursor = np.array([0, filled], b.dtype)
-            got, expected, room = b.dirty(items, classes), b.dirty(items, classes), b.dirty(items, slots)
-            b.launch("nearest_means", x, ring, labels, cursor, got, room, items, size, classes, slots, k)
-            b.launch("nearness", got, items, classes)
+            got, expected = b.dirty(items, classes), b.dirty(items, classes)
+            distances, chosen = b.dirty(items, slots), b.dirty(items, slots)
+            b.launch("stored_distances", x, ring, cursor, distances, items, size, slots)
+            b.launch("nearest_scores", distances, labels, cursor, got, chosen, items, classes, slots, k)
             b.ops.nearest_scores(x, ring, labels, cursor, expected, k)
             b.equal(got, expected)

@@ -23,7 +23,7 @@ def store(b: Bench, x: np.ndarray, labels: np.ndarray, cache: np.ndarray, counts
     b.launch("sequence_count", labels, counts, items, classes, slots)
 
 
-@case((7, 5, 3), (0, 4, 2), (1, 1, 1), (40, 33, 4))
+@case((7, 5, 3), (0, 4, 2), (1, 1, 1), (40, 33, 4), (9, 12, 3))
 def sequence_store(b: Bench, shape: tuple[int, int, int]) -> None:
     items, size, classes = shape
     got, wanted = caches(b, classes, 4, size), caches(b, classes, 4, size)

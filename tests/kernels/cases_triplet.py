@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from harness import Bench, case
+from harness import GRID, Bench, case
 
 from netforge.device.operations.triplet_miners import Mining
 from netforge.device.operations.triplet_rule import TALLY, TripletRule
@@ -95,5 +95,7 @@ def triplet_summary(b: Bench, items: int) -> None:
         b.ops.triplet_summary(tally, *wanted, ("ACTIVE", "COUNTED", "TWICE")[over])
         for x, expected in zip(got, wanted, strict=True):
             b.equal(x, expected)
-        b.launch("triplet_summary", tally, *got[:2], None, None, items, over, grid=(1,))
+        parts = b.dirty(GRID, TALLY)
+        b.launch("tally_parts", tally, parts, items)
+        b.launch("triplet_summary", parts, *got[:2], None, None, GRID, over, grid=(1,))
         b.equal(got[0], wanted[0])
