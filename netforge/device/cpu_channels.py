@@ -41,26 +41,48 @@ class CpuChannels(LinearOps, NeuronOps, NormalizeOps):
         np.divide(self._item_sums(x, squares), count, out=variance)
 
     def normalize_forward(
-        self, x: Array, mean: Array, variance: Array, eps: float, normalized: Array, y: Array
+        self,
+        x: Array,
+        mean: Array,
+        variance: Array,
+        eps: float,
+        normalized: Array,
+        y: Array,
+        factor: Array | None = None,
+        bias: Array | None = None,
     ) -> None:
         """See `NormalizeOps`."""
         body = super().normalize_forward
-        self._by_items(x.shape, lambda i: body(x[i], mean, variance, eps, normalized[i], y[i]))
+        self._by_items(x.shape, lambda i: body(x[i], mean, variance, eps, normalized[i], y[i], factor, bias))
 
-    def batch_norm_backward(self, y: Array, variance: Array, eps: float, dy: Array, dx: Array) -> None:
+    def batch_norm_backward(
+        self,
+        y: Array,
+        variance: Array,
+        eps: float,
+        dy: Array,
+        dx: Array,
+        factor: Array | None = None,
+        dfactor: Array | None = None,
+        dbias: Array | None = None,
+    ) -> None:
         """See `NormalizeOps`."""
         count = max(1, y.shape[0] * y.shape[2])
-        mean_dy = self._item_sums(dy, lambda part: part.sum(axis=2)) / count
-        mean_dy_y = self._item_sums(dy, _products, y) / count
-        factor = (1 / np.sqrt(variance + eps))[:, None]
+        sums, dots = self._item_sums(dy, lambda part: part.sum(axis=2)), self._item_sums(dy, _products, y)
+        mean_dy, mean_dy_y = (sums / count)[:, None], (dots / count)[:, None]
+        slope = (1 if factor is None else factor) / np.sqrt(variance + eps)
 
         def piece(items: Items) -> None:
-            part = np.multiply(y[items], mean_dy_y[:, None], out=scratch("centred", y[items].shape, y.dtype))
-            part += mean_dy[:, None]
+            part = np.multiply(y[items], mean_dy_y, out=scratch("centred", y[items].shape, y.dtype))
+            part += mean_dy
             np.subtract(dy[items], part, out=dx[items])
-            dx[items] *= factor
+            dx[items] *= slope[:, None]
 
         self._by_items(y.shape, piece)
+        if dfactor is not None:
+            dfactor += dots
+        if dbias is not None:
+            dbias += sums
 
     def scale_forward(self, x: Array, factor: Array, bias: Array | None, y: Array, kept: Array | None = None) -> None:
         """See `LinearOps`."""

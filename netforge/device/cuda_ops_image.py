@@ -84,10 +84,18 @@ class CudaImage(CudaCore):
         self.launch.warps("finish_moments", x.dtype, channels, *arrays, channels, splits, inner, outer * inner)
 
     def normalize_forward(
-        self, x: Array, mean: Array, variance: Array, eps: float, normalized: Array, y: Array
+        self,
+        x: Array,
+        mean: Array,
+        variance: Array,
+        eps: float,
+        normalized: Array,
+        y: Array,
+        factor: Array | None = None,
+        bias: Array | None = None,
     ) -> None:
-        """normalized = y = (x - mean) / sqrt(variance + eps), per channel; y may be x."""
-        arrays = (x, mean, variance, normalized, y)
+        """normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias where given."""
+        arrays = (x, mean, variance, factor, bias, normalized, y)
         self.launch.several("normalize_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], eps)
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
@@ -115,14 +123,23 @@ class CudaImage(CudaCore):
         arrays = (mean, variance, mean_sum, variance_sum, weight)
         self.launch.each("update_statistics", mean.dtype, mean.size, *arrays, mean.size, fraction, correction)
 
-    def batch_norm_backward(self, y: Array, variance: Array, eps: float, dy: Array, dx: Array) -> None:
-        """Gradient of normalisation by the batch's own statistics."""
+    def batch_norm_backward(
+        self,
+        y: Array,
+        variance: Array,
+        eps: float,
+        dy: Array,
+        dx: Array,
+        factor: Array | None = None,
+        dfactor: Array | None = None,
+        dbias: Array | None = None,
+    ) -> None:
+        """Gradient of normalisation by the batch's own statistics, and of a factor and a bias behind it."""
         share = 1 / max(1, y.shape[0] * y.shape[2])
-        mean_dy = self.scratch.take("mean dy", (y.shape[1],), y.dtype)
-        mean_dy_y = self.scratch.take("mean dy y", (y.shape[1],), y.dtype)
-        self.launch.channels("channel_sum_dot", (dy, y), (mean_dy, mean_dy_y), y.shape, share, False)
-        arrays = (y, variance, dy, mean_dy, mean_dy_y, dx)
-        self.launch.several("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps)
+        sums, dots = self.scratch.take("channel sums", (2, y.shape[1]), y.dtype)
+        self.launch.channels("channel_sum_dot", (dy, y), (sums, dots), y.shape, 1, False)
+        arrays = (y, variance, dy, sums, dots, factor, dfactor, dbias, dx)
+        self.launch.several("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps, share)
 
     def mvn_forward(self, x: Array, divisor: Array | None, eps: float, y: Array) -> None:
         """y = x - mean of its row, over divisor = standard deviation of the row + eps where given."""

@@ -104,13 +104,17 @@ KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__
     }
 }
 
-// normalized = y = (x - mean) / sqrt(variance + eps), per channel; y may be x.
+// normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias, each unless it is null. y
+// may be x.
 KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Real* __restrict__ variance,
+                          const Real* __restrict__ factor, const Real* __restrict__ bias,
                           Real* __restrict__ normalized, Real* y, int n, int channels, int inner, Real eps) {
     const ChannelOf channel(channels, inner);
     const auto normalize = [=](int i, Real v) {
         const unsigned c = channel(i);
-        y[i] = normalized[i] = (v - mean[c]) * rsqrt(variance[c] + eps);
+        const Real value = (v - mean[c]) * rsqrt(variance[c] + eps), scaled = factor ? value * factor[c] : value;
+        normalized[i] = value;
+        y[i] = bias ? scaled + bias[c] : scaled;
     };
     for_each_of(n, normalize, x);
 }
@@ -146,15 +150,20 @@ KERNEL(update_statistics)(const Real* __restrict__ mean, const Real* __restrict_
     if (blockIdx.x == 0 && threadIdx.x == 0) weight[0] = weight[0] * fraction + Real(1);
 }
 
-// dx = (dy - mean_dy - y * mean_dy_y) / sqrt(variance + eps); mean_dy, mean_dy_y (channels): the means of dy and dy *
-// y.
+// dx = (dy - mean of dy - y * mean of dy * y) / sqrt(variance + eps), times factor unless it is null; sums, dots
+// (channels): the sums of dy and of dy * y, share: 1 / the elements of a channel. dfactor += dots and dbias += sums, each
+// unless it is null.
 KERNEL(batch_norm_backward)(const Real* y, const Real* __restrict__ variance, const Real* dy,
-                            const Real* __restrict__ mean_dy, const Real* __restrict__ mean_dy_y, Real* dx, int n,
-                            int channels, int inner, Real eps) {
+                            const Real* __restrict__ sums, const Real* __restrict__ dots,
+                            const Real* __restrict__ factor, Real* dfactor, Real* dbias, Real* dx, int n, int channels,
+                            int inner, Real eps, Real share) {
+    if (dfactor) FOR_EACH(c, channels) dfactor[c] += dots[c];
+    if (dbias) FOR_EACH(c, channels) dbias[c] += sums[c];
     const ChannelOf channel(channels, inner);
     const auto slope = [=](int i, Real v, Real d) {
         const unsigned c = channel(i);
-        dx[i] = (d - (mean_dy[c] + v * mean_dy_y[c])) * rsqrt(variance[c] + eps);
+        const Real by = rsqrt(variance[c] + eps);
+        dx[i] = (d - (sums[c] + v * dots[c]) * share) * (factor ? by * factor[c] : by);
     };
     for_each_of(n, slope, y, dy);
 }

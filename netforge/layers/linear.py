@@ -206,6 +206,11 @@ class Scale(AlongAxes):
             self.add_weight(self._factor(bottom).shape, self.settings.bias_filler)
         self.bias_index = len(self.weights) - 1
 
+    @property
+    def bias(self) -> Blob | None:
+        """The weight that is added, where there is one."""
+        return self.weights[self.bias_index] if self.settings.bias_term else None
+
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Keep room for the input where the layer works in place."""
         super().reshape(bottom, top)
@@ -216,15 +221,15 @@ class Scale(AlongAxes):
         """Multiply, then add."""
         x, y = bottom[0].data.reshape(self.view), top[0].data.reshape(self.view)
         kept = None if self.kept is None else self.kept.data.reshape(self.view)
-        bias = self.weights[self.bias_index].data.reshape(-1) if self.settings.bias_term else None
+        bias = None if self.bias is None else self.bias.data.reshape(-1)
         self.ops.scale_forward(x, self._factor(bottom).data.reshape(-1), bias, y, kept)
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Gradients of the bias, the factor and the bottom."""
         dy = top[0].diff.reshape(self.view)
         dbias = None
-        if self.settings.bias_term and self.learns(self.bias_index):
-            dbias = self.weights[self.bias_index].diff.reshape(-1)
+        if self.bias is not None and self.learns(self.bias_index):
+            dbias = self.bias.diff.reshape(-1)
         factor = self._factor(bottom)
         if propagate_down[1] if self.given else self.learns(0):
             x = (self.kept or bottom[0]).data.reshape(self.view)

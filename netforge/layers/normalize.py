@@ -62,6 +62,10 @@ class BatchNorm(Layer):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Normalise, and in TRAIN take the batch's statistics in."""
+        self.forward_scaled(bottom, top, None, None)
+
+    def forward_scaled(self, bottom: list[Blob], top: list[Blob], factor: Any, bias: Any) -> None:
+        """`forward`, then what a Scale layer in place of the top does: times factor, plus bias, each where given."""
         x = bottom[0].data.reshape(self.view)
         mean, variance = self.mean.data, self.variance.data
         if self.stored:
@@ -71,7 +75,8 @@ class BatchNorm(Layer):
             self.ops.channel_statistics(x, mean, variance)
             self._take_in(mean, variance)
         y = top[0].data.reshape(self.view)
-        self.ops.normalize_forward(x, mean, variance, self.settings.eps, self.normalized.data, y)
+        normalized = self.normalized.data
+        self.ops.normalize_forward(x, mean, variance, self.settings.eps, normalized, y, factor, bias)
 
     def _take_in(self, mean: Any, variance: Any) -> None:
         items = self.view[0] * self.view[2]
@@ -81,14 +86,22 @@ class BatchNorm(Layer):
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
         """Stored statistics are constants; the batch's own depend on the input."""
-        if not propagate_down[0]:
-            return
+        if propagate_down[0]:
+            self.backward_scaled(top, bottom)
+
+    def backward_scaled(
+        self, top: list[Blob], bottom: list[Blob], factor: Any = None, dfactor: Any = None, dbias: Any = None
+    ) -> None:
+        """`backward`, from the gradient of what a Scale layer in place of the top made, whose gradients are added to.
+
+        With stored statistics there is no factor: nothing is saved there.
+        """
         dy, dx = top[0].diff.reshape(self.view), bottom[0].diff.reshape(self.view)
         variance, eps = self.variance.data, self.settings.eps
         if self.stored:
             self.ops.normalize_backward(variance, eps, dy, dx)
         else:
-            self.ops.batch_norm_backward(self.normalized.data, variance, eps, dy, dx)
+            self.ops.batch_norm_backward(self.normalized.data, variance, eps, dy, dx, factor, dfactor, dbias)
 
 
 @register_layer("MVN", settings="mvn_param")

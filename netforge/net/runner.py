@@ -12,6 +12,7 @@ from netforge.layers.base import Layer
 from netforge.net import build
 from netforge.net.gradients import Routing
 from netforge.net.memory import Memory
+from netforge.net.pairs import Pair, find_pairs
 from netforge.net.towers import Tower, find_towers
 from netforge.net.wiring import Value, Wiring
 
@@ -38,6 +39,9 @@ class Runner:
         self.seeded: Set[str] = frozenset()
         self.towers = {tower.members[0]: tower for tower in find_towers(wiring, layers, memory, routing)}
         self._tower_of = {member: tower for tower in self.towers.values() for member in tower.members}
+        pairs = find_pairs(wiring, layers, memory, routing, set(loss_weights), set(self._tower_of))
+        self.pairs = {pair.second: pair for pair in pairs}
+        self._pair_of = {number: pair for pair in pairs for number in (pair.first, pair.second)}
         self._shapes: list[Shapes] = [self._signature(number, memory.bottoms[number]) for number in range(len(layers))]
 
     def feed_pass(self) -> None:
@@ -47,18 +51,23 @@ class Runner:
                 self._feed(number)
 
     def compute_pass(self) -> None:
-        """Run every layer once, towers as one, after they were fed."""
+        """Run every layer once, towers and pairs as one, after they were fed."""
         for number in range(len(self.layers)):
             if number in self.towers:
                 self._forward_tower(self.towers[number])
-            elif number not in self._tower_of:
+            elif number in self.pairs:
+                self._forward_pair(self.pairs[number])
+            elif number not in self._tower_of and number not in self._pair_of:
                 self._forward(number)
 
     def backward_pass(self) -> None:
         """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
         for number in reversed(range(len(self.layers))):
-            tower = self._tower_of.get(number)
-            if tower is None or tower.alone:
+            tower, pair = self._tower_of.get(number), self._pair_of.get(number)
+            if pair is not None and pair.trains:
+                if number == pair.second:
+                    self._backward_pair(pair)
+            elif tower is None or tower.alone:
                 self.backward(number)
             elif number == tower.members[0]:
                 self._backward_tower(tower)
@@ -126,6 +135,20 @@ class Runner:
         """Say that the device has repeated a pass over all layers, towers as one."""
         for tower in self.towers.values():
             tower.unite()
+
+    @np.errstate(all="ignore")
+    def _forward_pair(self, pair: Pair) -> None:
+        for number in (pair.first, pair.second):
+            with build.at_layer(self.layers[number].definition):
+                self._fit(number)
+        with build.at_layer(pair.norm.definition):
+            pair.forward(self.memory)
+
+    @np.errstate(all="ignore")
+    def _backward_pair(self, pair: Pair) -> None:
+        with build.at_layer(pair.norm.definition):
+            self._collect_diffs(pair.second)
+            pair.backward(self.memory)
 
     @np.errstate(all="ignore")
     def _forward_tower(self, tower: Tower) -> None:

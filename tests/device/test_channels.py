@@ -24,12 +24,14 @@ def call(ops, name, shape, dtype):
         "channel_statistics": (x, first, second),
         "normalize_forward": (x, first, second, 1e-5, kept, out),
         "batch_norm_backward": (x, second, 1e-5, dy, out),
+        "normalize_forward with factor": (x, first, second, 1e-5, kept, out, row(), row()),
+        "batch_norm_backward with factor": (x, second, 1e-5, dy, out, row(), row(), row()),
         "scale_forward": (x, first, second, out, kept),
         "scale_backward_factor": (dy, x, first, second),
         "relu_forward": (x, out, 0.1),
         "relu_backward": (x - 3, dy, out, 0.0),
     }[name]
-    getattr(ops, name)(*arguments)
+    getattr(ops, name.partition(" ")[0])(*arguments)
     return arguments
 
 
@@ -37,6 +39,8 @@ NAMES = (
     "channel_statistics",
     "normalize_forward",
     "batch_norm_backward",
+    "normalize_forward with factor",
+    "batch_norm_backward with factor",
     "scale_forward",
     "scale_backward_factor",
     "relu_forward",

@@ -146,17 +146,24 @@ def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
         b.launch("finish_moments", x, *moments, mean, variance, channels, splits, inner, items * inner)
         b.equal(mean, wanted[0])
         b.equal(variance, wanted[1])
-    y, normalized, expected, copied = (b.dirty(*shape) for _ in range(4))
-    b.launch("normalize_forward", x, mean, variance, normalized, y, x.size, channels, inner, 1e-5)
-    b.ops.normalize_forward(x, mean, variance, 1e-5, expected, copied)
-    b.equal(normalized, expected)
-    b.equal(y, copied)
-    means = [b.dirty(channels), b.dirty(channels)]
-    b.launch("channel_sum_dot", dy, y, *means, None, None, *shape, 1 / count, 0, grid=(3, 1))
-    dx = b.dirty(*shape)
-    b.launch("batch_norm_backward", y, variance, dy, *means, dx, x.size, channels, inner, 1e-5)
-    b.ops.batch_norm_backward(y, variance, 1e-5, dy, expected)
-    b.equal(dx, expected)
+    factor, bias = b.normal(channels), b.normal(channels)
+    for pair in ((None, None), (factor, bias), (factor, None)):
+        y, normalized, expected, copied = (b.dirty(*shape) for _ in range(4))
+        b.launch("normalize_forward", x, mean, variance, *pair, normalized, y, x.size, channels, inner, 1e-5)
+        b.ops.normalize_forward(x, mean, variance, 1e-5, expected, copied, *pair)
+        b.equal(normalized, expected)
+        b.equal(y, copied)
+    sums = [b.dirty(channels), b.dirty(channels)]
+    b.launch("channel_sum_dot", dy, normalized, *sums, None, None, *shape, 1.0, 0, grid=(3, 1))
+    for given in ((None, None, None), (factor, factor.copy(), bias), (factor, bias, None)):
+        dx, expected = b.dirty(*shape), b.dirty(*shape)
+        got, wanted = ([None if a is None else a.copy() for a in given] for _ in range(2))
+        arrays = (normalized, variance, dy, *sums, *got, dx)
+        b.launch("batch_norm_backward", *arrays, x.size, channels, inner, 1e-5, 1 / count)
+        b.ops.batch_norm_backward(normalized, variance, 1e-5, dy, expected, *wanted)
+        for result, reference in zip((dx, *got[1:]), (expected, *wanted[1:]), strict=True):
+            if reference is not None:
+                b.equal(result, reference)
 
 
 @case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1), ((2, 37, 5), 5))

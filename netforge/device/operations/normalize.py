@@ -68,15 +68,25 @@ class NormalizeOps:
         variance /= count
 
     def normalize_forward(
-        self, x: Array, mean: Array, variance: Array, eps: float, normalized: Array, y: Array
+        self,
+        x: Array,
+        mean: Array,
+        variance: Array,
+        eps: float,
+        normalized: Array,
+        y: Array,
+        factor: Array | None = None,
+        bias: Array | None = None,
     ) -> None:
-        """normalized = y = (x - mean) / sqrt(variance + eps), per channel: two copies, as later layers may change y.
+        """normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias where given.
 
-        y may be x.
+        Two arrays even where they are equal, as later layers may change y. y may be x. factor, bias: (C,).
         """
         np.subtract(x, mean[:, None], out=normalized)
         normalized *= (1 / np.sqrt(variance + eps))[:, None]
-        np.copyto(y, normalized)
+        np.multiply(normalized, 1 if factor is None else factor[:, None], out=y)
+        if bias is not None:
+            y += bias[:, None]
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """dx = dy / sqrt(variance + eps), per channel: the gradient where the statistics are constants."""
@@ -111,16 +121,32 @@ class NormalizeOps:
         variance_sum += variance * correction
         weight += 1
 
-    def batch_norm_backward(self, y: Array, variance: Array, eps: float, dy: Array, dx: Array) -> None:
+    def batch_norm_backward(
+        self,
+        y: Array,
+        variance: Array,
+        eps: float,
+        dy: Array,
+        dx: Array,
+        factor: Array | None = None,
+        dfactor: Array | None = None,
+        dbias: Array | None = None,
+    ) -> None:
         """Gradient of normalisation by the batch's own statistics (Ioffe and Szegedy 2015, section 3).
 
         dx = (dy - mean(dy) - y * mean(dy * y)) / sqrt(variance + eps), means per channel; y: the normalised values.
+        factor (C,): what they were multiplied by before dy was taken, which then counts in dx too; dfactor += the sum
+        of dy * y, and dbias += that of dy, where given.
         """
         count = max(1, y.shape[0] * y.shape[2])
-        mean_dy = dy.sum(axis=(0, 2)) / count
-        mean_dy_y = np.einsum("ncp,ncp->c", dy, y) / count
-        np.subtract(dy, mean_dy[:, None] + y * mean_dy_y[:, None], out=dx)
-        dx *= (1 / np.sqrt(variance + eps))[:, None]
+        sums, dots = dy.sum(axis=(0, 2)), np.einsum("ncp,ncp->c", dy, y)
+        slope = 1 / np.sqrt(variance + eps) if factor is None else factor / np.sqrt(variance + eps)
+        np.subtract(dy, (sums / count)[:, None] + y * (dots / count)[:, None], out=dx)
+        dx *= slope[:, None]
+        if dfactor is not None:
+            dfactor += dots
+        if dbias is not None:
+            dbias += sums
 
     def mvn_forward(self, x: Array, divisor: Array | None, eps: float, y: Array) -> None:
         """y = x - mean of its row, over divisor = standard deviation of the row + eps where given.
