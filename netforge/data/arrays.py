@@ -54,10 +54,10 @@ def as_planes(images: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
 def as_bytes(
     images: npt.NDArray[Any], where: str, numbers: npt.NDArray[np.int64], white: float | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Pixels as bytes 0 .. 255, from numbers 0 .. white, or truth values.
+    """Pixels (n, ...) as bytes 0 .. 255, from numbers 0 .. white, or truth values.
 
-    where, numbers: the array and the number of each image in it, for messages. white: None means 255 for whole numbers
-    and 1 for floats. Raises DataError where a value is out of range or not a number.
+    where, numbers (n,): the array and the number of each image in it, for messages. white: None means 255 for whole
+    numbers and 1 for floats. Raises DataError where a value is out of range or not a number.
     """
     if images.dtype.kind == "b":
         return images.astype(np.uint8) * np.uint8(255)
@@ -91,7 +91,7 @@ def check_whole_numbers(shape: Sequence[int], dtype: np.dtype[Any], count: int, 
 
 
 def as_numbers(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.int64]:
-    """Labels or groups as int64; raises DataError, with `where`, for one that a net could not tell from another."""
+    """Labels or groups (n,) as int64; raises DataError, with `where`, for one that a net takes for another."""
     wrong = np.flatnonzero((values > LARGEST_LABEL) | (values < -LARGEST_LABEL))
     if len(wrong):
         raise DataError(

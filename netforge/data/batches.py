@@ -122,10 +122,13 @@ class Batches(Protocol):
         """Where the images lie."""
 
     def feed(self, position: int, tops: Sequence[Array]) -> Drawn:
-        """Do the host's work for batch `position`; returns which images it holds."""
+        """Do the host's work for batch `position`; returns which images it holds.
+
+        tops: arrays of the device, images (N, C, H, W) and, where there is a second one, labels (N, ...).
+        """
 
     def forward(self, tops: Sequence[Array]) -> None:
-        """Do the device's work for that batch: afterwards it lies in `tops`, the arrays that `feed` was given."""
+        """Do the device's work for that batch; afterwards it lies in `tops`, arrays (N, ...) that `feed` was given."""
 
     def close(self) -> None:
         """End the background thread."""

@@ -65,7 +65,7 @@ def read_digits() -> npt.NDArray[Any]:
 
 
 def testing_rows(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which images are testing ones: of each class 500/1797, rounded, drawn from a fixed stream."""
+    """Which images are testing ones, (n,): of each class 500/1797, rounded, drawn from a fixed stream."""
     chosen = np.zeros(len(labels), np.bool_)
     stream = RandomStream(0, "digits")
     total = BUILTIN_COUNTS[TRAINING] + BUILTIN_COUNTS[TESTING]

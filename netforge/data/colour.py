@@ -80,5 +80,5 @@ def luma(pixels: npt.NDArray[Any], order: str) -> Floats:
 
 
 def to_bytes(values: npt.NDArray[Any]) -> Bytes:
-    """The nearest whole numbers from 0 to 255; halves go to the even one."""
+    """The nearest whole numbers from 0 to 255 (any shape); halves go to the even one."""
     return values if values.dtype == np.uint8 else np.rint(values).clip(0, 255).astype(np.uint8)

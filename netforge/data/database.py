@@ -152,7 +152,10 @@ class ImageDatabase(DatabaseFile):
         return np.frombuffer(row[0], "<f4").astype(np.float32).reshape(info.shape)
 
     def open(self, name: str) -> ArraySource:
-        """The source of that name, its pixels memory-mapped from the cache, which is filled first where need be."""
+        """The source of that name, its pixels memory-mapped from the cache, which is filled first where need be.
+
+        Raises DataError where no image of it is in use, and what `info` raises.
+        """
         if not self.path.exists():
             self.find(name)  # raises
         with self.snapshot():
@@ -193,7 +196,8 @@ class ImageDatabase(DatabaseFile):
     def label_columns(self, info: SourceInfo) -> npt.NDArray[np.int64]:
         """What nets see of the labels of the images in use: the rows of `LabelColumns`, (2 to 4, count).
 
-        Their digest, `label_stamp`, is what `info.label_stamp` should be.
+        Their digest, `label_stamp`, is what `info.label_stamp` should be. Raises DataError where a stored value is no
+        whole number, which netforge does not write.
         """
         with self._explained() as connection:
             (grouped,) = connection.execute(

@@ -106,7 +106,7 @@ def between(lower: float, upper: float, share: npt.NDArray[np.float64]) -> Float
 
 
 def held(values: Floats) -> Floats:
-    """The values, held between 0 and 255."""
+    """The values (any shape), held between 0 and 255."""
     return np.clip(values, np.float32(0), BRIGHTEST, out=values)
 
 

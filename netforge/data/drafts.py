@@ -67,7 +67,7 @@ class Stored:
 
 
 def number_names(labels: npt.NDArray[np.int64]) -> dict[int, str]:
-    """Names for classes that have none: the labels themselves."""
+    """Names for classes of `labels` (n,) that have none: the labels themselves."""
     return {label: str(label) for label in np.unique(labels).tolist()}
 
 

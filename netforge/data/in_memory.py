@@ -58,5 +58,5 @@ def as_source(name: str, given: InMemory) -> Source:
 
 
 def as_pixels(values: npt.NDArray[np.generic]) -> Pixels:
-    """Numbers of any type in one of the two that sources hold: uint8 as they are, others as float32."""
+    """Numbers of any type (any shape) in one of the two that sources hold: uint8 as they are, others as float32."""
     return values if values.dtype == np.uint8 else values.astype(np.float32, copy=False)

@@ -82,7 +82,7 @@ class Labels:
         return self._edit(f"enable {_words(where)}", lambda changes: changes.set(parse(where), {"active": "1"}))
 
     def boost(self, where: Where, to: int) -> LabelChange:
-        """Give images a boost, which boosted selection goes by; 0 is none."""
+        """Give images a boost, which boosted selection goes by; 0 is none. Raises DataError for one out of range."""
         if not 0 <= to <= LARGEST_BOOST:
             raise DataError(f"a boost is {to}, expected 0 to {LARGEST_BOOST:,}")
         return self._edit(
@@ -110,6 +110,7 @@ class Labels:
         """Bring images back to what they were at import.
 
         what: some of "labels" (the original ones), "boosts" (none) and "disabled" (enabled). The names of classes stay.
+        Raises UnknownNameError for another one.
         """
         chosen = list(what)
         for kind in chosen:

@@ -129,7 +129,10 @@ class LmdbSource(Source):
         return f"{self.path}, record {key.decode(errors='backslashreplace')!r}"
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
-        """Decode the records; where the first of the database is an encoded image, in several threads."""
+        """Decode the records (n,); where the first of the database is an encoded image, in several threads.
+
+        Raises DataError, with its key, for a record that is damaged or of another shape than the first one.
+        """
         all_keys = self._all_keys()
         keys = [all_keys[index] for index in indices]
         pixels: Pixels = np.empty((len(indices), *self.shape), np.uint8)

@@ -78,7 +78,7 @@ class Npz:
             return header
 
     def whole(self, key: str) -> npt.NDArray[Any]:
-        """A whole array, of at most 1 GiB."""
+        """A whole array; raises DataError where it takes more than 1 GiB or is cut short."""
         with self._array(key) as (stream, header):
             if header.nbytes > LARGEST_WHOLE:
                 raise DataError(

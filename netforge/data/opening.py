@@ -116,7 +116,7 @@ def open_images(source: str, where: str | Query | None, *, database: Path | None
 
 
 def sniff(source: str, folder: Path | None) -> str:
-    """The backend of a source, by what lies at its path."""
+    """The backend of a source, by what lies at its path; raises DataError where nothing is known that lies there."""
     path = _existing(source, folder)
     if path is None:
         return "IMAGEDB"
@@ -159,6 +159,7 @@ def open_lmdb(source: str, folder: Path | None, *, header_only: bool, database: 
     """An LMDB folder.
 
     MyCaffe writes LMDB for sources of its image database too: a name that is no path is sought there.
+    Raises DataError where there is none.
     """
     path = _existing(source, folder)
     if path is None:
@@ -175,7 +176,7 @@ def open_lmdb(source: str, folder: Path | None, *, header_only: bool, database: 
 
 @BACKENDS.register("LEVELDB")
 def open_leveldb(source: str, folder: Path | None, *, header_only: bool, database: Path | None) -> Source:
-    """LevelDB cannot be read: say what can."""
+    """LevelDB cannot be read: always raises DataError, which says what can."""
     path = _existing(source, folder)
     if path is not None and is_lmdb(path):
         raise DataError("this is an LMDB, not a LevelDB", where=str(path), mend="write backend: LMDB")

@@ -177,7 +177,7 @@ def is_folder(path: Path) -> bool:
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """What Python's readers of files and archives complain about becomes a DataError that says where.
+    """Raises what Python's readers of files and archives complain about as a DataError that says where.
 
     For reading alone: in a block that does more, this would hide its mistakes.
     """

@@ -67,7 +67,10 @@ def in_mebibytes(size: int) -> str:
 
 
 def same_type(pixels: npt.NDArray[Any], dtype: np.dtype[Any], source: Source) -> npt.NDArray[Any]:
-    """`pixels`, which must have the type of the source's first image: a GPU holds images of one type."""
+    """`pixels` of any shape, which must have the type of the source's first image: a GPU holds images of one type.
+
+    Raises DataError where they have another.
+    """
     if pixels.dtype != dtype:
         raise DataError(
             f"some images hold {pixels.dtype} and others {dtype}",

@@ -50,7 +50,7 @@ def size_of(parts: Sequence[Part]) -> int:
 
 
 def carve(memory: Array, parts: Sequence[Part]) -> list[Array]:
-    """Bytes as arrays of these shapes and types, one behind the other."""
+    """Bytes (count,) as arrays of these shapes and types, one behind the other."""
     found, start = [], 0
     for part in parts:
         shape, dtype = part

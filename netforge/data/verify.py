@@ -92,7 +92,10 @@ def _cache_findings(cache: Cache, stamps: Container[str]) -> Iterator[Finding]:
 
 
 def verify_lmdb(path: Path, progress: Progress) -> Iterator[Finding]:
-    """Check that every record of an LMDB is a Datum that can be decoded, and that all are of one shape."""
+    """Check that every record of an LMDB is a Datum that can be decoded, and that all are of one shape.
+
+    What is wrong is yielded, not raised.
+    """
     shape: tuple[int, ...] = ()
     count = wrong = 0
     try:

@@ -61,7 +61,10 @@ class VocSet:
     folder: str
 
     def ids(self) -> list[str]:
-        """The names of the images, without folder and suffix, in the order of the list; DataError names a bad line."""
+        """The names of the images, without folder and suffix, in the order of the list.
+
+        Raises DataError, with the line, for what is no name of an image, and for an empty list.
+        """
         name = f"{self.folder}ImageSets/Main/{self.part}.txt"
         ids = []
         for number, line in enumerate(self.files.read(name, LARGEST_LIST).split(b"\n"), 1):

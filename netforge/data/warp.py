@@ -115,7 +115,7 @@ def grid_sum(rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) ->
 
 
 def product(left: Floats, right: Floats) -> Floats:
-    """The matrix product, made of blocks of rows so small that BLAS libraries give each to one thread.
+    """The matrix product (n, k) x (k, m), made of blocks of rows so small that BLAS libraries give each to one thread.
 
     So the bits do not depend on the number of threads, which other parts of netforge change while this thread works.
     """
@@ -167,7 +167,7 @@ def interpolate(pixels: Pixels, y: Floats, x: Floats, out: Floats) -> None:
 
 
 def floor_and_rest(position: Floats, side: int) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The pixel of a framed line of `side` pixels that lies before each position, and how far it lies before."""
+    """The pixel of a framed line of `side` pixels that lies before each position (any shape), and how far before."""
     position += np.float32(1)
     np.clip(position, np.float32(0), np.nextafter(np.float32(side + 1), np.float32(0)), out=position)
     before = np.floor(position)
@@ -176,7 +176,7 @@ def floor_and_rest(position: Floats, side: int) -> tuple[npt.NDArray[np.int32], 
 
 
 def between(flat: Floats, place: npt.NDArray[np.int64], share: Floats) -> Floats:
-    """The value at each place, moved towards the one behind it by `share`."""
+    """The value of `flat` (n,) at each place (any shape), moved towards the one behind it by `share`."""
     here, behind = np.take(flat, place, mode="clip"), np.take(flat[1:], place, mode="clip")
     behind -= here
     behind *= share

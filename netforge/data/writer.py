@@ -251,7 +251,7 @@ class PixelRows:
         return self._digest.stamp if self._digest else ""
 
     def add(self, block: npt.NDArray[Any]) -> None:
-        """Store further images (n, C, H, W)."""
+        """Store further images (n, C, H, W); raises DataError where they differ in shape or type from those before."""
         if block.ndim != 4 or block.dtype.name not in ("uint8", "float32"):
             raise DataError(
                 f'images of source "{self._name}" have shape {block.shape} and type {block.dtype}',

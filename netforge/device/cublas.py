@@ -134,6 +134,7 @@ class Cublas:
 
         dtype: float32 or float64, of all three. count: how many products, over the matrices that batch strides tell.
         cuBLAS stores by columns: it is asked for the transposed product, b' a', whose columns are the rows of `out`.
+        Raises DeviceError where a size does not fit into 32 bits, or matrices do not go together.
         """
         rows, inner = (a.columns, a.rows) if transpose_a else (a.rows, a.columns)
         inner_b, columns = (b.columns, b.rows) if transpose_b else (b.rows, b.columns)

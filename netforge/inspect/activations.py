@@ -53,7 +53,10 @@ class Activation:
 
 
 def activations(embedder: Embedder, pixels: npt.NDArray[Any]) -> list[Activation]:
-    """Run one image (C, H, W), in stored pixels, through a net in phase RUN, and keep the tops of every layer."""
+    """Run one image (C, H, W), in stored pixels, through a net in phase RUN, and keep the tops of every layer.
+
+    Raises DataError where there are none.
+    """
     net = embedder.net
     embedder.run(pixels[None], [])
     shown = []
@@ -70,7 +73,7 @@ def activations(embedder: Embedder, pixels: npt.NDArray[Any]) -> list[Activation
 
 
 def blob_picture(values: npt.NDArray[Any], order: str | None = None) -> Picture:
-    """A blob of one image as a picture. order: of colours, where three channels are those of an image."""
+    """A blob (C, H, W) or (D,) of one image as a picture. order: of colours, where three channels are an image's."""
     if values.ndim != 3 or values.shape[1] * values.shape[2] == 1:
         return vector_bars(values.reshape(-1))
     if order is not None and len(values) == 3:

@@ -104,7 +104,7 @@ def _short(values: Any) -> list[float]:
 
 
 def thumbnails(source: Source, numbers: Integers, *, columns: int | None = None) -> tuple[Picture, dict[str, int]]:
-    """Small copies of images in one picture, and where each lies in it: columns, and width and height of one.
+    """Small copies of images `numbers` (n,) in one picture, and where each lies: columns, and width and height of one.
 
     Number k stands in row k // columns. They are the smaller the more there are. columns: by default so many that the
     picture is about as wide as high.

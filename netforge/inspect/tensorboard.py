@@ -58,7 +58,10 @@ class TensorBoard(Listener):
         self._stored: tuple[int, Path] | None = None
 
     def on_start(self, solver: Solver) -> None:
-        """Begin an event file; steps that an earlier file of the folder has from here on no longer count."""
+        """Begin an event file; steps that an earlier file of the folder has from here on no longer count.
+
+        Raises SnapshotError where it cannot be written.
+        """
         others = any(self.folder.glob(PATTERN))
         try:
             self._events = EventFile(self.folder, solver.iteration)

@@ -89,7 +89,7 @@ def weight_pictures(embedder: Embedder, layer: str | None = None) -> list[Weight
 
 
 def weight_picture(values: npt.NDArray[Any], order: str | None = None) -> tuple[Picture, str]:
-    """One weight blob as a picture, and what it shows. order: of colours, where three channels are those of images."""
+    """One weight blob (any shape) as a picture, and what it shows. order: of colours, of three channels of images."""
     shape = values.shape
     if len(shape) == 4 and shape[2] * shape[3] > 1:
         return _filters(values, order)

@@ -15,7 +15,10 @@ logger = logging.getLogger("netforge")
 
 
 def ignored_labels(layer: Layer) -> tuple[int, ...]:
-    """The labels that accuracy_param leaves out: ignore_label, and ignore_labels as "{0,1}"."""
+    """The labels that accuracy_param leaves out: ignore_label, and ignore_labels as "{0,1}".
+
+    Raises SettingsError where ignore_labels reads otherwise.
+    """
     settings = layer.definition.settings("accuracy_param")
     labels = [settings.ignore_label] if settings.HasField("ignore_label") else []
     words = settings.ignore_labels.strip("{}[]() ").replace(",", " ").split()

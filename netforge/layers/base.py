@@ -165,7 +165,10 @@ class Layer:
         self.random = RandomStream(context.seed, self.name)
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Check settings and declare weights with `add_weight`; called once, before the first `reshape`."""
+        """Check settings and declare weights with `add_weight`; called once, before the first `reshape`.
+
+        Raises SettingsError for settings that do not go together, ShapeError where weights do not fit the bottoms.
+        """
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Give every top its shape; raises ShapeError where bottoms do not fit."""
@@ -175,11 +178,11 @@ class Layer:
         """Bring what the next pass needs from the host: draws, uploads, counters; once before each `forward`.
 
         A net feeds all of its layers before the first one runs: bottoms hold the values of the pass before, and only
-        layers without bottoms know the shapes of this one.
+        layers without bottoms know the shapes of this one. Raises DataError for what a source lacks.
         """
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Write the data of every top."""
+        """Write the data of every top; raises DataError for values that cannot be, where the host sees them."""
         raise self._lacks("forward")
 
     def backward(self, top: list[Blob], propagate_down: Sequence[bool], bottom: list[Blob]) -> None:
@@ -203,7 +206,7 @@ class Layer:
         return {"position": self.random.position}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave; raises SnapshotError or DataError for the state of another layer."""
         self.random.position = int(state["position"])
 
     def report(self, name: str) -> Report:
@@ -239,7 +242,11 @@ class Layer:
         learnable: bool = True,
         resizable: bool = False,
     ) -> Blob:
-        """Declare the next weight blob; `filler` is a FillerParameter, None means zeros."""
+        """Declare the next weight blob; `filler` is a FillerParameter, None means zeros.
+
+        Raises SettingsError, at its line, for a filler that does not fit the shape or has settings out of range, and
+        UnknownNameError for one that is not known.
+        """
         index = len(self.weights)
         stream = RandomStream(self.context.seed, f"{self.name}.weights[{index}]")
         try:

@@ -32,7 +32,10 @@ INDEX_MEND = "write output_image_index: true and three tops, or neither"
 
 
 def open_for(definition: LayerDefinition, folder: Path | None, *, header_only: bool, fail: Fail) -> Source:
-    """The source that data_param or image_data_param names, under the labels that transform_param asks for."""
+    """The source that data_param or image_data_param names, under the labels that transform_param asks for.
+
+    Raises SettingsError where none is named, DataError where it cannot be opened, each at the line that is meant.
+    """
     mapping = label_mapping_of(definition.message.transform_param, fail)
     if fold(definition.type) == "imagedata":
         listed = open_list(definition, folder, fail)
@@ -179,7 +182,10 @@ def _make_class_batches(layer: Layer, source: Source) -> ClassBatchSampler:
 
 
 def make_noise(layer: Layer, source: Source) -> Noise | None:
-    """The noise image: what noise_filler gives (1 by default), times the mean image with use_noisy_mean."""
+    """The noise image: what noise_filler gives (1 by default), times the mean image with use_noisy_mean.
+
+    Raises SettingsError where there is no mean image, and for a path to save it to.
+    """
     if not layer.settings.enable_noise_for_nonmatch:
         return None
     param = layer.settings.data_noise_param

@@ -33,7 +33,7 @@ def as_points(values: npt.ArrayLike, name: str = "embeddings") -> Floats:
 
 
 def as_labels(values: npt.ArrayLike, count: int, name: str = "labels") -> Integers:
-    """`values` as `count` integers, at least one; raises ShapeError for another number, DataError for fractions."""
+    """`values` as integers (count,), at least one; raises ShapeError for another number, DataError for fractions."""
     array = _as_array(values, name)
     if not count:
         raise ShapeError(f"there are no {name}")
@@ -62,7 +62,7 @@ def _as_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
 
 
 def check_size(a: Floats, b: Floats, names: tuple[str, str]) -> None:
-    """Raise ShapeError where two sets of points have another number of dimensions."""
+    """Raise ShapeError where two sets of points (n, D) and (m, E) have another number of dimensions."""
     if a.shape[1] != b.shape[1]:
         raise ShapeError(f"{names[0]} have {a.shape[1]} dimensions, {names[1]} {b.shape[1]}")
 

@@ -57,7 +57,10 @@ class Roc:
         return float(self.true_accepts[max(place, 0)]), float(self.false_accepts[max(place, 0)])
 
     def true_accepts_at(self, false_accepts: float) -> float:
-        """The largest share of true accepts with no more false accepts than given."""
+        """The largest share of true accepts, 0 to 1, with no more false accepts than given.
+
+        Raises SettingsError for a negative share.
+        """
         place = int(np.searchsorted(self.false_accepts, false_accepts, side="right")) - 1
         if place < 0:
             raise SettingsError(f"a false-accept rate of {false_accepts} is asked for", mend="give 0 or more")
@@ -83,7 +86,7 @@ def roc(distances: npt.ArrayLike, accept: npt.ArrayLike) -> Roc:
 
 
 def as_flags(values: npt.ArrayLike, count: int) -> Flags:
-    """`values` as `count` flags; raises DataError for another number of them or other values than 0 and 1."""
+    """`values` as flags (count,); raises DataError for another number of them or other values than 0 and 1."""
     array = np.asarray(values)
     flags = array.reshape(-1).astype(np.bool_)
     if len(flags) != count or not np.array_equal(flags, array.reshape(-1)):

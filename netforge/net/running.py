@@ -74,7 +74,10 @@ def _with_bottoms(layer: LayerDefinition, names: Sequence[str]) -> LayerDefiniti
 
 
 def image_layer(definition: NetDefinition) -> tuple[LayerDefinition, tuple[int, ...]] | None:
-    """The data layer of TEST, else of TRAIN, that brings images in, and the shape of one; None where there is none."""
+    """The data layer of TEST, else of TRAIN, that brings images in, and the shape of one; None where there is none.
+
+    Raises what opening its source raises, with the layer's place.
+    """
     for phase in ("TEST", "TRAIN"):
         for layer in definition.select(merge_state(definition, phase)).layers:
             try:

@@ -15,7 +15,7 @@ from netforge.layers.base import Layer
 
 
 def as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
-    """What was given for blob `name` as an array; raises ShapeError for lists that are no array."""
+    """What was given for blob `name` as an array of any shape; raises ShapeError for lists that are no array."""
     try:
         return np.asarray(given)
     except ValueError:
@@ -23,7 +23,7 @@ def as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def write(name: str, blob: Blob, target: Any, array: npt.NDArray[Any]) -> None:
-    """Copy an array into `target`, the data or the diff of a blob; raises ShapeError where it does not fit."""
+    """Copy an array (blob.shape) into `target`, the blob's data or diff; raises ShapeError where it does not fit."""
     if array.shape != blob.shape:
         raise ShapeError(f'"{name}" has shape {blob.shape}, an array of shape {array.shape} was given')
     if array.dtype.kind not in "fiub":

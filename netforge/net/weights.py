@@ -144,7 +144,7 @@ def share_weights(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
 
 
 def check_names(layers: Sequence[Layer]) -> None:
-    """Refuse two layers with weights under one name: a file of weights could not tell them apart."""
+    """Raise NetError for two layers with weights under one name: a file of weights could not tell them apart."""
     seen: dict[str, Layer] = {}
     for layer in layers:
         if not layer.weights:

@@ -330,7 +330,7 @@ class Recognizer:
 
 
 def class_centroids(embedder: Embedder, source: Source) -> list[StoredClass]:
-    """The mean embedding of every class of a source."""
+    """The mean embedding (D,) of every class of a source; raises DataError where a label is negative."""
     if source.labels.min() < 0:
         raise DataError(f"a label is {int(source.labels.min())}", where=source.name, mend="number classes from 0")
     made = centroids(embedder.embed(source), source.labels)

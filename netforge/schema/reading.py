@@ -66,7 +66,10 @@ _BRACES_AND_PLUGINS = re.compile(r"""[{}<>]|#[^\n]*+|"(?:[^"\\\n]|\\.)*+"?+|'(?:
 
 
 def scan_plugins(source: SourceText, folder: Path | None) -> None:
-    """Import what `plugin:` names at the outermost level of a text or in a net inside it, before the rest is read."""
+    """Import what `plugin:` names at the outermost level of a text or in a net inside it, before the rest is read.
+
+    Raises PluginError, at the line, for a module that cannot be imported.
+    """
     load_plugins((), None)
     if "plugin" not in source.text:
         return

@@ -67,7 +67,7 @@ def upgrade_net(net: Any, place: Callable[[str], Place]) -> Upgrade:
 
 
 def input_layer(net: Any, place: Callable[[str], Place]) -> Any:
-    """The Input layer that `input:` with `input_shape` or `input_dim` stands for."""
+    """The Input layer that `input:` with `input_shape` or `input_dim` stands for; raises SchemaError for both."""
     layer = messages.LayerParameter(name="input", type="Input", top=list(net.input))
     count = len(net.input)
     if net.input_shape and net.input_dim:

@@ -69,6 +69,7 @@ def upgrade_v0(layers: Any, place: Callable[[str], Place], notes: list[str]) -> 
     """V1 layers with their indices in the file; layers that are V1 already pass, "padding" layers are folded away.
 
     place: gives the place of "layers[i]". notes: gets a line for each setting that its layer never used.
+    Raises SchemaError for a padding layer that cannot be folded away.
     """
     result: list[tuple[Any, int]] = []
     padding: dict[str, Any] = {}  # blob -> the padding layer that made it

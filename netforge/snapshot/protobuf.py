@@ -25,7 +25,7 @@ M = TypeVar("M", bound=Message)
 
 
 def encode_blob(data: npt.NDArray[Any], diff: npt.NDArray[Any] | None = None) -> Any:
-    """A BlobProto with the shape and values of a float32 or float64 array, and a gradient beside it if given."""
+    """A BlobProto with the shape and values of a float32 or float64 array, and a gradient (the same shape) if given."""
     blob = messages.BlobProto()
     blob.shape.dim.extend(data.shape)
     for kind, array in (("data", data), ("diff", diff)):

@@ -149,6 +149,6 @@ class Listener:
 
 
 def outputs_of(net: Any, values: dict[str, npt.NDArray[Any]] | None = None) -> tuple[Output, ...]:
-    """The outputs of a net's newest forward pass, or given ones, with their loss weights."""
+    """The outputs of a net's newest forward pass, or given ones (any shape), with their loss weights."""
     found = net.output_values() if values is None else values
     return tuple(Output(name, np.asarray(array), net.loss_weights.get(name, 0.0)) for name, array in found.items())

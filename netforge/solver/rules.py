@@ -52,7 +52,10 @@ class UpdateRule:
         }
 
     def apply(self, ops: Ops, buffers: Buffers) -> None:
-        """Update the weights and the histories; afterwards the diffs hold what was subtracted."""
+        """Update the weights and the histories; afterwards the diffs hold what was subtracted.
+
+        Raises SolverError where a rule does not define it.
+        """
         raise SolverError(
             f"class {type(self).__name__} has no method apply",
             where=self.definition.locate("type"),

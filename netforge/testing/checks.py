@@ -16,7 +16,7 @@ from netforge.testing.gradient import check_gradient
 
 
 def run_case(case: LayerCase, inputs: Sequence[Array] | None = None, **options: Any) -> LayerRun:
-    """A `LayerRun` of the case."""
+    """A `LayerRun` of the case; inputs: values (N, ...) of the bottoms in the place of the case's own."""
     return LayerRun(case.layer, case.inputs() if inputs is None else inputs, phase=case.phase, **options)
 
 
@@ -145,7 +145,7 @@ def prototxt_comes_back(case: LayerCase) -> None:
 
 
 def wrong_counts_are_refused(case: LayerCase) -> None:
-    """One bottom or top too few, or too many, is an error that names the layer."""
+    """One bottom or top too few, or too many, raises an error that names the layer."""
     from netforge.net import Net
 
     definition = layer_definition(case.layer)

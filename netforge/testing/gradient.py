@@ -32,7 +32,8 @@ def check_gradient(
     each learnable weight: max |analytic - numeric| <= tolerance * max |numeric|, so a backward that writes zeros fails.
     Elements are changed one by one, in blobs of more than 100 elements along random directions instead; where the
     differences to both sides disagree the point lies at a kink and is left out, up to a fifth of them.
-    zero_gradient: bottoms whose gradient is zero by definition.
+    inputs: values of the bottoms, each of the shape (N, ...) that the layer takes. zero_gradient: bottoms whose
+    gradient is zero by definition.
     Raises AssertionError with the blob and the worst element.
     """
     run = LayerRun(layer, inputs, phase=phase, seed=seed)
