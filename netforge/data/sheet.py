@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.boxes import Boxes
+from netforge.data.lettering import Lettering
 from netforge.data.sampling import ClassIndex, permutation, random_words
 from netforge.data.source import Indices, Pixels, Source
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
-    from PIL import ImageFont
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
@@ -28,8 +28,6 @@ CAPTION_GAP, CAPTION_LINE, LARGEST_CAPTION = 14, 15, 190
 PAPER, INK, PALE, ALARM = (255, 255, 255), (24, 28, 36), (120, 126, 138), (192, 44, 28)
 BOX_COLOURS = ((255, 214, 10), (64, 224, 255), (255, 105, 97), (120, 255, 120), (255, 140, 255), (255, 170, 60))
 MOST_PIXELS = 60_000_000
-
-Font = Any  # of Pillow: one of two classes
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def draw_sheet(
     """
     from PIL import Image, ImageDraw
 
-    large, small = _font(20), _font(12)
+    large, small = Lettering(20), Lettering(12)
     layout = _lay_out(source, rows, style.side or (BOXED_TILE if style.boxes else None))
     layout = layout.folded() if fold else layout
     width, height = layout.size
@@ -163,8 +161,8 @@ def draw_sheet(
         raise DataError(f"the sheet would have {width} x {height} pixels", mend="show fewer images")
     sheet = Image.new("RGB", layout.size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, 14), fitted(heading or source.name, large, width - 2 * MARGIN), INK, font=large)
-    draw.text((MARGIN, 40), fitted(remark, small, width - 2 * MARGIN), PALE, font=small)
+    large.write(draw, (MARGIN, 14), fitted(heading or source.name, large, width - 2 * MARGIN), INK)
+    small.write(draw, (MARGIN, 40), fitted(remark, small, width - 2 * MARGIN), PALE)
     for number, row in enumerate(rows):
         _draw_name(draw, row, layout, number)
         pixels = source.images.take([tile.number for tile in row.tiles])
@@ -178,14 +176,8 @@ def draw_sheet(
     return sheet
 
 
-def _font(size: int) -> Font:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
-
-
 def _lay_out(source: Source, rows: Sequence[Row], side: int | None) -> Layout:
-    middle, small = _font(16), _font(12)
+    middle, small = Lettering(16), Lettering(12)
     names = [middle.getlength(fitted(row.name, middle, LARGEST_NAME)) for row in rows]
     remarks = [small.getlength(fitted(row.remark, small, LARGEST_NAME)) for row in rows]
     widest = round(max([0, *names, *remarks]))
@@ -202,35 +194,35 @@ def _lay_out(source: Source, rows: Sequence[Row], side: int | None) -> Layout:
 
 
 def _draw_name(draw: ImageDraw, row: Row, layout: Layout, number: int) -> None:
-    middle, small = _font(16), _font(12)
+    middle, small = Lettering(16), Lettering(12)
     x, top = layout.corner(number, 0)
     x += MARGIN - layout.left
     y = top + (layout.tile[0] // 2 if layout.caption[1] else layout.pitch // 2)
-    draw.text((x, y), fitted(row.name, middle, LARGEST_NAME), INK, font=middle, anchor="ls")
-    draw.text((x, y + 15), fitted(row.remark, small, LARGEST_NAME), PALE, font=small, anchor="ls")
+    middle.write(draw, (x, y), fitted(row.name, middle, LARGEST_NAME), INK, anchor="ls")
+    small.write(draw, (x, y + 15), fitted(row.remark, small, LARGEST_NAME), PALE, anchor="ls")
 
 
 def _draw_caption(draw: ImageDraw, tile: Tile, x: int, y: int, width: int) -> None:
-    small = _font(12)
+    small = Lettering(12)
     for number, line in enumerate(tile.caption):
         ink = PALE if number else ALARM if tile.alarm else INK
-        draw.text((x, y + number * CAPTION_LINE), fitted(line, small, width), ink, font=small)
+        small.write(draw, (x, y + number * CAPTION_LINE), fitted(line, small, width), ink)
 
 
 def _draw_boxes(draw: ImageDraw, boxes: Boxes, source: Source, number: int) -> None:
     """The boxes of an image, those of a class in one colour, with its name where there is room; thin if difficult."""
     width, height = draw.im.size
-    small = _font(11)
+    small = Lettering(11)
     first, end = np.searchsorted(boxes.image, [number, number + 1]).tolist()
     for k in range(first, end):
         label = int(boxes.label[k])
         colour, name = BOX_COLOURS[label % len(BOX_COLOURS)], source.class_name(label)
         left, top, right, bottom = np.rint(boxes.corners[k] * ([width - 1, height - 1] * 2)).astype(int).tolist()
         draw.rectangle((left, top, right, bottom), outline=colour, width=1 if boxes.difficult[k] else 2)
-        text = draw.textbbox((left + 3, top + 1), name, font=small)
+        text = small.box(draw, (left + 3, top + 1), name)
         if text[2] <= right and text[3] <= bottom:
             draw.rectangle((left, top, text[2] + 2, text[3] + 1), fill=colour)
-            draw.text((left + 3, top + 1), name, INK, font=small)
+            small.write(draw, (left + 3, top + 1), name, INK)
 
 
 def summary(source: Source, classes: int) -> str:
@@ -240,7 +232,7 @@ def summary(source: Source, classes: int) -> str:
     return f"{images}, {channels}x{height}x{width}, {named}"
 
 
-def fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def fitted(text: str, font: Lettering, width: float) -> str:
     """The text; where it is wider than `width` pixels its end, marked with dots: names differ there, paths too."""
     if font.getlength(text) <= width:
         return text

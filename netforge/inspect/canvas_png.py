@@ -7,8 +7,21 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from netforge.data.lettering import Lettering
 from netforge.errors import DataError
-from netforge.inspect.canvas import ARROW, DASH, Box, Curve, Drawing, Point, Text, between, flat, font, with_head
+from netforge.inspect.canvas import (
+    ARROW,
+    DASH,
+    Box,
+    Curve,
+    Drawing,
+    Point,
+    Text,
+    between,
+    flat,
+    text_width,
+    with_head,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,16 +71,21 @@ class _Pen:
         if isinstance(shape, Box):
             self._box(shape)
         elif isinstance(shape, Text):
-            letters = font(max(1, round(shape.size * self.scale)))
-            bold = round(shape.size * self.scale / 40) if shape.bold else 0
-            place = self._at((shape.left + bold / self.scale, shape.y))
-            ink = self.colours[shape.ink]
-            self.target.text(place, shape.text, ink, font=letters, anchor="ls", stroke_width=bold, stroke_fill=ink)
+            self._text(shape)
         else:
             points, head = with_head(shape)
             self._line(_flattened(points), shape.ink, shape.stroke, shape.dashed)
             if head:
                 self.target.polygon([self._at(point) for point in head], fill=self.colours[shape.ink])
+
+    def _text(self, text: Text) -> None:
+        """Smaller than it is meant where its letters come from a wider font than that which the layout reckons with."""
+        size, room = text.size * self.scale, text_width(text.text, text.size) * self.scale
+        share = min(1.0, room / max(1.0, Lettering(max(1, round(size))).getlength(text.text)))
+        letters = Lettering(max(1, round(size * share)))
+        bold = round(size / 40) if text.bold else 0
+        place = self._at((text.left + bold / self.scale, text.y))
+        letters.write(self.target, place, text.text, self.colours[text.ink], anchor="ls", bold=bold)
 
     def _box(self, box: Box) -> None:
         (left, top), (right, bottom) = self._at((box.x, box.y)), self._at((box.x + box.width, box.y + box.height))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netforge.data.lettering import Lettering
 from netforge.data.sheet import INK, MARGIN, PALE, PAPER, fitted, tile, tile_size
 from netforge.inspect.embeddings import Embeddings, project
 from netforge.inspect.palette import hue, rgb, shape
@@ -181,26 +182,26 @@ def _within(size: tuple[int, int], most: int) -> tuple[int, int]:
 
 def _draw_texts(sheet: Image, shown: EmbeddingMap, order: dict[int, int], *, with_centroids: bool) -> None:
     """The heading, the measures and the legend."""
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     draw = ImageDraw.Draw(sheet)
-    large, small = ImageFont.load_default(20), ImageFont.load_default(13)
+    large, small = Lettering(20), Lettering(13)
     found, width = shown.embeddings, sheet.width - 2 * MARGIN
-    draw.text((MARGIN, 14), fitted(found.name, large, width), INK, font=large)
-    draw.text((MARGIN, 42), f"{len(found.vectors):,} items, {shown.method}", PALE, font=small)
+    large.write(draw, (MARGIN, 14), fitted(found.name, large, width), INK)
+    small.write(draw, (MARGIN, 42), f"{len(found.vectors):,} items, {shown.method}", PALE)
     line = ",  ".join(f"{name}: {value}" for name, value in shown.rows())
-    draw.text((MARGIN, 60), fitted(line, small, width), PALE, font=small)
+    small.write(draw, (MARGIN, 60), fitted(line, small, width), PALE)
     x, y = WIDTH + 14, HEADER + 20
     for label, number in list(order.items())[:MOST_IN_LEGEND]:
         mark(draw, x, y, RADIUS + 1, number)
         count = int((found.labels == label).sum())
         text = fitted(f"{found.class_name(label)}", small, LEGEND - 100)
-        draw.text((x + 14, y), text, INK, font=small, anchor="lm")
-        draw.text((WIDTH + LEGEND - MARGIN, y), f"{count:,}", PALE, font=small, anchor="rm")
+        small.write(draw, (x + 14, y), text, INK, anchor="lm")
+        small.write(draw, (WIDTH + LEGEND - MARGIN, y), f"{count:,}", PALE, anchor="rm")
         y += LINE
     if len(order) > MOST_IN_LEGEND:
-        draw.text((x + 14, y), f"and {len(order) - MOST_IN_LEGEND:,} more", PALE, font=small, anchor="lm")
+        small.write(draw, (x + 14, y), f"and {len(order) - MOST_IN_LEGEND:,} more", PALE, anchor="lm")
         y += LINE
     if with_centroids:
         draw.ellipse((x - 7, y + 3, x + 7, y + 17), outline=INK, width=2)
-        draw.text((x + 14, y + 10), "centroid (Decode)", PALE, font=small, anchor="lm")
+        small.write(draw, (x + 14, y + 10), "centroid (Decode)", PALE, anchor="lm")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.data.lettering import Lettering
 from netforge.data.sheet import INK, MARGIN, PAPER, fitted
 from netforge.errors import DataError
 
@@ -178,9 +179,9 @@ def vector_bars(values: Array, height: int = 96) -> Picture:
 
 def captioned(parts: Sequence[tuple[str, Picture]], heading: str) -> Image:
     """Pictures under one another, each with a line of text above it. Raises DataError where it would be too large."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    large, small = ImageFont.load_default(20), ImageFont.load_default(13)
+    large, small = Lettering(20), Lettering(13)
     widths = [picture.shape[1] for _, picture in parts]
     texts = [round(small.getlength(text)) for text, _ in parts]
     width = 2 * MARGIN + max([320, round(large.getlength(heading)), *widths, *texts])
@@ -188,10 +189,10 @@ def captioned(parts: Sequence[tuple[str, Picture]], heading: str) -> Image:
     check_pixels(height, width)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, 14), fitted(heading, large, width - 2 * MARGIN), INK, font=large)
+    large.write(draw, (MARGIN, 14), fitted(heading, large, width - 2 * MARGIN), INK)
     y = 52
     for text, picture in parts:
-        draw.text((MARGIN, y), text, INK, font=small)
+        small.write(draw, (MARGIN, y), text, INK)
         sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (MARGIN, y + 20))
         y += picture.shape[0] + 40
     return sheet

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netforge.data.lettering import Lettering
 from netforge.data.sheet import INK, MARGIN, PALE, PAPER, fitted
 from netforge.errors import DataError, counted
 from netforge.metric.arrays import Floats
@@ -36,22 +37,16 @@ def draw_confusion(outcome: Outcome, title: str) -> Image:
         raise DataError(f"the picture would have {width} x {height} pixels", mend="test fewer classes")
     image = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(image)
-    large, small = _font(20), _font(13)
-    draw.text((MARGIN, 14), fitted(title, large, width - 2 * MARGIN), INK, font=large)
+    large, small = Lettering(20), Lettering(13)
+    large.write(draw, (MARGIN, 14), fitted(title, large, width - 2 * MARGIN), INK)
     total, right = len(outcome.right), int(outcome.right.sum())
     head = f"{right / total:.2%} of {counted(total, 'image')} right, {total - right:,} wrong"
-    draw.text((MARGIN, 42), fitted(head, small, width - 2 * MARGIN), PALE, font=small)
+    small.write(draw, (MARGIN, 42), fitted(head, small, width - 2 * MARGIN), PALE)
     sheet.draw_cells(image)
     sheet.draw_counts(draw)
     sheet.draw_names(image, draw)
     sheet.draw_accuracies(draw)
     return image
-
-
-def _font(size: int):  # type: ignore[no-untyped-def]  # Pillow gives one of two classes
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
 
 
 class _Sheet:
@@ -62,7 +57,7 @@ class _Sheet:
         self.hit, self.accuracies = outcome.right_cells, outcome.class_accuracies
         rows, columns = table.counts.shape
         self.cell = max(SMALLEST_CELL, min(LARGEST_CELL, WIDEST_GRID // max(rows, columns)))
-        self.font = _font(max(10, min(15, self.cell - 2)))
+        self.font = Lettering(max(10, min(15, self.cell - 2)))
         self.named = self.cell >= SMALLEST_WITH_NAME
         self.row_names, self.column_names = (
             [fitted(outcome.class_name(label), self.font, LONGEST_NAME) for label in labels.tolist() if self.named]
@@ -78,7 +73,7 @@ class _Sheet:
         rows, columns = self.table.counts.shape
         width = self.left + columns * self.cell + 12 + BAR + MARGIN
         return max(
-            width, min(round(_font(20).getlength(title)) + 2 * MARGIN, 900)
+            width, min(round(Lettering(20).getlength(title)) + 2 * MARGIN, 900)
         ), self.top + rows * self.cell + MARGIN
 
     def draw_cells(self, image: Image) -> None:
@@ -99,11 +94,11 @@ class _Sheet:
             return
         for i, j in np.argwhere(self.table.counts):
             text = str(self.table.counts[i, j])
-            size = next((s for s in (14, 12, 10, 9) if _font(s).getlength(text) <= self.cell - 4), None)
+            size = next((s for s in (14, 12, 10, 9) if Lettering(s).getlength(text) <= self.cell - 4), None)
             if size is not None:
                 x, y = self.left + (j + 0.5) * self.cell, self.top + (i + 0.5) * self.cell
                 ink = PAPER if self.shares[i, j] > 0.3 else INK
-                draw.text((x, y), text, ink, font=_font(size), anchor="mm")
+                Lettering(size).write(draw, (x, y), text, ink, anchor="mm")
 
     def draw_names(self, image: Image, draw) -> None:  # type: ignore[no-untyped-def]
         """Names of classes on the left and on top, and what rows and columns are."""
@@ -112,20 +107,20 @@ class _Sheet:
 
         rows, columns = self.table.counts.shape
         for i, name in enumerate(self.row_names):
-            draw.text((self.left - 8, self.top + (i + 0.5) * self.cell), name, INK, font=self.font, anchor="rm")
+            self.font.write(draw, (self.left - 8, self.top + (i + 0.5) * self.cell), name, INK, anchor="rm")
         for j, name in enumerate(self.column_names):
             x = self.left + (j + 0.5) * self.cell
             if self.font.getlength(name) <= self.cell - 4:
-                draw.text((x, self.top - 8), name, INK, font=self.font, anchor="mb")
+                self.font.write(draw, (x, self.top - 8), name, INK, anchor="mb")
                 continue
             strip = Images.new("RGB", (LONGEST_NAME + 4, self.cell), PAPER)
-            ImageDraw.Draw(strip).text((0, self.cell / 2), name, INK, font=self.font, anchor="lm")
+            self.font.write(ImageDraw.Draw(strip), (0, self.cell / 2), name, INK, anchor="lm")
             turned = strip.crop((0, 0, round(self.font.getlength(name)) + 2, self.cell)).rotate(90, expand=True)
             image.paste(turned, (round(x - self.cell / 2), self.top - 6 - turned.height))
-        small = _font(12)
-        draw.text((self.left + columns * self.cell / 2, HEADER + 10), "taken for", PALE, font=small, anchor="mm")
+        small = Lettering(12)
+        small.write(draw, (self.left + columns * self.cell / 2, HEADER + 10), "taken for", PALE, anchor="mm")
         label = Images.new("RGB", (40, 18), PAPER)
-        ImageDraw.Draw(label).text((20, 9), "class", PALE, font=small, anchor="mm")
+        small.write(ImageDraw.Draw(label), (20, 9), "class", PALE, anchor="mm")
         image.paste(label.rotate(90, expand=True), (MARGIN - 4, round(self.top + rows * self.cell / 2 - 20)))
 
     def draw_accuracies(self, draw) -> None:  # type: ignore[no-untyped-def]
@@ -133,7 +128,7 @@ class _Sheet:
         x = self.left + self.table.counts.shape[1] * self.cell + 12
         if not self.named:
             return
-        draw.text((x, HEADER + 10), "right", PALE, font=_font(12), anchor="lm")
+        Lettering(12).write(draw, (x, HEADER + 10), "right", PALE, anchor="lm")
         for i, share in enumerate(self.accuracies):
             y = self.top + (i + 0.5) * self.cell
-            draw.text((x, y), f"{share:.1%}", INK, font=self.font, anchor="lm")
+            self.font.write(draw, (x, y), f"{share:.1%}", INK, anchor="lm")
