@@ -10,7 +10,8 @@
     (3, 32)
 
 Nets are `Net`, training is `Solver`, those who listen to it extend `Listener`; `load` gives a trained net as a
-`Recognizer` of images. `netforge.sklearn` has an estimator for scikit-learn.
+`Recognizer` of images, `load_run` a `Run` with what its log tells. `netforge.sklearn` has an estimator for
+scikit-learn.
 
 What is listed in `__all__` is public. Parts are imported when they are first used, so that `import netforge` is cheap.
 """
@@ -37,6 +38,8 @@ from netforge.errors import (
 
 if TYPE_CHECKING:
     from netforge.blob import Blob
+    from netforge.inspect.run import Run
+    from netforge.inspect.runs import load_run
     from netforge.layers import Layer, register_layer, slots
     from netforge.net import Net
     from netforge.recognition import Embedder, Recognizer, load
@@ -52,8 +55,10 @@ _HOMES = {
     "Listener": "netforge.solver",
     "Net": "netforge.net",
     "Recognizer": "netforge.recognition",
+    "Run": "netforge.inspect.run",
     "Solver": "netforge.solver",
     "load": "netforge.recognition",
+    "load_run": "netforge.inspect.runs",
     "register_layer": "netforge.layers",
     "setting": "netforge.schema",
     "slots": "netforge.layers",
@@ -72,6 +77,7 @@ __all__ = [
     "NonFiniteError",
     "PluginError",
     "Recognizer",
+    "Run",
     "SchemaError",
     "SettingsError",
     "ShapeError",
@@ -81,6 +87,7 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "load",
+    "load_run",
     "register_layer",
     "setting",
     "slots",

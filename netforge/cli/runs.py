@@ -14,9 +14,9 @@ def open_run(text: str) -> Run:
     """The run that `text` means, with the plugins imported that it was begun with; notes say which, and which fail."""
     from netforge.errors import PluginError
     from netforge.inspect.run_plugins import import_plugins
-    from netforge.inspect.runs import find_run, read_run
+    from netforge.inspect.runs import load_run
 
-    run = read_run(find_run(text))
+    run = load_run(text)
     try:
         for module, file in import_plugins(run).items():
             click.echo(f'note: plugin "{module}" of {run.name} was imported from {file}', err=True)

@@ -22,6 +22,13 @@ MOST_POINTS = 1500
 MOST_CELLS = 20_000
 FILL_FLOOR = 0.06  # a cell that holds anything at all can be seen
 
+_STILL = (
+    ".netforge-still{display:block;width:100%;height:auto}"
+    ".netforge-still text{fill:currentColor;opacity:.7;font:13px system-ui,sans-serif}"
+    ".netforge-still .grid{stroke:currentColor;stroke-opacity:.2;fill:none}"
+    ".netforge-still .curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
+)
+
 Numbers = Sequence[float]
 
 
@@ -50,12 +57,7 @@ def line_chart(
     begins at zero. Curves of more than 1,500 points are thinned: every stretch keeps its lowest and highest.
     """
     series = [thinned(one) for one in series]
-    xs = [value for one in series for value in one.x]
-    across = linear_axis(xs, pad=False)
-    values = [value for one in series for value in one.y if math.isfinite(value)]
-    views = {"linear": linear_axis([*values, 0.0] if zero else values)}
-    if values and min(values) >= 0 and max(values) > 0 and max(values) > 3 * _least(values):
-        views["log"] = log_axis(values)
+    across, views = _axes(series, zero)
     drawing = [_horizontal(across, x)]
     for view, axis in views.items():
         drawing.append(element("g", _vertical(axis), *_curves(series, across, axis), data_view=view))
@@ -86,6 +88,34 @@ def line_chart(
         data_chart=True,
         data_shown=shown,
     )
+
+
+def still_chart(series: Sequence[Series], *, x: str = "iteration", label: str = "", log: bool = False) -> Html:
+    """Curves as `line_chart` draws them, in the colours of the text around, without style sheet or script.
+
+    log: the scale is logarithmic where the values allow it.
+    """
+    series = [thinned(one) for one in series]
+    across, views = _axes(series, zero=False)
+    axis = views.get("log", views["linear"]) if log else views["linear"]
+    drawing = [element("style", Html(_STILL)), _horizontal(across, x), _vertical(axis), *_curves(series, across, axis)]
+    names = (
+        element("span", element("span", "● ", style=f"color:{_colour(one, number)}"), one.name)
+        for number, one in enumerate(series)
+    )
+    legend = element("div", *names, style="display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px")
+    svg = _svg(drawing, WIDTH, HEIGHT, label, "netforge-still")
+    return element("div", svg, legend, style=f"flex:1 1 320px;max-width:{WIDTH}px")
+
+
+def _axes(series: Sequence[Series], zero: bool) -> tuple[Axis, dict[str, Axis]]:
+    """The horizontal axis, and the vertical ones by the name of their view."""
+    across = linear_axis([value for one in series for value in one.x], pad=False)
+    values = [value for one in series for value in one.y if math.isfinite(value)]
+    views = {"linear": linear_axis([*values, 0.0] if zero else values)}
+    if values and min(values) >= 0 and max(values) > 0 and max(values) > 3 * _least(values):
+        views["log"] = log_axis(values)
+    return across, views
 
 
 def thinned(series: Series) -> Series:
@@ -235,12 +265,16 @@ def _least(values: Numbers) -> float:
     return min((value for value in values if value > 0), default=0.0)
 
 
-def _svg(drawing: Sequence[Html], width: float, height: float, label: str) -> Html:
-    return element("svg", *drawing, viewBox=f"0 0 {width} {height}", role="img", aria_label=label)
+def _svg(drawing: Sequence[Html], width: float, height: float, label: str, kind: str | None = None) -> Html:
+    return element("svg", *drawing, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_=kind)
+
+
+def _colour(series: Series, number: int) -> str:
+    return hue(number if series.hue is None else series.hue)
 
 
 def _toggle(series: Series, number: int) -> Html:
-    colour = swatch(hue(number if series.hue is None else series.hue))
+    colour = swatch(_colour(series, number))
     return element("button", colour, series.name, type="button", data_series=number, aria_pressed="true")
 
 
@@ -267,7 +301,7 @@ def _vertical(axis: Axis) -> Html:
 
 def _curves(series: Sequence[Series], across: Axis, axis: Axis) -> Iterator[Html]:
     for number, one in enumerate(series):
-        colour = hue(number if one.hue is None else one.hue)
+        colour = _colour(one, number)
         spots = [
             (across.at(x, LEFT, RIGHT), axis.at(y, BOTTOM, TOP)) if axis.holds(y) else None
             for x, y in zip(one.x, one.y, strict=True)

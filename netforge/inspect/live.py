@@ -189,11 +189,12 @@ class LiveRun:
         if begun < self._due:
             return
         sight = self._follower.look()
-        if sight.mark != self._sight.mark or not self._cards:
-            rest = {} if sight.run is None else _run_cards(sight.run, self._runs_before(sight.run))
-        else:
-            rest = {key: made for key, made in self._cards.items() if key != "Progress"}
-        cards = {"Progress": progress_card(sight), **rest}
+        cards = self._cards
+        if sight.mark != self._sight.mark or not cards:
+            cards = {} if sight.run is None else _run_cards(sight.run, self._runs_before(sight.run))
+        cards = {"Progress": progress_card(sight)} | {key: one for key, one in cards.items() if key != "Progress"}
+        if sight.run is not None:
+            cards["Full report"] = more_card(sight.run)  # the page of the end is written after the last record
         changed = [key for key, made in cards.items() if self._cards.get(key) != made]
         if changed or list(cards) != list(self._cards):
             self._version += 1

@@ -1,4 +1,4 @@
-"""What notebooks show of nets and solvers: small pieces of HTML that look right on light and on dark paper."""
+"""What notebooks show of nets, solvers and runs: small pieces of HTML that look right on light and on dark paper."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING
 
 from netforge.errors import counted
 from netforge.inspect.canvas_svg import to_svg
+from netforge.inspect.charts import still_chart
 from netforge.inspect.diagram import diagram, shape_text
 from netforge.inspect.netgraph import count_text
-from netforge.inspect.page import Html, details, element, table
+from netforge.inspect.page import Html, code, details, element, table
+from netforge.inspect.report import (
+    command_line,
+    ending_text,
+    falls_far,
+    final_scores,
+    loss_series,
+    score_series,
+    span_text,
+    started,
+)
+from netforge.inspect.runs import with_earlier
 
 if TYPE_CHECKING:
+    from netforge.inspect.run import Run
     from netforge.net import Net
     from netforge.solver import Solver
 
@@ -54,3 +67,35 @@ def solver_html(solver: Solver) -> str:
     settings = [(name, f"{value:.6g}" if isinstance(value, float) else value) for name, value in given]
     head = (element("b", "Solver"), f" {solver.definition.source}", table(("training", ""), known))
     return element("div", *head, details("Settings", table(("setting", ""), settings)), Html(net_html(solver.net)))
+
+
+def run_html(run: Run) -> str:
+    """A run: how it ended, its newest scores and losses, their curves, and the command that repeats it, folded away.
+
+    Curves go back over the runs that it went on from. Colours are those of the notebook; no script is needed.
+    """
+    values = list(final_scores(run).items())
+    if run.displays:
+        values.append(("training loss", run.displays[-1].loss))
+    whole = with_earlier(run)
+    losses, scores = loss_series(whole), score_series(whole)
+    charts = [still_chart(losses, label="loss", log=falls_far(losses))] if losses else []
+    charts += [still_chart(scores, label="scores of tests")] if scores else []
+    facts = [
+        ("ended", ending_text(run)),
+        ("iterations", f"{run.iteration:,} to {run.last_iteration:,}"),
+        ("time", f"{span_text(run.duration)}, from {started(run)}"),
+        ("device", run.device),
+        ("seed", run.seed),
+        ("log", run.path),
+    ]
+    figures = [table([name for name, _ in values], [[f"{value:.4g}" for _, value in values]])] if values else []
+    return element(
+        "div",
+        element("b", run.name),
+        f" {run.source}",
+        *figures,
+        element("div", *charts, style="display:flex;flex-wrap:wrap;gap:12px"),
+        details("Run", table(("", ""), facts)),
+        details("Command", code(command_line(run))),
+    )

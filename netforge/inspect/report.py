@@ -1,6 +1,6 @@
 """The report of a run: one page with everything that its log tells, and what its files can show.
 
-`report_page(read_run(find_run("runs/siamese_digits")))` is the text of the page. What cannot be shown, for a file that
+`report_page(load_run("runs/siamese_digits"))` is the text of the page. What cannot be shown, for a file that
 is gone, a source that cannot be opened, a net without a convolution, says so in its place.
 """
 

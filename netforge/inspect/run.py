@@ -72,7 +72,7 @@ class Stored(NamedTuple):
     state: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One run, as far as its log goes.
 
@@ -109,6 +109,17 @@ class Run:
     error: str | None = None
     end: float = 0.0
     cut: bool = False
+
+    def __repr__(self) -> str:
+        """Name, iterations and end; the records would fill pages."""
+        ending = self.reason or "no end"
+        return f"Run({self.name!r}, iterations {self.iteration} to {self.last_iteration}, {ending})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: scores, curves, how it ended."""
+        from netforge.inspect import notebook
+
+        return notebook.run_html(self)
 
     @property
     def name(self) -> str:

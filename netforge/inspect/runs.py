@@ -1,13 +1,12 @@
 """Reading the log of a run: what `netforge train` has written beside its snapshots.
 
 `find_run` finds the file by what people remember of it; `read_run` reads it, also while the run goes on, and where it
-was killed in the middle of a line; a `RunReader` reads on where it grows.
+was killed in the middle of a line; `load_run` does both; a `RunReader` reads on where a log grows.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -17,13 +16,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netforge.errors import DataError, did_you_mean
-from netforge.inspect.run import ENDING, Measured, Queried, Run, Shown, Stored, Tested
+from netforge.inspect.run import ENDING, Measured, Run, Shown, Tested
+from netforge.inspect.run_records import add_record, as_number, as_text, begun_run
 
 _STAMP = re.compile(r"\.(\d{8}-\d{6})(?:-(\d+))?\.log\.jsonl$")
 _SNAPSHOT = re.compile(r"_iter_\d+\.(?:caffemodel|solverstate)(?:\.h5)?$")
-_NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-T = TypeVar("T")
 S = TypeVar("S", Shown, Tested, Measured)
+
+
+def load_run(text: str | Path) -> Run:
+    """What the log of a run tells, as far as it goes now; `text` is what `find_run` takes, e.g. a snapshot_prefix.
+
+    Raises DataError where there is no such run, or its log cannot be read.
+    """
+    return read_run(find_run(text))
 
 
 def find_run(text: str | Path) -> Path:
@@ -212,15 +218,15 @@ class RunReader:
         if not isinstance(record, dict) or "event" not in record:
             raise _foreign(place, "the line is no record of a run")
         try:
-            self._last = _number(record["time"])
+            self._last = as_number(record["time"])
             if record["event"] == "start":
-                self._run, self._changes = _started(self.path, record), {}
+                self._run, self._changes = begun_run(self.path, record), {}
             elif self._run is None:
                 raise KeyError("start")
             elif record["event"] == "end":
-                self._changes = {"reason": _text(record["reason"]), "error": record.get("error")}
+                self._changes = {"reason": as_text(record["reason"]), "error": record.get("error")}
             else:
-                _add(self._run, record)
+                add_record(self._run, record)
         except (KeyError, TypeError, ValueError) as error:
             raise _foreign(place, f"the record lacks or garbles {error}") from error
 
@@ -233,122 +239,9 @@ def _parsed(line: bytes) -> Any:
         return None
 
 
-def _started(path: Path, record: dict[str, Any]) -> Run:
-    restored = record["restored_from"]
-    command = tuple(map(_text, record.get("command", ())))
-    given = [word.removeprefix("--plugin=") for word in command if word.startswith("--plugin=")]
-    return Run(
-        path=path,
-        start=_number(record["time"]),
-        iteration=_whole(record["iteration"]),
-        seed=_whole(record["seed"]),
-        device=_text(record["device"]),
-        execution=_text(record["execution"]),
-        command=command,
-        folder=_text(record.get("folder", "")),
-        source=_text(record["source"]),
-        solver=_text(record["solver"]),
-        nets={_text(name): _text(text) for name, text in record.get("nets", {}).items()},
-        plugins=tuple(dict.fromkeys([*given, *map(_text, record.get("plugins", ()))])),
-        restored_from=None if restored is None else _text(restored),
-        weights=tuple(map(_text, record["weights"])),
-        versions={_text(name): _text(text) for name, text in record["versions"].items()},
-    )
-
-
-def _add(run: Run, record: dict[str, Any]) -> None:
-    """Take a record up; those of kinds that a later version may write are passed over."""
-    kind, iteration = record["event"], _whole(record["iteration"])
-    if kind == "display":
-        run.displays.append(
-            Shown(
-                _number(record["time"]),
-                iteration,
-                _number(record["loss"]),
-                _number(record["rate"]),
-                _outputs(record["outputs"]),
-                _whole(record["iterations"]),
-                _whole(record["items"]),
-                _number(record["seconds"]),
-            )
-        )
-    elif kind == "test":
-        run.tests.append(
-            Tested(
-                _number(record["time"]),
-                iteration,
-                _whole(record["net"]),
-                _whole(record["batches"]),
-                _outputs(record["outputs"]),
-                tuple(map(_text, record.get("losses", ()))),
-                None if record["loss"] is None else _number(record["loss"]),
-                _number(record["seconds"]),
-            )
-        )
-    elif kind == "queries":
-        epochs = record["epochs"]
-        labels, counts = tuple(map(_whole, record["labels"])), tuple(map(_whole, record["counts"]))
-        hits = tuple(map(_number, record["hit_percent"]))
-        if not len(labels) == len(counts) == len(hits) or (epochs is not None and len(epochs) != len(labels)):
-            raise ValueError("labels")
-        shares = None if epochs is None else tuple(map(_number, epochs))
-        run.queries.append(Queried(iteration, _text(record["source"]), labels, counts, hits, shares))
-    elif kind == "norms":
-        sizes = {_weight(name): _three(row) for name, row in _of_type(record["weights"], dict).items()}
-        run.norms.append(Measured(iteration, sizes))
-    elif kind == "notice":
-        run.notices.append((iteration, _text(record["text"])))
-    elif kind == "snapshot":
-        weights, state = (None if record[key] is None else _text(record[key]) for key in ("weights", "state"))
-        run.snapshots.append(Stored(iteration, weights, state))
-
-
 def _foreign(place: str, what: str) -> DataError:
     return DataError(
         f"this is no log of a run, or it is damaged: {what}",
         where=place,
         mend=f"give the file PREFIX.TIME{ENDING} that netforge train has written",
     )
-
-
-def _number(value: Any) -> float:
-    """A float; NaN and infinity are written as strings."""
-    if isinstance(value, str) and value in _NO_NUMBERS:
-        return _NO_NUMBERS[value]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"a number: {value!r}")
-    return float(value)
-
-
-def _weight(name: Any) -> str:
-    if not re.fullmatch(r".+\[\d+\]", _text(name)):
-        raise ValueError(f"a weight's name: {name!r}")
-    return str(name)
-
-
-def _three(row: Any) -> tuple[float, float, float]:
-    first, second, third = map(_number, _of_type(row, list))
-    return first, second, third
-
-
-def _whole(value: Any) -> int:
-    return int(_of_type(value, int))
-
-
-def _text(value: Any) -> str:
-    return _of_type(value, str)
-
-
-def _of_type(value: Any, kind: type[T]) -> T:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"a value: {value!r}")
-    return value
-
-
-def _outputs(found: Any) -> dict[str, Any]:
-    """Outputs by name: a float, or nested lists of floats."""
-    return {_text(name): _values(value) for name, value in _of_type(found, dict).items()}
-
-
-def _values(value: Any) -> Any:
-    return [_values(item) for item in value] if isinstance(value, list) else _number(value)

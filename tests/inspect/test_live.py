@@ -126,6 +126,16 @@ def test_the_newest_run_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert news["heading"] == "net.20260102-000000" and "7 of 40" in words(news["cards"]["Progress"])
 
 
+def test_the_page_of_the_end_is_named_as_soon_as_it_is_there(log: Path) -> None:
+    append(log, END)
+    run = follow(log)
+    version = run.changes(0)["version"]
+    (log.parent / "a.20260101-000000.report.html").write_text("page", encoding="utf-8")
+    news = run.changes(version)
+    assert list(news["cards"]) == ["Full report"]
+    assert "a.20260101-000000.report.html" in news["cards"]["Full report"]
+
+
 def test_damage_leaves_what_is_known(log: Path) -> None:
     run = follow(log)
     run.changes(0)

@@ -1,4 +1,4 @@
-"""What notebooks show of nets and solvers: complete, escaped, small."""
+"""What notebooks show of nets, solvers and runs: complete, escaped, small."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+import netforge
 from netforge.net import Net
 from netforge.schema import parse_net
 from netforge.solver import Solver
+from tests.inspect.logs import END, START, a_test, display, write_log
 
 NET = """
 name: "<script>alert(1)</script>"
@@ -72,3 +74,25 @@ def test_a_solver_shows_how_far_it_is(tmp_path: Path) -> None:
         assert text in shown
     solver.close()
     assert repr(solver).startswith("Solver(")
+
+
+def test_a_run_shows_scores_and_curves(tmp_path: Path) -> None:
+    name = "<script>alert(1)</script>"
+    scored = {**a_test(10, 0.8125), "outputs": {name: 0.8125, "loss": 0.5}}
+    records = [{**START, "source": name}, display(0, 2.5), display(10, 0.0625), scored, END]
+    write_log(tmp_path / "net.20260101-000000.log.jsonl", *records)
+    run = netforge.load_run(tmp_path / "net")
+    assert isinstance(run, netforge.Run)
+    assert repr(run) == "Run('net.20260101-000000', iterations 0 to 10, finished)"
+    html = run._repr_html_()
+    shown = Checked(html)
+    assert {"table", "svg", "path", "details"} <= shown.tags and "script" not in shown.tags
+    for text in (name, "0.8125", "0.0625", "training", "finished", "0 to 10", "net.20260101-000000", "--seed=7"):
+        assert text in shown.text
+    assert "var(--" not in html and "data-chart" not in html  # nothing that needs a page's style or script
+    assert len(html) < 20_000
+
+
+def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
+    shown = Checked(netforge.load_run(write_log(tmp_path / "a.log.jsonl", START))._repr_html_())
+    assert "svg" not in shown.tags and "its log has no end" in shown.text

@@ -1,0 +1,132 @@
+"""Records of a run's log as values: what each has to hold, and of which type.
+
+A record that lacks a field raises KeyError, one with a value of another type ValueError or TypeError: the reader of the
+log knows the line and says it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netforge.inspect.run import Measured, Queried, Run, Shown, Stored, Tested
+
+_NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+T = TypeVar("T")
+
+
+def begun_run(path: Path, record: dict[str, Any]) -> Run:
+    """The run that the start record of the log `path` begins."""
+    restored = record["restored_from"]
+    command = tuple(map(as_text, record.get("command", ())))
+    given = [word.removeprefix("--plugin=") for word in command if word.startswith("--plugin=")]
+    return Run(
+        path=path,
+        start=as_number(record["time"]),
+        iteration=_whole(record["iteration"]),
+        seed=_whole(record["seed"]),
+        device=as_text(record["device"]),
+        execution=as_text(record["execution"]),
+        command=command,
+        folder=as_text(record.get("folder", "")),
+        source=as_text(record["source"]),
+        solver=as_text(record["solver"]),
+        nets={as_text(name): as_text(value) for name, value in record.get("nets", {}).items()},
+        plugins=tuple(dict.fromkeys([*given, *map(as_text, record.get("plugins", ()))])),
+        restored_from=None if restored is None else as_text(restored),
+        weights=tuple(map(as_text, record["weights"])),
+        versions={as_text(name): as_text(value) for name, value in record["versions"].items()},
+    )
+
+
+def add_record(run: Run, record: dict[str, Any]) -> None:
+    """Take a record up; those of kinds that a later version may write are passed over."""
+    kind, iteration = record["event"], _whole(record["iteration"])
+    if kind == "display":
+        run.displays.append(
+            Shown(
+                as_number(record["time"]),
+                iteration,
+                as_number(record["loss"]),
+                as_number(record["rate"]),
+                _outputs(record["outputs"]),
+                _whole(record["iterations"]),
+                _whole(record["items"]),
+                as_number(record["seconds"]),
+            )
+        )
+    elif kind == "test":
+        run.tests.append(
+            Tested(
+                as_number(record["time"]),
+                iteration,
+                _whole(record["net"]),
+                _whole(record["batches"]),
+                _outputs(record["outputs"]),
+                tuple(map(as_text, record.get("losses", ()))),
+                None if record["loss"] is None else as_number(record["loss"]),
+                as_number(record["seconds"]),
+            )
+        )
+    elif kind == "queries":
+        epochs = record["epochs"]
+        labels, counts = tuple(map(_whole, record["labels"])), tuple(map(_whole, record["counts"]))
+        hits = tuple(map(as_number, record["hit_percent"]))
+        if not len(labels) == len(counts) == len(hits) or (epochs is not None and len(epochs) != len(labels)):
+            raise ValueError("labels")
+        shares = None if epochs is None else tuple(map(as_number, epochs))
+        run.queries.append(Queried(iteration, as_text(record["source"]), labels, counts, hits, shares))
+    elif kind == "norms":
+        sizes = {_weight(name): _three(row) for name, row in _of_type(record["weights"], dict).items()}
+        run.norms.append(Measured(iteration, sizes))
+    elif kind == "notice":
+        run.notices.append((iteration, as_text(record["text"])))
+    elif kind == "snapshot":
+        weights, state = (None if record[key] is None else as_text(record[key]) for key in ("weights", "state"))
+        run.snapshots.append(Stored(iteration, weights, state))
+
+
+def as_number(value: Any) -> float:
+    """A float; NaN and infinity are written as strings."""
+    if isinstance(value, str) and value in _NO_NUMBERS:
+        return _NO_NUMBERS[value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"a number: {value!r}")
+    return float(value)
+
+
+def as_text(value: Any) -> str:
+    """A text, and nothing else."""
+    return _of_type(value, str)
+
+
+def _weight(name: Any) -> str:
+    if not re.fullmatch(r".+\[\d+\]", as_text(name)):
+        raise ValueError(f"a weight's name: {name!r}")
+    return str(name)
+
+
+def _three(row: Any) -> tuple[float, float, float]:
+    first, second, third = map(as_number, _of_type(row, list))
+    return first, second, third
+
+
+def _whole(value: Any) -> int:
+    return int(_of_type(value, int))
+
+
+def _of_type(value: Any, kind: type[T]) -> T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"a value: {value!r}")
+    return value
+
+
+def _outputs(found: Any) -> dict[str, Any]:
+    """Outputs by name: a float, or nested lists of floats."""
+    return {as_text(name): _values(value) for name, value in _of_type(found, dict).items()}
+
+
+def _values(value: Any) -> Any:
+    return [_values(item) for item in value] if isinstance(value, list) else as_number(value)
