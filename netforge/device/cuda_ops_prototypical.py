@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
+from netforge.device.launch import WARP
 from netforge.device.operations.prototypical import PrototypeRule
 from netforge.device.operations.sup_con import PairRule
 
 Array = Any  # a CuPy array
+
+TALLY = 5
+"""Numbers that a query leaves for the summary of its loss (TALLY in prototypical.cu)."""
 
 
 class CudaPrototypical(CudaCore):
@@ -20,8 +24,10 @@ class CudaPrototypical(CudaCore):
         self, labels: Array, shots: int, targets: Array, shares: Array, absent: Array, report: Array
     ) -> int:
         """Split a batch into support, the first `shots` items of each class, and queries; -1, the report says more."""
-        firsts = self.scratch.take("first items", (max(1, len(labels)),), np.int32)
-        arrays = (labels, firsts, targets, shares, absent, report)
+        items = len(labels)
+        firsts, members = self.scratch.take("episode", (2, max(1, items)), np.int32)
+        self.launch.warps("episode_members", labels.dtype, items, labels, firsts, members, targets, *labels.shape)
+        arrays = (labels, firsts, members, targets, shares, absent, report)
         self.launch.grid("split_episode", labels.dtype, (1,), *arrays, *labels.shape, len(shares), shots)
         return -1
 
@@ -37,9 +43,11 @@ class CudaPrototypical(CudaCore):
         rule: PrototypeRule,
     ) -> None:
         """loss[0] = mean over queries of -log softmax(-d / temperature)[target]."""
-        arrays = (distances, targets, probabilities, queries, loss, accuracy, means)
-        numbers = (*distances.shape, rule.temperature, rule.factor)
-        self.launch.grid("prototypical_forward", distances.dtype, (1,), *arrays, *numbers)
+        items, dtype = len(distances), distances.dtype
+        tally = self.scratch.take("prototypical tally", (max(1, items), TALLY), dtype)
+        arrays, numbers = (distances, targets, probabilities, tally), (rule.temperature, rule.factor)
+        self.launch.warps("prototypical_forward", dtype, items, *arrays, *distances.shape, *numbers)
+        self.launch.grid("prototypical_summary", dtype, (1,), tally, queries, loss, accuracy, means, items)
 
     def prototypical_backward(
         self, probabilities: Array, targets: Array, queries: Array, scale: Array, slopes: Array, rule: PrototypeRule
@@ -55,8 +63,9 @@ class CudaPrototypical(CudaCore):
         """dx, dcentroids = gradients of the sum of slopes * squared distances."""
         size, classes = x.shape[1], len(centroids)
         for own, others, out, strides in ((x, centroids, dx, (classes, 1)), (centroids, x, dcentroids, (1, classes))):
-            arrays = (own, others, slopes, out, own.size)
-            self.launch.each("squared_distances_backward", x.dtype, own.size, *arrays, size, len(others), *strides)
+            numbers = (len(own), size, len(others), *strides)
+            tiles = len(own) * -(-size // WARP)
+            self.launch.blocks("squared_distances_backward", x.dtype, tiles, own, others, slopes, out, *numbers)
 
     # --- pairs -------------------------------------------------------------------------------------------------------
 
@@ -64,7 +73,7 @@ class CudaPrototypical(CudaCore):
         """The cost of each anchor, and slopes, its gradient by the row's values."""
         kernel = "sup_con_against_negatives" if rule.negatives_only else "sup_con_against_all"
         arrays = (values, labels, slopes, tally)
-        self.launch.warps(kernel, slopes.dtype, len(labels), *arrays, *labels.shape, rule.temperature)
+        self.launch.blocks(kernel, slopes.dtype, len(labels), *arrays, *labels.shape, rule.temperature)
 
     def sup_con_summary(self, tally: Array, loss: Array, anchors: Array, means: Array) -> None:
         """loss[0] = the mean cost of anchors, anchors[0] their number, at least 1; means of values."""

@@ -140,6 +140,15 @@ template <typename T> __device__ __forceinline__ T block_sum(T value) {
     __syncthreads();
     return warp_sum(lane < warps ? parts[lane] : T(0));
 }
+__device__ __forceinline__ Real block_max(Real value) {
+    __shared__ Real parts[WARP];
+    const int lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+    value = warp_max(value);
+    __syncthreads();
+    if (lane == 0) parts[threadIdx.x / WARP] = value;
+    __syncthreads();
+    return warp_max(parts[lane < warps ? lane : 0]);
+}
 
 // The end of a sum over the whole grid. A launch of one block leaves out = total * factor / divisor[0]; a larger one
 // leaves each block's total in parts (gridDim.x numbers) and wants `sum_parts` after it. divisor: null stands for 1.

@@ -5,7 +5,7 @@
 
 #define TALLY 6  // cost, anchor or not, sum and number of the values to positives, and of those to negatives
 
-// What a warp learns from the row of values of its item.
+// What a block learns from the row of values of its item.
 struct Row {
     Real most;  // the highest score of those that a positive pair competes with
     Real to_positives, to_negatives;
@@ -15,22 +15,22 @@ struct Row {
 static __device__ Row survey(const Real* row, const Real* labels, int item, int items, int columns, Real temperature,
                              bool negatives_only) {
     Row found = {lowest(), Real(0), Real(0), 0};
-    FOR_EACH_IN_WARP(j, items) {
+    FOR_EACH_IN_BLOCK(j, items) {
         if (j == item) continue;
         const bool positive = labels[j * columns] == labels[item * columns];
         if (!positive || !negatives_only) found.most = larger(row[j] / temperature, found.most);
         found.positives += positive;
         (positive ? found.to_positives : found.to_negatives) += row[j];
     }
-    found.most = warp_max(found.most);
-    found.positives = warp_sum(found.positives);
-    found.to_positives = warp_sum(found.to_positives);
-    found.to_negatives = warp_sum(found.to_negatives);
+    found.most = block_max(found.most);
+    found.positives = block_sum(found.positives);
+    found.to_positives = block_sum(found.to_positives);
+    found.to_negatives = block_sum(found.to_negatives);
     return found;
 }
 
 static __device__ void write_tally(Real* out, const Row& row, Real cost, int items) {
-    if (threadIdx.x % WARP != 0) return;
+    if (threadIdx.x != 0) return;
     out[0] = row.positives ? cost : Real(0);
     out[1] = row.positives ? Real(1) : Real(0);
     out[2] = row.to_positives;
@@ -41,18 +41,18 @@ static __device__ void write_tally(Real* out, const Row& row, Real cost, int ite
 
 // Positive pairs compete with all other items. tally (items, 6); slopes = the gradient of each anchor's cost by its row
 // of values, 0 where an item has no positive.
-// Launch: one warp an item. Memory: values three times, twice from cache; slopes once; coalesced.
+// Launch: one block an item. Memory: values three times, twice from cache; slopes once; coalesced.
 KERNEL(sup_con_against_all)(const Real* __restrict__ values, const Real* __restrict__ labels,
                             Real* __restrict__ slopes, Real* __restrict__ tally, int items, int columns,
                             Real temperature) {
-    FOR_EACH_WARP(item, items) {
+    FOR_EACH_BLOCK(item, items) {
         const Real *row = values + item * items, own = labels[item * columns];
         const Row found = survey(row, labels, item, items, columns, temperature, false);
         Real sum = 0;
-        FOR_EACH_IN_WARP(j, items) sum += j == item ? Real(0) : exp(row[j] / temperature - found.most);
-        sum = warp_sum(sum);
+        FOR_EACH_IN_BLOCK(j, items) sum += j == item ? Real(0) : exp(row[j] / temperature - found.most);
+        sum = block_sum(sum);
         const Real pairs = Real(max(found.positives, 1));
-        FOR_EACH_IN_WARP(j, items) {
+        FOR_EACH_IN_BLOCK(j, items) {
             const Real share = labels[j * columns] == own ? Real(1) / pairs : Real(0);
             const Real slope = (exp(row[j] / temperature - found.most) / sum - share) / temperature;
             slopes[item * items + j] = j == item || found.positives == 0 ? Real(0) : slope;
@@ -66,18 +66,18 @@ KERNEL(sup_con_against_all)(const Real* __restrict__ values, const Real* __restr
 KERNEL(sup_con_against_negatives)(const Real* __restrict__ values, const Real* __restrict__ labels,
                                   Real* __restrict__ slopes, Real* __restrict__ tally, int items, int columns,
                                   Real temperature) {
-    FOR_EACH_WARP(item, items) {
+    FOR_EACH_BLOCK(item, items) {
         const Real *row = values + item * items, own = labels[item * columns];
         const Row found = survey(row, labels, item, items, columns, temperature, true);
         const bool alone = found.positives == items - 1;  // no negatives: nothing to compete with
         Real sum = 0;
-        FOR_EACH_IN_WARP(j, items) {
+        FOR_EACH_IN_BLOCK(j, items) {
             if (j != item && labels[j * columns] != own) sum += exp(row[j] / temperature - found.most);
         }
-        sum = warp_sum(sum);
+        sum = block_sum(sum);
         const Real level = alone ? lowest() : found.most + log(sum), pairs = Real(max(found.positives, 1));
         Real cost = 0, lost = 0;
-        FOR_EACH_IN_WARP(j, items) {
+        FOR_EACH_IN_BLOCK(j, items) {
             if (j == item || labels[j * columns] != own) continue;
             const Real behind = level - row[j] / temperature;  // how far the positive lies behind the negatives
             const Real odds = exp(-fabs(behind)), share = (behind > 0 ? Real(1) : odds) / (1 + odds);
@@ -85,9 +85,9 @@ KERNEL(sup_con_against_negatives)(const Real* __restrict__ values, const Real* _
             lost += share;
             slopes[item * items + j] = -share / pairs / temperature;
         }
-        cost = warp_sum(cost) / pairs;
-        lost = warp_sum(lost);
-        FOR_EACH_IN_WARP(j, items) {
+        cost = block_sum(cost) / pairs;
+        lost = block_sum(lost);
+        FOR_EACH_IN_BLOCK(j, items) {
             if (j != item && labels[j * columns] == own) continue;
             const Real slope = exp(row[j] / temperature - found.most) / sum * lost / pairs / temperature;
             slopes[item * items + j] = j == item || found.positives == 0 ? Real(0) : slope;
@@ -116,5 +116,9 @@ KERNEL(sup_con_summary)(const Real* __restrict__ tally, Real* loss, Real* anchor
 KERNEL(sup_con_backward)(const Real* __restrict__ slopes, const Real* anchors, const Real* scale,
                          Real* __restrict__ weights, int n, int items) {
     const Real step = scale[0] / anchors[0];
-    FOR_EACH(i, n) weights[i] = (slopes[i] + slopes[i % items * items + i / items]) * step;
+    const Divisor row(items);
+    FOR_EACH(i, n) {
+        const unsigned r = row.quotient(i), c = i - r * items;
+        weights[i] = (slopes[i] + slopes[c * items + r]) * step;
+    }
 }

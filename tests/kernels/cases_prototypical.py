@@ -22,8 +22,9 @@ def split_episode(b: Bench, shape: tuple[int, int, int]) -> None:
         got, wanted = (
             [b.dirty(items), b.dirty(rows, items), b.dirty(rows), np.array([told, 9], b.dtype)] for _ in range(2)
         )
-        firsts = b.dirty(max(1, items), dtype=np.int32)
-        b.launch("split_episode", labels, firsts, *got, items, columns, rows, shots, grid=(1,))
+        firsts, members = (b.dirty(max(1, items), dtype=np.int32) for _ in range(2))
+        b.launch("episode_members", labels, firsts, members, got[0], items, columns)
+        b.launch("split_episode", labels, firsts, members, *got, items, columns, rows, shots, grid=(1,))
         b.ops.split_episode(labels, shots, *wanted)
         for a, expected in zip(got, wanted, strict=True):
             b.equal(a, expected)
@@ -38,11 +39,13 @@ def prototypical(b: Bench, shape: tuple[int, int]) -> None:
     for rule in (PrototypeRule(), PrototypeRule(0.1, 0.5)):
         got, wanted = ([b.dirty(*shape), *(b.dirty(n) for n in (1, 1, 1, 2))] for _ in range(2))
         numbers = (*shape, rule.temperature, rule.factor)
-        b.launch("prototypical_forward", distances, targets, *got, *numbers, grid=(1,))
+        tally = b.dirty(items, 5)
+        b.launch("prototypical_forward", distances, targets, got[0], tally, *numbers)
+        b.launch("prototypical_summary", tally, *got[1:], items, grid=(1,))
         b.ops.prototypical_forward(distances, targets, *wanted, rule)
         for a, expected in zip(got, wanted, strict=True):
             b.equal(a, expected)
-        b.launch("prototypical_forward", distances, targets, *got[:3], None, None, *numbers, grid=(1,))
+        b.launch("prototypical_summary", tally, *got[1:3], None, None, items, grid=(1,))
         b.equal(got[2], wanted[2])
         known = (wanted[0], targets, wanted[1], scale)
         slopes, expected = b.dirty(*shape), b.dirty(*shape)
@@ -58,8 +61,8 @@ def squared_distances(b: Bench, shape: tuple[int, int, int]) -> None:
     x, centroids, slopes = b.normal(items, size), b.normal(classes, size), b.normal(items, classes)
     got, wanted = ([b.dirty(items, size), b.dirty(classes, size)] for _ in range(2))
     name = "squared_distances_backward"
-    b.launch(name, x, centroids, slopes, got[0], x.size, size, classes, classes, 1)
-    b.launch(name, centroids, x, slopes, got[1], centroids.size, size, items, 1, classes)
+    b.launch(name, x, centroids, slopes, got[0], items, size, classes, classes, 1)
+    b.launch(name, centroids, x, slopes, got[1], classes, size, items, 1, classes)
     b.ops.squared_distances_backward(x, centroids, slopes, *wanted)
     for a, expected in zip(got, wanted, strict=True):
         b.equal(a, expected)
