@@ -79,6 +79,8 @@ def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
     ((2, 3), (), ConvGeometry((), (), ())),
     ((2, 3, 9), (4,), ConvGeometry((3,), (2,), (2,))),
     ((2, 2, 6, 5), (2, 2), ConvGeometry((3, 3), (0, 1))),
+    ((2, 2, 6, 5), (3, 3), ConvGeometry((1, 1), (1, 1))),
+    ((1, 2, 9, 8), (3, 3), ConvGeometry((2, 3), (0, 2), (2, 1))),
     ((1, 2, 4, 5, 6), (2, 3, 2), ConvGeometry((1, 2, 1), (1, 0, 1), (2, 1, 1))),
 )
 def columns(b: Bench, size: Any) -> None:
