@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from netforge.errors import counted
@@ -26,6 +25,7 @@ from netforge.inspect.canvas import (
 )
 from netforge.inspect.layered import Layout, Piece, Slot, Wire, lay_out
 from netforge.inspect.netgraph import Edge, LayerEntry, NetGraph, Node, count_text, net_graph
+from netforge.inspect.ties import Ties
 from netforge.net import Net
 
 Direction = Literal["down", "right"]
@@ -72,7 +72,7 @@ def diagram(net: Net, direction: Direction = "down", *, heading: bool = True) ->
     Each box is a group whose key is the number of its first layer.
 
     Layers that change the only output of another layer in place are rows of its box. Boxes whose weights are shared
-    have outlines of one colour and a badge with the same letter; dashed lines join those that stand beside each other.
+    have outlines of one colour and a badge with the same letter; dashed lines join them where no box is in the way.
     heading: whether the net's name stands above.
     """
     return _Diagram(net, net_graph(net), direction).drawing(heading)
@@ -273,32 +273,12 @@ class _Diagram:
             yield from map(self._at, ((across, middle), (to, middle), (to, end)))
 
     def _ties(self) -> Iterator[Shape]:
-        """Dashed lines between boxes of one rank that share weights: from side to side, or around what lies between."""
+        """Dashed lines between boxes that share weights."""
+        ties = Ties(self.layout, [figure.slot for figure in self.figures])
         for index, group in enumerate(self.graph.groups):
-            ink = f"shared{index % len(palette.HUES)}"
-            ranks: dict[int, list[int]] = {}
-            for node in group.nodes:
-                ranks.setdefault(self.layout.ranks[node], []).append(node)
-            for nodes in ranks.values():
-                nodes.sort(key=lambda node: self.layout.corners[node][0])
-                for first, second in pairwise(nodes):
-                    yield Curve(straight(*self._tie(first, second)), ink, stroke=1.3, dashed=True)
-
-    def _tie(self, first: int, second: int) -> list[Point]:
-        start, end = self.layout.corners[first], self.layout.corners[second]
-        one, two = self.figures[first].slot, self.figures[second].slot
-        low, high = start[0] + one.left + one.width, end[0] + two.left
-        rank = self.layout.ranks[first]
-        between = any(
-            rank == other and start[0] < corner[0] < end[0]
-            for other, corner in zip(self.layout.ranks, self.layout.corners, strict=True)
-        )
-        inside = start[1] + 14
-        if not between:
-            return [self._at((low, inside)), self._at((high, inside))]
-        above = start[1] - 10
-        corners = (low - 12, start[1]), (low - 12, above), (high + 12, above), (high + 12, end[1])
-        return [self._at(corner) for corner in corners]
+            for line in ties.lines(group.nodes, index):
+                ink = f"shared{index % len(palette.HUES)}"
+                yield Curve(straight(*map(self._at, line)), ink, stroke=1.3, dashed=True)
 
     def _used(self, shapes: tuple[Shape, ...]) -> dict[str, Paint]:
         """The colours that the drawing needs."""

@@ -14,7 +14,7 @@ import pytest
 from netforge.errors import NetError
 from netforge.inspect import draw
 from netforge.inspect.canvas import Box, Curve, Drawing, Group, Text
-from netforge.inspect.diagram import diagram
+from netforge.inspect.diagram import Direction, diagram
 from netforge.inspect.layered import Layout, Slot, Wire, lay_out
 from netforge.inspect.netgraph import net_graph
 from netforge.net import Net
@@ -150,6 +150,22 @@ def test_shared_weights_have_one_badge() -> None:
     shapes = list(flat(diagram(build(TOWERS))))
     assert sum(isinstance(shape, Text) and shape.text == "A" for shape in shapes) == 2
     assert sum(isinstance(shape, Curve) and shape.dashed for shape in shapes) == 1
+
+
+@pytest.mark.parametrize("direction", ["down", "right"])
+def test_shared_weights_of_different_depth_are_joined_around_other_boxes(direction: Direction) -> None:
+    shared = 'param { name: "W" } inner_product_param { num_output: 6 bias_term: false }'
+    ends = [("one", "a", "p"), ("two", "b", "q"), ("three", "q", "r"), ("four", "r", "s")]
+    layers = [f'layer {{ name: "{n}" type: "InnerProduct" bottom: "{b}" top: "{t}" {shared} }}' for n, b, t in ends]
+    head = 'layer { name: "in" type: "Input" top: "a" top: "z" input_param { shape { dim: 2 dim: 6 } } }\n'
+    text = head + 'layer { name: "scale" type: "Power" bottom: "z" top: "b" }\n' + "\n".join(layers)
+    drawing = diagram(Net(parse_net(text), "TRAIN", plan_only=True), direction)
+    boxes = [shape.shapes[0] for shape in drawing.shapes if isinstance(shape, Group)]
+    lines = [shape for shape in flat(drawing) if isinstance(shape, Curve) and shape.dashed]
+    assert len(lines) == 3  # "one" stands a rank before "two", and so on
+    for line in lines:
+        for x, y in line.points[2:-2]:
+            assert not any(b.x < x < b.x + b.width and b.y < y < b.y + b.height for b in boxes if isinstance(b, Box))
 
 
 def flat(drawing: Drawing) -> Iterator[Box | Text | Curve]:
