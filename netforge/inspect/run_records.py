@@ -1,7 +1,6 @@
 """Records of a run's log as values: what each has to hold, and of which type.
 
-A record that lacks a field raises KeyError, one with a value of another type ValueError or TypeError: the reader of the
-log knows the line and says it.
+What is wrong with one is raised as KeyError, TypeError or ValueError: the reader of the log knows the line and says it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ T = TypeVar("T")
 
 
 def begun_run(path: Path, record: dict[str, Any]) -> Run:
-    """The run that the start record of the log `path` begins."""
+    """The run that the start record of the log `path` begins; raises as `add_record` does."""
     restored = record["restored_from"]
     command = tuple(map(as_text, record.get("command", ())))
     given = [word.removeprefix("--plugin=") for word in command if word.startswith("--plugin=")]
@@ -42,7 +41,10 @@ def begun_run(path: Path, record: dict[str, Any]) -> Run:
 
 
 def add_record(run: Run, record: dict[str, Any]) -> None:
-    """Take a record up; those of kinds that a later version may write are passed over."""
+    """Take a record up; those of kinds that a later version may write are passed over.
+
+    Raises KeyError, TypeError or ValueError for one that is not as `RunLog` writes it.
+    """
     kind, iteration = record["event"], _whole(record["iteration"])
     if kind == "display":
         run.displays.append(
@@ -89,7 +91,7 @@ def add_record(run: Run, record: dict[str, Any]) -> None:
 
 
 def as_number(value: Any) -> float:
-    """A float; NaN and infinity are written as strings."""
+    """A float; NaN and infinity are written as strings. Raises ValueError for anything else."""
     if isinstance(value, str) and value in _NO_NUMBERS:
         return _NO_NUMBERS[value]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -98,7 +100,7 @@ def as_number(value: Any) -> float:
 
 
 def as_text(value: Any) -> str:
-    """A text, and nothing else."""
+    """A text; raises ValueError for anything else."""
     return _of_type(value, str)
 
 
