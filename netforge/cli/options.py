@@ -133,6 +133,8 @@ def make_device(device: str | None, gpu: str | None) -> Device:
 
 def _note(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     ctx.meta[f"netforge.{param.name}"] = value
+    if all(ctx.meta.get(f"netforge.{name}") for name in ("quiet", "verbose")):
+        raise click.UsageError("--quiet and --verbose: give one of them.", ctx)
     return value
 
 
@@ -143,7 +145,9 @@ def output_options(command: F) -> F:
 
 def verbose_option(command: F) -> F:
     """--verbose alone, for commands whose whole output is the result."""
-    return _flag("verbose", "Show every layer of files of weights, and where in a plugin an error arose.")(command)
+    return _flag(
+        "verbose", "Show more: each display or batch on a terminal, every layer of weights, where an error arose."
+    )(command)
 
 
 def _flag(name: str, text: str) -> Callable[[F], F]:

@@ -1,24 +1,53 @@
-"""The two live lines of a run on a terminal: a bar with the time left, and the numbers of the moment."""
+"""The live lines of a run on a terminal: a bar with the time left, and the numbers of the moment."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from netforge.cli.screen import clock_text
+from netforge.cli.sparkline import BLOCKS, Curve, sparkline
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
-BLOCKS = "▁▂▃▄▅▆▇█"
 IN_ASCII = str.maketrans(BLOCKS + "━─╸", "_.,-~+*#=-=")  # for terminals that cannot show blocks and lines
 SPARK_WIDTH = 16
+MOST_NUMBER_LINES = 5
+SMOOTHING = 0.8  # the share of the past in the smoothed loss, at each display
+LEAST_TO_SMOOTH = 5
+
+
+@dataclass
+class Metric:
+    """One output of the tests: its newest value, and the best one with its iteration, the lowest where it `falls`."""
+
+    falls: bool = False
+    value: float = math.nan
+    best: float = math.nan
+    at: int = 0
+    count: int = 0
+
+    def add(self, iteration: int, value: float) -> None:
+        """Take the value of another test."""
+        self.value = value
+        self.count += 1
+        if math.isfinite(value) and (math.isnan(self.best) or (value < self.best if self.falls else value > self.best)):
+            self.best, self.at = value, iteration
+
+    @property
+    def remark(self) -> str:
+        """How the newest value stands among all."""
+        word = "lowest" if self.falls else "highest"
+        if self.count < 2 or math.isnan(self.best):
+            return ""
+        best = f"{self.best:.4g}"
+        return f" ({word})" if best == f"{self.value:.4g}" else f" ({word} {best} at {self.at:,})"
 
 
 @dataclass
@@ -26,7 +55,7 @@ class Progress:
     """What the live lines show; `rich` renders them, below an empty one, never wider than the window.
 
     first, last: the iterations at which this run started and will end. images_per_iteration: items of the data layers'
-    batches. metrics: the newest test results, name to value. testing, stopping: what goes on. ended: how it ended.
+    batches. metrics: what the tests found, by name. testing, stopping: what goes on. ended: how it ended.
     """
 
     first: int
@@ -36,12 +65,14 @@ class Progress:
     iteration: int = 0
     loss: float | None = None
     rate: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
     testing: bool = False
     stopping: bool = False
     ended: str = ""
-    losses: deque[float] = field(default_factory=lambda: deque(maxlen=400))
+    losses: Curve = field(default_factory=Curve)
     _pauses: float = 0.0
+    _smoothed: float = 0.0
+    _weight: float = 0.0
 
     def __post_init__(self) -> None:
         self.iteration = self.first
@@ -82,12 +113,19 @@ class Progress:
     def show_loss(self, loss: float, rate: float) -> None:
         """Take the newest loss and learning rate."""
         self.loss, self.rate = loss, rate
-        self.losses.append(loss)
+        self.losses.add(loss)
+        if math.isfinite(loss):
+            self._smoothed = SMOOTHING * self._smoothed + (1 - SMOOTHING) * loss
+            self._weight = SMOOTHING * self._weight + (1 - SMOOTHING)
+
+    def show_test(self, iteration: int, name: str, value: float, *, falls: bool) -> None:
+        """Take an output of a test. falls: whether lower is better."""
+        self.metrics.setdefault(name, Metric(falls)).add(iteration, value)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - 1
         yield ""
-        for line in (self.bar_line(width), self.number_line(width)):
+        for line in (self.bar_line(width), *self.number_lines(width)):
             if options.ascii_only:
                 line.plain = line.plain.translate(IN_ASCII)
             yield line
@@ -120,47 +158,38 @@ class Progress:
         rest = room - full - len(half)
         return Text.assemble((head, "bold"), "  ", ("━" * full + half, "cyan"), ("─" * rest, "dim"), "  ", tail)
 
-    def number_line(self, width: int) -> Text:
-        """Loss with its curve, rate, speed and the newest test; what does not fit is left out, the last first."""
+    def number_lines(self, width: int) -> Iterator[Text]:
+        """Loss with its curve, newest and best tests, speed and rate, on a few lines; what does not fit is left out."""
         from rich.text import Text
 
-        line = Text()
+        line, count = Text(), 0
         for part in self.number_parts():
-            gap = 3 if line else 0
-            if len(line) + gap + len(part) > width:
-                break
-            line.append(" " * gap)
-            line.append_text(part)
-        return line
+            if len(line) + 3 + len(part) > width and line:
+                yield line
+                line, count = Text(), count + 1
+            if count == MOST_NUMBER_LINES:
+                return
+            if len(part) <= width:
+                line.append("   " if line else "")
+                line.append_text(part)
+        if line:
+            yield line
 
-    def number_parts(self) -> list[Text]:
+    def number_parts(self) -> Iterator[Text]:
         """The numbers, the most important first."""
         from rich.text import Text
 
-        parts = []
         if self.loss is not None:
-            parts.append(Text.assemble(("loss ", "dim"), (f"{self.loss:.4g}", "bold")))
-        for name, value in self.metrics.items():
-            parts.append(Text.assemble((f"{name} ", "dim"), (f"{value:.4g}", "bold green")))
+            yield Text.assemble(("loss ", "dim"), (f"{self.loss:.4g}", "bold"))
         if len(self.losses) > 2:
-            parts.insert(1, Text(sparkline(list(self.losses), SPARK_WIDTH), style="cyan"))
+            yield Text(sparkline(self.losses.values, SPARK_WIDTH), style="cyan")
+        if len(self.losses) >= LEAST_TO_SMOOTH and self._weight:
+            yield Text.assemble(("smoothed ", "dim"), f"{self._smoothed / self._weight:.4g}")
+        for name, metric in sorted(self.metrics.items(), key=lambda item: item[1].falls):
+            colour = "bold" if metric.falls else "bold green"
+            yield Text.assemble((f"{name} ", "dim"), (f"{metric.value:.4g}", colour), (metric.remark, "dim"))
         if self.speed:
-            parts.append(Text.assemble(f"{self.speed * self.images_per_iteration:,.0f}", (" images/s", "dim")))
+            yield Text.assemble(f"{self.speed:,.3g}", (" it/s", "dim"))
+            yield Text.assemble(f"{self.speed * self.images_per_iteration:,.0f}", (" images/s", "dim"))
         if self.rate is not None:
-            parts.append(Text.assemble(("rate ", "dim"), f"{self.rate:.4g}"))
-        return parts
-
-
-def sparkline(values: list[float], width: int) -> str:
-    """A curve of at most `width` block characters; each stands for the mean of its share of the values.
-
-    Values that are all positive are drawn on a logarithmic scale, as losses fall by factors.
-    """
-    if min(values) > 0:
-        values = [math.log(value) for value in values]
-    columns = min(width, len(values))
-    edges = [len(values) * i // columns for i in range(columns + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    low, high = min(means), max(means)
-    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BLOCKS[round((mean - low) * scale)] for mean in means)
+            yield Text.assemble(("learning rate ", "dim"), f"{self.rate:.4g}")

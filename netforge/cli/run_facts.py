@@ -13,12 +13,16 @@ from netforge.net import Net
 from netforge.schema import NetDefinition
 from netforge.schema.fields import is_repeated
 from netforge.solver import Listener, SnapshotPaths, Solver, StopReason, TestResult
+from netforge.solver.settings import snapshot_prefix
 
 Fact = tuple[str, str]
 
 
 def opening_facts(solver: Solver) -> list[Fact]:
-    """Net, data and where a GPU finds it, update rule, device, how a GPU iterates, seed: pairs of a word and a text."""
+    """Net, data and where a GPU finds it, update rule, device, how a GPU iterates, seed, and how names of files begin.
+
+    Pairs of a word and a text.
+    """
     net, settings = solver.net, solver.settings
     weights = sum(row.weight_count for row in net.describe())
     rate = f"base_lr {settings.base_lr:g} {settings.lr_policy}"
@@ -31,6 +35,7 @@ def opening_facts(solver: Solver) -> list[Fact]:
         ("device", " ".join(solver.device.describe()[:1])),
         ("iterations", solver.execution if solver.device.can_capture else ""),
         ("seed", str(solver.seed)),
+        ("files", f"{snapshot_prefix(solver.definition)}*"),
     ]
     if solver.restored_from is not None:
         facts.append(("goes on", f"at iteration {solver.iteration:,} of {solver.restored_from}"))
@@ -107,6 +112,11 @@ class Outcome(Listener):
     def on_end(self, solver: Solver, reason: StopReason) -> None:
         """Keep the reason."""
         self.reason = reason
+
+    @property
+    def outputs(self) -> set[str]:
+        """Names of test outputs."""
+        return {output.name for result in self.tests.values() for output in result.outputs}
 
     @property
     def scores(self) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def on_terminal() -> bool:
-    """Whether standard output is a terminal, where people look; elsewhere output is plain lines."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    """Whether standard output is a terminal, where people look; elsewhere output is plain lines.
+
+    One that cannot move its cursor or show colours (TERM=dumb: editors, serial lines) gets plain lines too.
+    """
+    plain = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return sys.stdout is not None and sys.stdout.isatty() and not plain
 
 
 def console() -> Console:
@@ -90,8 +95,14 @@ def print_columns(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) 
         click.echo("  ".join(cells).rstrip())
 
 
-def show_facts(facts: Sequence[tuple[str, str]], *, bold: Collection[str] = ()) -> None:
-    """Print words and texts in two columns; the texts of the words in `bold` stand out on a terminal."""
+def show_facts(
+    facts: Sequence[tuple[str, str]], *, bold: Collection[str] = (), copied: Collection[str] | None = None
+) -> None:
+    """Print words and texts in two columns; the texts of the words in `bold` stand out on a terminal.
+
+    copied: words whose texts somebody may want to copy, paths and commands, None for all; on a terminal these are left
+    to be broken where it has to, and others are folded below their own beginning.
+    """
     import click
 
     width = max((len(word) for word, _ in facts), default=0)
@@ -102,9 +113,15 @@ def show_facts(facts: Sequence[tuple[str, str]], *, bold: Collection[str] = ()) 
     screen = console()
     screen.print()
     for word, text in facts:
-        style = "bold green" if word in bold else ""
-        screen.print(styled((f"  {word:{width}}  ", "dim"), (text, style)), soft_wrap=True)
+        head, body = styled((f"  {word:{width}}  ", "dim")), styled((text, "bold green" if word in bold else ""))
+        screen.print(hanging(screen, head, body, fold=copied is not None and word not in copied), soft_wrap=True)
     screen.print()
+
+
+def hanging(screen: Console, head: Text, body: Text, *, fold: bool = True) -> Text:
+    """A text behind a head; where it does not fit and is to `fold`, its next lines begin below its first one."""
+    lines = list(body.wrap(screen, max(screen.width - len(head) - 1, 16))) if fold else [body]
+    return head + styled("\n" + " " * len(head)).join(lines)
 
 
 def number(value: float) -> str:

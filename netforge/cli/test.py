@@ -79,19 +79,25 @@ def run_plainly(averages: Averages, iterations: int) -> None:
     """Run all batches and print the outputs of each as Caffe does."""
     for batch in range(iterations):
         values = averages.add_batch()
-        if not is_quiet():
-            for output, value in scalars(values):
-                click.echo(f"Batch {batch}, {output.name} = {number(value)}")
+        for line in [] if is_quiet() else batch_lines(batch, values):
+            click.echo(line)
+
+
+def batch_lines(batch: int, values: tuple[Output, ...]) -> list[str]:
+    """The outputs of a batch in Caffe's words."""
+    return [f"Batch {batch}, {output.name} = {number(value)}" for output, value in scalars(values)]
 
 
 def run_on_screen(averages: Averages, iterations: int) -> None:
-    """Run all batches behind a progress bar that leaves nothing behind."""
+    """Run all batches behind a progress bar that leaves nothing behind; with --verbose, the outputs of each."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("batch"), MofNCompleteColumn(), BarColumn(None), TimeRemainingColumn())
     with Progress(*columns, console=console(), transient=True, expand=True) as progress:
-        for _ in progress.track(range(iterations)):
-            averages.add_batch()
+        for batch in progress.track(range(iterations)):
+            values = averages.add_batch()
+            for line in batch_lines(batch, values) if is_verbose() else []:
+                progress.console.print(styled((line, "dim")))
 
 
 class Averages:

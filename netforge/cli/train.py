@@ -130,10 +130,11 @@ def run(
     command: the words that began the run, for its log. with_report: write the page about it. events: the folder of
     TensorBoard's event files.
     """
-    for note in notes_of(solver):
+    for note in [] if is_quiet() else notes_of(solver):
         click.echo(f"note: {note}", err=True)
+    curves = [("curves", shlex.join(["tensorboard", "--logdir", events]))] if events is not None else []
     if not is_quiet():
-        show_facts(opening_facts(solver))
+        show_facts(opening_facts(solver) + curves, copied=("files", "goes on", "curves"))
         for report in solver.load_reports:
             if is_verbose() or solver.restored_from is None:
                 show_report(report)
@@ -146,10 +147,8 @@ def run(
         solver.close()
         wanted = with_report and outcome.reason is not StopReason.ABORTED
         page = write_report(log.path) if wanted and log.path is not None else None
-        facts = outcome.facts(solver, log.path, page) + query_facts(queries.stored, log.run_name)
-        if events is not None:
-            facts.append(("curves", shlex.join(["tensorboard", "--logdir", events])))
-        show_facts(facts, bold=outcome.scores)
+        facts = outcome.facts(solver, log.path, page) + query_facts(queries.stored, log.run_name) + curves
+        show_facts(facts, bold=outcome.scores, copied={word for word, _ in facts} - outcome.outputs)
     if outcome.reason is StopReason.ABORTED:
         raise KeyboardInterrupt
 
@@ -181,7 +180,7 @@ def displays(solver: Solver, signals: Signals) -> list[Listener]:
     if is_quiet():
         return []
     if on_terminal():
-        return [TrainScreen(images_per_iteration(solver), signals)]
+        return [TrainScreen(images_per_iteration(solver), signals, every_display=is_verbose())]
     return [TrainLog()]
 
 

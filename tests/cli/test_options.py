@@ -91,3 +91,10 @@ def test_going_on_needs_the_same_arithmetic() -> None:
 
     for given in ("", "--allow-tf32", "--no-deterministic", "--allow-tf32 --no-deterministic"):
         assert CliRunner().invoke(words, given.split()).output == given + "\n"
+
+
+@pytest.mark.parametrize("words", [["--quiet", "--verbose"], ["--verbose", "--quiet"]])
+def test_quiet_and_verbose_contradict_each_other(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["check", "net.prototxt", *words])
+    assert result.exit_code == 2
+    assert "--quiet and --verbose: give one of them" in result.stderr

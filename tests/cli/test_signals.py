@@ -92,13 +92,13 @@ def test_the_effect_of_ctrl_c_can_be_chosen(folder: Path) -> None:
     assert process.returncode == 0
 
 
-def on_a_terminal(folder: Path, *arguments: str, width: int = 80) -> str:
+def on_a_terminal(folder: Path, *arguments: str, width: int = 80, term: str = "xterm-256color") -> str:
     """What a command writes on a terminal."""
     leader, follower = pty.openpty()
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "COLUMNS": str(width),
-        "TERM": "xterm-256color",
+        "TERM": term,
     }
     with subprocess.Popen(
         [sys.executable, "-m", "netforge", *arguments],
@@ -131,6 +131,24 @@ def test_training_on_a_terminal(folder: Path, width: int) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     assert "loss " in plain
     assert "--snapshot run_iter_4.solverstate --set=max_iter=8" in plain
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+def test_verbose_leaves_each_display_and_each_batch(folder: Path) -> None:
+    train = on_a_terminal(folder, "train", "--solver", "solver.prototxt", "--verbose", "--no-report")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", train)
+    assert re.search(r"iteration 2   train      loss [\d.]+ +.*learning rate 0\.00", plain)
+    assert re.search(r"smoothed|loss [\d.]+", plain)
+    words = ("test", "--model", "net.prototxt", "--weights", "run_iter_4.caffemodel", "--iterations=2")
+    assert "Batch 1, accuracy = " in on_a_terminal(folder, *words, "--verbose")
+    assert "Batch 1, accuracy = " not in on_a_terminal(folder, *words)
+
+
+def test_a_terminal_that_is_dumb_gets_plain_lines(folder: Path) -> None:
+    text = on_a_terminal(folder, "train", "--solver", "solver.prototxt", term="dumb")
+    assert "\x1b" not in text
+    assert "Iteration 2, lr = " in text
+    assert "weights: run_iter_4.caffemodel" in text
 
 
 def test_colours_are_off_where_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

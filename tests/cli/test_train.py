@@ -98,6 +98,7 @@ def test_notes_of_the_reader_are_printed_once(folder: Path) -> None:
     Path("net.prototxt").write_text(NET.replace('top: "conv"', 'top: "conv"\n  group_start: True', 1), encoding="utf-8")
     notes = [line for line in train().stderr.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1 and "group_start" in notes[0]
+    assert train("--quiet").stderr == ""
 
 
 def test_large_outputs_are_not_printed(folder: Path) -> None:

@@ -59,4 +59,4 @@ def test_the_screen_has_one_line_for_it(monkeypatch: pytest.MonkeyPatch) -> None
     solver.close()
     lines = [line for line in text.getvalue().splitlines() if "drawn" in line]
     assert len(lines) == 2
-    assert lines[1].endswith("  iteration      10   drawn      25.0 25.0 25.0 25.0 %   3.00 epochs")
+    assert lines[1].endswith("  iteration 10   drawn      25.0 25.0 25.0 25.0 %   3.00 epochs")
