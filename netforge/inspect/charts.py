@@ -123,16 +123,17 @@ def thinned(series: Series) -> Series:
     count = len(series.x)
     if count <= MOST_POINTS:
         return series
-    y = np.asarray(series.y, dtype=float)
+    width = -(-count // (MOST_POINTS // 2 - 1))
+    rows = -(-count // width)
+    y = np.full(rows * width, np.nan)
+    y[:count] = series.y
+    table, inside = y.reshape(rows, width), (np.arange(rows * width) < count).reshape(rows, width)
+    finite = np.isfinite(table)
+    broken, some, starts = ~finite & inside, finite.any(axis=1), np.arange(rows) * width
     kept = {0, count - 1}
-    for part in np.array_split(np.arange(count), MOST_POINTS // 2 - 1):
-        values = y[part]
-        broken = ~np.isfinite(values)
-        if broken.any():  # a gap stays a gap
-            kept.add(int(part[broken.argmax()]))
-        if not broken.all():
-            kept |= {int(part[np.nanargmin(np.where(broken, np.nan, values))])}
-            kept |= {int(part[np.nanargmax(np.where(broken, np.nan, values))])}
+    kept.update((starts + broken.argmax(axis=1))[broken.any(axis=1)].tolist())  # a gap stays a gap
+    kept.update((starts + np.where(finite, table, np.inf).argmin(axis=1))[some].tolist())
+    kept.update((starts + np.where(finite, table, -np.inf).argmax(axis=1))[some].tolist())
     at = sorted(kept)
     return replace(series, x=[series.x[i] for i in at], y=[series.y[i] for i in at])
 

@@ -63,7 +63,7 @@ class Sight:
     @property
     def silent(self) -> bool:
         """Whether nothing has come for so long that the run may have been killed: three times the longest gap."""
-        if self.run is None or self.run.reason is not None:
+        if self.run is None or self.run.reason is not None or self.age_s <= PATIENCE_S:
             return False
         shown, tested = (one.time for one in self.run.displays), (one.time for one in self.run.tests)
         gaps = [later - earlier for earlier, later in pairwise(sorted([self.run.start, *shown, *tested]))]

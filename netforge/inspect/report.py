@@ -176,10 +176,10 @@ def score_series(run: Run) -> list[Series]:
 def output_series(run: Run) -> list[Series]:
     """Outputs of one number of the training net, where they are not the loss itself."""
     names = dict.fromkeys(name for shown in run.displays for name, value in shown.outputs.items() if _is_number(value))
+    losses = {shown.iteration: shown.loss for shown in run.displays}
     found: list[Series] = []
     for name in names:
         points = [(s.iteration, s.outputs[name]) for s in run.displays if _is_number(s.outputs.get(name))]
-        losses = {shown.iteration: shown.loss for shown in run.displays}
         if len(names) > 1 or any(abs(value - losses[at]) > 1e-6 for at, value in points):
             found.append(_series(name, points, len(found)))
     return found
