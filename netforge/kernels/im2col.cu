@@ -42,10 +42,11 @@ __device__ __forceinline__ void windows_to_columns(const Real* __restrict__ x, R
                 for (int c = 0; c < g.kernel.w; ++c) {
                     const int d = first_d + a * g.dilation.d, h = first_h + b * g.dilation.h;
                     const int w = first_w + c * g.dilation.w;
-                    const bool inside = (unsigned)d < (unsigned)g.image.d && (unsigned)h < (unsigned)g.image.h &&
-                                        (unsigned)w < (unsigned)g.image.w;
-                    column[((a * g.kernel.h + b) * g.kernel.w + c) * positions] =
-                        inside ? image[(d * g.image.h + h) * g.image.w + w] : Real(0);
+                    const int own_d = clamped(d, g.image.d), own_h = clamped(h, g.image.h);
+                    const int own_w = clamped(w, g.image.w);
+                    const Real value = image[(own_d * g.image.h + own_h) * g.image.w + own_w];
+                    const bool inside = d == own_d && h == own_h && w == own_w;
+                    column[((a * g.kernel.h + b) * g.kernel.w + c) * positions] = inside ? value : Real(0);
                 }
     }
 }
@@ -93,8 +94,9 @@ __device__ __forceinline__ void columns_to_pixels(const Real* __restrict__ colum
                 for (int c = 0; c < g.kernel.w; ++c) {
                     const int w = window_over(at.column, c, g.out.w, stride_w, g.pad.w, g.dilation.w);
                     const unsigned element = (a * g.kernel.h + b) * g.kernel.w + c;
-                    const bool inside = d >= 0 && h >= 0 && w >= 0;
-                    sum += inside ? from[element * positions + (d * g.out.h + h) * g.out.w + w] : Real(0);
+                    const unsigned position = (max(d, 0) * g.out.h + max(h, 0)) * g.out.w + max(w, 0);
+                    const Real value = from[element * positions + position];
+                    sum += d >= 0 && h >= 0 && w >= 0 ? value : Real(0);
                 }
             }
         }

@@ -13,12 +13,17 @@ __device__ __forceinline__ void move_each(int n, From from, To to) {
     const unsigned tile = AT_ONCE * blockDim.x;
     for (unsigned first = blockIdx.x * tile + threadIdx.x; first < (unsigned)n; first += gridDim.x * tile) {
         const Places p = places(first, blockDim.x, n);
-        T values[AT_ONCE];
+        if (p.in[AT_ONCE - 1]) {
+            T values[AT_ONCE];
 #pragma unroll
-        for (int k = 0; k < AT_ONCE; ++k) values[k] = p.in[k] ? from(p.at[k]) : T();
+            for (int k = 0; k < AT_ONCE; ++k) values[k] = from(p.at[k]);
 #pragma unroll
-        for (int k = 0; k < AT_ONCE; ++k)
-            if (p.in[k]) to(p.at[k], values[k]);
+            for (int k = 0; k < AT_ONCE; ++k) to(p.at[k], values[k]);
+        } else {
+#pragma unroll
+            for (int k = 0; k < AT_ONCE; ++k)
+                if (p.in[k]) to(p.at[k], from(p.at[k]));
+        }
     }
 }
 // y[i] = from(i).

@@ -36,6 +36,11 @@ __device__ __forceinline__ bool has_window(const Sizes& s, int row, int column) 
     return (unsigned)row < (unsigned)s.out_height && (unsigned)column < (unsigned)s.out_width;
 }
 
+// Whether a window that starts at (top, left) holds any pixel.
+__device__ __forceinline__ bool meets_image(const Sizes& s, const Window& w, int top, int left) {
+    return top + w.kernel_h > 0 && left + w.kernel_w > 0 && top < s.height && left < s.width;
+}
+
 // The windows [first, last) along an axis of `out` windows that contain pixel `at`.
 __device__ __forceinline__ int first_window(int at, int kernel, const Divisor& stride, int pad) {
     return at + pad < kernel ? 0 : int(stride.quotient(at + pad - kernel)) + 1;
@@ -65,13 +70,17 @@ __device__ __forceinline__ void max_of_windows(const Real* __restrict__ x, Real*
         for (int a = 0; a < w.kernel_h; ++a)
 #pragma unroll
             for (int b = 0; b < w.kernel_w; ++b) {
-                const int pixel = (top + a) * s.width + left + b;
-                const Real value = has_pixel(s, top + a, left + b) ? plane[pixel] : lowest();
+                const int pixel = clamped(top + a, s.height) * s.width + clamped(left + b, s.width);
+                const Real value = plane[pixel];  // outside again that of the border, which changes nothing
                 if (value > best) {
                     best = value;
                     where = pixel;
                 }
             }
+        if (!meets_image(s, w, top, left)) {
+            best = lowest();
+            where = -1;
+        }
         y[i] = best;
         mask[i] = where;
     }
@@ -93,8 +102,10 @@ __device__ __forceinline__ void average_of_windows(const Real* __restrict__ x, R
 #pragma unroll
         for (int a = 0; a < w.kernel_h; ++a)
 #pragma unroll
-            for (int b = 0; b < w.kernel_w; ++b)
-                sum += has_pixel(s, top + a, left + b) ? plane[(top + a) * s.width + left + b] : Real(0);
+            for (int b = 0; b < w.kernel_w; ++b) {
+                const Real value = plane[clamped(top + a, s.height) * s.width + clamped(left + b, s.width)];
+                sum += has_pixel(s, top + a, left + b) ? value : Real(0);
+            }
         y[i] = sum / window_area(at.row, at.column, s, w);
     }
 }
@@ -191,8 +202,10 @@ __device__ __forceinline__ void squares_backward(const Of& of, Real* __restrict_
 #pragma unroll
             for (int b = 0; b < REACH; ++b) {
                 const int row = last_row - (REACH - 1) + a, column = last_column - (REACH - 1) + b;
-                const unsigned window = at.plane * s.windows() + row * s.out_width + column;
-                loads[a][b] = has_window(s, row, column) ? of.load(window, row, column, s, w) : of.nothing();
+                const int own_row = clamped(row, s.out_height), own_column = clamped(column, s.out_width);
+                const unsigned window = at.plane * s.windows() + own_row * s.out_width + own_column;
+                const auto load = of.load(window, own_row, own_column, s, w);
+                loads[a][b] = has_window(s, row, column) ? load : of.nothing();
             }
         const int top = last_row * STRIDE - w.pad_h, left = last_column * STRIDE - w.pad_w;
 #pragma unroll

@@ -159,11 +159,17 @@ template <typename T>
 __device__ __forceinline__ void gather(const T* __restrict__ x, const Real* __restrict__ index, T* __restrict__ y,
                                        int n, int rows, int size) {
     const Divisor columns(size);
-    move_to(y, n, [=](unsigned i) {
-        const unsigned line = columns.quotient(i);
-        const Real row = index[line];
-        return is_class(row, rows) ? x[(unsigned)row * (unsigned)size + i - line * size] : T();
-    });
+    if (rows > 0) {
+        move_to(y, n, [=](unsigned i) {
+            const unsigned line = columns.quotient(i);
+            const Real row = index[line];
+            const bool known = is_class(row, rows);  // else row 0 is read for nothing, so that loads wait for no branch
+            const T value = x[(known ? (unsigned)row : 0u) * size + i - line * size];
+            return known ? value : T();
+        });
+    } else {
+        move_to(y, n, [](unsigned) { return T(); });
+    }
 }
 
 // y (n / size, size) = the rows of x (rows, size) that index names, zeros where there is no such row. Memory: x's rows

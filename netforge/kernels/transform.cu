@@ -34,9 +34,10 @@ __device__ __forceinline__ void show(const Stored* __restrict__ pixels, const Vi
 #pragma unroll
         for (int k = 0; k < AT_ONCE; ++k) {
             bool masked;
-            const int place = view.place(p.at[k], masked);
-            values[k] = p.in[k] && !masked ? Pixel(pixels[place]) : Pixel(0);
-            means[k] = p.in[k] && mean ? mean[place * mean_pixel] : Pixel(0);
+            const int place = view.place(min(p.at[k], size - 1), masked);  // of those beyond the last, nothing is used
+            const Stored pixel = pixels[place];
+            values[k] = masked ? Pixel(0) : Pixel(pixel);
+            means[k] = mean ? mean[place * mean_pixel] : Pixel(0);
         }
 #pragma unroll
         for (int k = 0; k < AT_ONCE; ++k)
