@@ -16,6 +16,7 @@ from tests.docs.documents import (
     DOCUMENTS,
     README,
     ROOT,
+    WRITTEN,
     blocks,
     commands_in,
     commands_in_prose,
@@ -46,6 +47,13 @@ def test_ci_runs_the_first_two_commands_of_the_readme() -> None:
 def test_blocks_are_in_languages_that_are_tested(document: Path) -> None:
     for block in blocks(document):
         assert block.language in LANGUAGES, f"{block.place}: say which language this is: {sorted(LANGUAGES)}"
+
+
+@pytest.mark.parametrize("document", WRITTEN, ids=name)
+def test_code_is_read_without_scrolling(document: Path) -> None:
+    for block in blocks(document, "sh", "python", "protobuf", "toml"):
+        for line in block.text.splitlines():
+            assert len(line) <= 100, f"{block.place}: {line}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

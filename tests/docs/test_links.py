@@ -10,7 +10,7 @@ import pytest
 from netforge.cli.markdown import anchor
 from tests.docs.documents import DOCUMENTS, README, ROOT, name, prose
 
-LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 
 
 def headings(document: Path) -> list[str]:
@@ -19,7 +19,8 @@ def headings(document: Path) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in LINK.findall(prose(document)):
+    for found in LINK.finditer(prose(document)):
+        target = found[1] or found[2]
         if target.startswith("https://"):
             continue
         path, _, heading = target.partition("#")
