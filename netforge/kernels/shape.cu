@@ -45,6 +45,11 @@ struct Crop {
     __device__ __forceinline__ int size(int numbers, int axis) const {
         return axis == axes - 1 ? numbers / lanes : numbers;
     }
+    __device__ __forceinline__ bool is_empty() const {
+        bool empty = false;
+        for (int axis = 0; axis < axes; ++axis) empty = empty || part(axis) == 0;
+        return empty;
+    }
     // The plane of the whole in which a plane of the window lies; a plane is all but the last two axes.
     __device__ __forceinline__ unsigned plane_of_whole(unsigned plane) const {
         unsigned place = 0, stride = 1;
@@ -88,15 +93,25 @@ template <typename T>
 __device__ __forceinline__ void uncrop(const T* __restrict__ dy, T* __restrict__ dx, int n, const Crop& c) {
     const int h = c.axes - 2, w = c.axes - 1, height = c.part(h), width = c.part(w), top = c.offset(h);
     const int left = c.offset(w), front = c.offset(0), depth = c.part(0);
+    if (c.is_empty()) {
+        move_to(dx, n, [](unsigned) { return T(); });
+        return;
+    }
     const bool simple = c.axes == 3;
     const Planes place(c.whole(h), c.whole(w));
     move_to(dx, n, [=](unsigned i) {
         const Place at = place(i);
         const unsigned row = at.row - top, column = at.column - left;  // wrap around before the window
         unsigned plane = at.plane - front;
-        bool inside = row < (unsigned)height && column < (unsigned)width && (!simple || plane < (unsigned)depth);
-        if (!simple) plane = c.plane_of_part(at.plane, inside);
-        return inside ? dy[(plane * height + row) * width + column] : T();
+        bool inside = plane < (unsigned)depth;
+        if (!simple) {
+            inside = true;
+            plane = c.plane_of_part(at.plane, inside);
+        }
+        inside = inside & (row < (unsigned)height) & (column < (unsigned)width);
+        const unsigned place = (plane * height + row) * width + column;
+        const T value = dy[inside ? place : 0u];  // some number, so that loads wait for no branch
+        return inside ? value : T();
     });
 }
 
@@ -163,9 +178,10 @@ __device__ __forceinline__ void gather(const T* __restrict__ x, const Real* __re
         move_to(y, n, [=](unsigned i) {
             const unsigned line = columns.quotient(i);
             const Real row = index[line];
-            const bool known = is_class(row, rows);  // else row 0 is read for nothing, so that loads wait for no branch
-            const T value = x[(known ? (unsigned)row : 0u) * size + i - line * size];
-            return known ? value : T();
+            const Real least = larger(row, Real(0));
+            const Real own = least < Real(rows) ? least : Real(0);  // some row, so that loads wait for no branch
+            const T value = x[(unsigned)own * size + i - line * size];
+            return row == own ? value : T();
         });
     } else {
         move_to(y, n, [](unsigned) { return T(); });
