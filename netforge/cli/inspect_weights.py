@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netforge.cli.files import net_of
 from netforge.cli.inspect_options import write_html
-from netforge.cli.options import CaffeCommand, check_target, output_options
-from netforge.cli.recognition import NetOptions, open_embedder, trained_net_options
+from netforge.cli.options import CaffeCommand, check_target, load_plugins, output_options, plugin_option
+from netforge.cli.recognition import note
 
 if TYPE_CHECKING:
     from netforge.inspect.weights import WeightPicture
 
 
 @click.command("weights", cls=CaffeCommand)
-@trained_net_options
+@click.option("--model", required=True, metavar="NET", help="The net, a prototxt (or a solver that names one).")
+@click.option("--weights", "weights_file", required=True, metavar="FILE", help="The .caffemodel.")
+@click.option("--layer", metavar="NAME", help="Show one layer; by default all that have weights.")
+@plugin_option
 @click.option(
     "--html",
     "html_file",
@@ -33,24 +37,32 @@ if TYPE_CHECKING:
     help="Write a picture of each weight into a folder.",
 )
 @output_options
-def weights(trained: NetOptions, html_file: Path | None, png_folder: Path | None) -> None:
+def weights(
+    model: str,
+    weights_file: str,
+    layer: str | None,
+    plugins: tuple[str, ...],
+    html_file: Path | None,
+    png_folder: Path | None,
+) -> None:
     """Show weights: filters as pictures, matrices as heat maps, histograms.
 
-    --layer shows one layer.
+    The net may be of any kind, and its weights NaN or infinite. Weights that towers share are shown once.
     """
-    from dataclasses import replace
-
     from netforge.inspect.weights import weight_pictures, weights_page
 
     check_target(html_file)
-    with open_embedder(replace(trained, layer=None)) as embedder:
-        shown = weight_pictures(embedder, trained.layer)
-        name = embedder.net.name or "the net"
+    load_plugins(plugins)
+    definition = net_of(model, "TRAIN")
+    shown, absent = weight_pictures(definition, weights_file, layer)
+    name = definition.name or "the net"
+    if absent:
+        note(f"{weights_file} holds no weights for {', '.join(absent)}.")
     if png_folder is not None:
         write_pictures(png_folder, shown)
-    stem = re.sub(r"\.caffemodel(\.h5)?$", "", Path(trained.weights).name)
+    stem = re.sub(r"\.caffemodel(\.h5)?$", "", Path(weights_file).name)
     target = html_file or (None if png_folder else Path(f"{stem}.weights.html"))
-    write_html(target, lambda: weights_page(shown, name, Path(trained.weights).name))
+    write_html(target, lambda: weights_page(shown, name, Path(weights_file).name))
 
 
 def write_pictures(folder: Path, shown: list[WeightPicture]) -> None:

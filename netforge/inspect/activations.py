@@ -11,7 +11,17 @@ import numpy.typing as npt
 
 from netforge.errors import DataError, counted
 from netforge.inspect.page import card, facts, page, picture
-from netforge.inspect.pictures import Picture, colour, grey, magnified, png_bytes, reduced, tiled, vector_bars
+from netforge.inspect.pictures import (
+    Picture,
+    colour,
+    finite_range,
+    grey,
+    magnified,
+    png_bytes,
+    reduced,
+    tiled,
+    vector_bars,
+)
 from netforge.recognition.embedder import Embedder
 
 MOST_MAPS, MOST_SIDE = 256, 256
@@ -78,8 +88,7 @@ def blob_picture(values: npt.NDArray[Any], order: str | None = None) -> Picture:
         return vector_bars(values.reshape(-1))
     if order is not None and len(values) == 3:
         return magnified(colour(values, order), LEAST_IMAGE)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    low, high = finite_range(values)
     least = LEAST_IMAGE if len(values) == 1 else LEAST_TILE
     maps = [magnified(grey(reduced(plane, MOST_SIDE), low, high), least) for plane in values[:MOST_MAPS]]
     return tiled(maps, gap=2)

@@ -8,7 +8,7 @@ import numpy as np
 
 from netforge.inspect import pictures
 from netforge.inspect.canvas_svg import to_svg
-from netforge.inspect.charts import histogram
+from netforge.inspect.charts import value_histogram
 from netforge.inspect.diagram import Direction, diagram, shape_text
 from netforge.inspect.netgraph import LayerEntry, NetGraph, count_text, net_graph
 from netforge.inspect.page import Html, code_block, details, element, facts, join, page, picture, table
@@ -16,7 +16,6 @@ from netforge.layers.base import Layer
 from netforge.net import LayerSummary, Net
 from netforge.schema.writing import write_text
 
-BINS = 41
 MOST_TILES, LARGEST_MATRIX = 100, 64_000  # filters, and elements of a matrix, of which a picture is made
 LEAST_PIXELS = 220  # of a picture's longer side
 
@@ -175,8 +174,7 @@ def _values(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Iterat
     if finite.size:
         words = ("mean", finite.mean()), ("deviation", finite.std()), ("least", finite.min()), ("largest", finite.max())
         yield facts((word, f"{value:.4g}") for word, value in words)
-        counts, edges = np.histogram(finite, bins=BINS)
-        yield histogram(edges.tolist(), counts.tolist(), x="value", label="how often which values occur")
+        yield value_histogram(finite, label="how often which values occur")
     image = _picture(values)
     if image is not None:
         png = pictures.png_bytes(pictures.magnified(image, LEAST_PIXELS))

@@ -58,12 +58,17 @@ def diverging(matrix: Array, limit: float | None = None) -> Picture:
     return _marked(_as_bytes((np.array(ZERO) + np.abs(share) * (ends - np.array(ZERO))) / 255), finite)
 
 
+def finite_range(values: Array) -> tuple[float, float]:
+    """The smallest and the largest of the values that are neither NaN nor infinite; 0 and 0 where there are none."""
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+
+
 def _scaled(values: Array, low: float | None, high: float | None) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Values within 0 .. 1, and which of them are finite."""
     finite = np.isfinite(values)
-    known = values[finite].astype(np.float64)
-    least = (float(known.min()) if known.size else 0.0) if low is None else low
-    most = (float(known.max()) if known.size else 0.0) if high is None else high
+    smallest, largest = finite_range(values)
+    least, most = smallest if low is None else low, largest if high is None else high
     if most <= least:
         return np.full(values.shape, 0.5), finite
     wide = np.where(finite, values, least).astype(np.float64)

@@ -81,8 +81,8 @@ def test_embeddings_say_what_they_need(folder: Path) -> None:
 
 
 def test_weights(folder: Path) -> None:
-    assert "page: small.weights.html" in good("weights", *NET)
-    assert "pictures: 2 in shots" in good("weights", *NET, "--layer", "feat", "--png", "shots")
+    assert "page: small.weights.html" in good("weights", *NET[:4])
+    assert "pictures: 2 in shots" in good("weights", *NET[:4], "--layer", "feat", "--png", "shots")
     assert [path.name for path in sorted((folder / "shots").iterdir())] == ["000-feat-0.png", "001-feat-1.png"]
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from netforge.data import open_source
-from netforge.errors import NetError
+from netforge.errors import NetError, SnapshotError
 from netforge.inspect.activations import activations, activations_page, blob_picture
 from netforge.inspect.confusion import confusion_page
 from netforge.inspect.gradients import WeightNorms, gradient_norms, gradients_page, verdicts
-from netforge.inspect.weights import weight_picture, weight_pictures, weights_page
+from netforge.inspect.weights import WeightPicture, weight_picture, weight_pictures, weights_page
 from netforge.net import Net
 from netforge.recognition import Embedder, ImageSet, Recognizer, recognize_labelled
+from netforge.schema import parse_net, read_net
 from tests.recognition.helpers import DECODE, SOFTMAX, make_net
 
 CONV = """
@@ -32,15 +33,56 @@ def embedder(tmp_path: Path):
         yield made
 
 
-def test_every_weight_has_a_picture(embedder: Embedder) -> None:
-    shown = weight_pictures(embedder)
+def test_every_weight_has_a_picture(tmp_path: Path) -> None:
+    model, weights = make_net(tmp_path, DECODE, CONV)
+    definition = read_net(model)
+    shown, absent = weight_pictures(definition, weights)
+    assert absent == []
     assert [one.name for one in shown][:4] == ["feat[0]", "feat[1]", "decode[0]", "decode[1]"]
     assert shown[-2].caption == "4 filters of 3 x 3"
     page = weights_page(shown, "small <net>", "small.caffemodel")
     assert page.count("<img ") == len(shown) and "small &lt;net&gt;" in page
-    assert [one.layer for one in weight_pictures(embedder, "conv")] == ["conv", "conv"]
+    assert [one.layer for one in weight_pictures(definition, weights, "conv")[0]] == ["conv", "conv"]
     with pytest.raises(NetError, match=r'"cnv".*Did you mean "conv"'):
-        weight_pictures(embedder, "cnv")
+        weight_pictures(definition, weights, "cnv")
+    make_net(tmp_path, DECODE, name="less")
+    shown, absent = weight_pictures(definition, tmp_path / "less.caffemodel")
+    assert absent == ["conv"] and "conv" not in [one.layer for one in shown]
+    with pytest.raises(SnapshotError, match='no weights for layer "conv"'):
+        weight_pictures(definition, tmp_path / "less.caffemodel", "conv")
+
+
+WORDS = """
+layer { name: "in" type: "DummyData" top: "x" top: "cont"
+  dummy_data_param { shape { dim: 5 dim: 2 } shape { dim: 5 dim: 2 } } }
+layer { name: "embed" type: "Embed" bottom: "x" top: "e" embed_param { input_dim: 30 num_output: 16 } }
+layer { name: "lstm" type: "LSTM" bottom: "e" bottom: "cont" top: "h" recurrent_param { num_output: 20 } }
+layer { name: "one" type: "InnerProduct" bottom: "h" top: "a" param { name: "w" } inner_product_param {
+  num_output: 4 bias_term: false } }
+layer { name: "two" type: "InnerProduct" bottom: "h" top: "b" param { name: "w" } inner_product_param {
+  num_output: 4 bias_term: false } }
+"""
+
+
+def test_weights_of_nets_without_images_are_shown_and_shared_ones_once(tmp_path: Path) -> None:
+    with Net(parse_net(WORDS), "TRAIN", seed=1) as net:
+        net.forward_pass()
+        net.save(tmp_path / "words.caffemodel")
+    shown, absent = weight_pictures(parse_net(WORDS), tmp_path / "words.caffemodel")
+    assert [one.name for one in shown] == ["embed[0]", "embed[1]", "lstm[0]", "lstm[1]", "lstm[2]", "one[0]"]
+    assert absent == []
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("shape", [(4, 2, 3, 3), (4, 3, 3, 3), (6, 5), (7,), (2, 3, 1, 1), (1, 1500)])
+def test_weights_that_went_wrong_have_pictures_and_numbers(shape: tuple[int, ...], worst: float) -> None:
+    for share in (1, 3):
+        values = np.ones(shape, np.float32)
+        values.reshape(-1)[::share] = worst
+        picture, caption = weight_picture(values, "RGB")
+        shown = WeightPicture("ip", "InnerProduct", 0, values, picture, caption)
+        assert picture.dtype == np.uint8 and len(shown.rows()) > 0
+        assert "ip (InnerProduct)" in weights_page([shown], "net", "file")
 
 
 def test_filters_are_stretched_one_by_one_and_shown_in_colours(rng: np.random.Generator) -> None:
