@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import click
 
-from netforge.cli.options import CaffeCommand, output_options
+from netforge.cli.options import CaffeCommand
 from netforge.errors import DataError
 
 
@@ -21,7 +21,6 @@ from netforge.errors import DataError
     help="Where to serve the page on this computer; 0 takes any free port.",
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
-@output_options
 def monitor(run: str | None, port: int, open_browser: bool) -> None:
     """Show a run in the browser while it trains: the page of `netforge report` with curves that move.
 
@@ -32,13 +31,14 @@ def monitor(run: str | None, port: int, open_browser: bool) -> None:
     Only the log of the run is read: training is not slowed, may run anywhere that writes to a disk you can read, and
     may be over. The page is served to this computer alone and cannot change anything. Ctrl-C ends it.
     """
-    from netforge.inspect.live import RUNS, LiveRun
+    from netforge.inspect.follow import RUNS
+    from netforge.inspect.live import LiveRun
     from netforge.inspect.live_server import MonitorServer
-    from netforge.inspect.runs import find_run
+    from netforge.inspect.runs import find_run, load_run
 
     waits = False
     try:
-        shown = str(find_run(RUNS if run is None else run))
+        shown = str(find_run(RUNS) if run is None else load_run(run).path)
     except DataError:
         if run is not None:
             raise

@@ -8,13 +8,12 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from netforge.errors import DataError, NetforgeError
+from netforge.inspect.follow import RUNS, Follower, Sight, seconds_left
 from netforge.inspect.page import Card, Html, asset, card, code, element, join, json_script, page, scores
 from netforge.inspect.report import (
     command_card,
@@ -29,14 +28,11 @@ from netforge.inspect.report import (
     started,
 )
 from netforge.inspect.run import Run
-from netforge.inspect.runs import RunReader, find_run, page_of, read_run, runs_before, with_earlier
+from netforge.inspect.runs import page_of, read_run, runs_before, with_earlier
 from netforge.schema import parse_solver
 
-RUNS = "runs"
 REFRESH_S = 0.5  # between two looks at the log
 REST = 8  # times as much longer, for every second that a look takes: a long log is looked at less often
-PATIENCE_S, FIRST_PATIENCE_S = 20.0, 120.0  # a log that is silent for longer may be that of a run that was killed
-PACE_OF = 20  # displays that tell the pace
 
 OFFLINE = element(
     "p",
@@ -45,78 +41,6 @@ OFFLINE = element(
     class_="card wide alarm",
     hidden=True,
 )
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What a look at a run saw.
-
-    run: as far as its log goes, None where there is none yet. age_s: seconds since the log has grown. mark: differs
-    from that of another look where the log does. trouble: why what has come cannot be read.
-    """
-
-    run: Run | None = None
-    age_s: float = 0.0
-    mark: tuple[Path, int] | None = None
-    trouble: str = ""
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing has come for so long that the run may have been killed: three times the longest gap."""
-        if self.run is None or self.run.reason is not None or self.age_s <= PATIENCE_S:
-            return False
-        shown, tested = (one.time for one in self.run.displays), (one.time for one in self.run.tests)
-        gaps = [later - earlier for earlier, later in pairwise(sorted([self.run.start, *shown, *tested]))]
-        return self.age_s > max(PATIENCE_S if len(gaps) > 1 else FIRST_PATIENCE_S, 3 * max(gaps, default=0.0))
-
-
-class Follower:
-    """Follows the newest run that `wanted` means to `find_run`; None: under ./runs, where there may be none yet."""
-
-    def __init__(self, wanted: str | Path | None = None) -> None:
-        self.wanted = wanted
-        self._reader: RunReader | None = None
-        self._grown_at = 0.0
-        self._last = Sight()
-
-    def look(self) -> Sight:
-        """The run as it is now. A newer one takes its place as soon as its log has a beginning."""
-        trouble = ""
-        try:
-            self._find()
-        except DataError as error:
-            trouble = str(error)
-        if self._reader is None:
-            return Sight(trouble=trouble)
-        before = self._reader.position
-        run = self._last.run
-        try:
-            run = self._reader.read()
-        except DataError as error:
-            trouble = str(error)
-        now = time.monotonic()
-        if self._reader.position != before:
-            self._grown_at = now
-        self._last = Sight(run, now - self._grown_at, (self._reader.path, self._reader.position), trouble)
-        return self._last
-
-    def _find(self) -> None:
-        try:
-            path = find_run(RUNS if self.wanted is None else self.wanted)
-        except DataError:
-            if self.wanted is None:
-                return  # none has begun yet, or all are gone: what was seen stays
-            raise
-        if self._reader is not None and path == self._reader.path:
-            return
-        reader = RunReader(path)
-        run = reader.read()
-        try:
-            age_s = max(0.0, time.time() - path.stat().st_mtime)
-        except OSError:
-            age_s = 0.0
-        self._reader, self._grown_at = reader, time.monotonic() - age_s
-        self._last = Sight(run)
 
 
 class LiveRun:
@@ -246,7 +170,7 @@ def progress_card(sight: Sight) -> Card:
         return card("Progress", *trouble or [words], wide=True)
     last = _last_iteration(run.solver, run.source)
     done = run.last_iteration
-    parts = [_state(sight)]
+    parts = [_state(sight, run)]
     if last:
         parts.append(element("progress", value=min(done, last), max=last, aria_label="iterations done"))
     figures = [(f"of {last:,} iterations, {done / last:.0%}" if last else "iterations", f"{done:,}")]
@@ -265,10 +189,8 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 59.5 else span_text(seconds)
 
 
-def _state(sight: Sight) -> Html:
+def _state(sight: Sight, run: Run) -> Html:
     """One line: that it trains, that nothing comes, or how it ended."""
-    run = sight.run
-    assert run is not None
     if run.reason is not None:
         how = "state alarm" if run.reason == "failed" else "state good"
         return element("p", element("b", f"The run has ended: {ending_text(run)}."), class_=how)
@@ -294,19 +216,6 @@ def more_card(run: Run) -> Card:
     if written.is_file():
         parts.append(element("p", "The page written at the end of training: ", code(str(written))))
     return card("Full report", *parts)
-
-
-def seconds_left(sight: Sight, last: int) -> float | None:
-    """Expected time until iteration `last`, by the pace of the newest displays, tests included; None while unknown."""
-    run = sight.run
-    shown = run.displays[-PACE_OF:] if run is not None else []
-    if run is None or len(shown) < 2 or not last:
-        return None
-    span, steps = shown[-1].time - shown[0].time, shown[-1].iteration - shown[0].iteration
-    if span <= 0 or steps <= 0:
-        return None
-    since = run.end - shown[-1].time + sight.age_s
-    return max(0.0, (last - shown[-1].iteration) * span / steps - since)
 
 
 @lru_cache(maxsize=8)

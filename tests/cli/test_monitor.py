@@ -63,6 +63,8 @@ def test_a_run_that_is_named_must_be_there(folder: Path, pages: list[str]) -> No
     write_log(folder / "net.20260101-000000.log.jsonl", START)
     result = monitor("nett")
     assert result.exit_code == 1 and "Did you mean" in result.stderr
+    (folder / "other.jsonl").write_text("[]\n", encoding="utf-8")
+    assert "no log of a run" in monitor("other.jsonl").stderr
     assert not pages
 
 
