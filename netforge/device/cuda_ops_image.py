@@ -52,26 +52,26 @@ class CudaImage(CudaCore):
     def lrn_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float, k: float) -> None:
         """scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta."""
         arrays = (x, scale, y)
-        self.launch.each("lrn_forward", x.dtype, _runs(x), *arrays, *x.shape, size, alpha, beta, k)
+        self.launch.each("lrn_forward", x.dtype, _runs(x.shape), *arrays, *x.shape, size, alpha, beta, k)
 
     def lrn_backward(
         self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
     ) -> None:
         """Gradient of `lrn_forward`."""
         arrays = (x, scale, y, dy, dx)
-        self.launch.each("lrn_backward", x.dtype, _runs(x), *arrays, *x.shape, size, alpha, beta)
+        self.launch.each("lrn_backward", x.dtype, _runs(x.shape), *arrays, *x.shape, size, alpha, beta)
 
     def lrn_within_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float) -> None:
         """scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x * scale^-beta."""
-        arrays = (x, scale, y)
-        self.launch.each("lrn_within_forward", x.dtype, x.size, *arrays, x.size, *x.shape[2:], size, alpha, beta)
+        view, arrays = (prod(x.shape[:2]), *x.shape[2:]), (x, scale, y)
+        self.launch.each("lrn_within_forward", x.dtype, _runs(view), *arrays, *view, size, alpha, beta)
 
     def lrn_within_backward(
         self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
     ) -> None:
         """Gradient of `lrn_within_forward`."""
-        arrays = (x, scale, y, dy, dx)
-        self.launch.each("lrn_within_backward", x.dtype, x.size, *arrays, x.size, *x.shape[2:], size, alpha, beta)
+        view, arrays = (prod(x.shape[:2]), *x.shape[2:]), (x, scale, y, dy, dx)
+        self.launch.each("lrn_within_backward", x.dtype, _runs(view), *arrays, *view, size, alpha, beta)
 
     def channel_statistics(self, x: Array, mean: Array, variance: Array) -> None:
         """Mean and biased variance of each channel over items and positions."""
@@ -166,10 +166,10 @@ class CudaImage(CudaCore):
             self.launch.blocks(f"{name}_long", dtype, rows, *arrays, *numbers)
 
 
-def _runs(x: Array) -> int:
-    """Runs of neighbouring channels at all positions of x (outer, channels, inner), each of them a thread's."""
-    outer, channels, inner = x.shape
-    return int(outer * -(-channels // CHANNEL_RUN) * inner)
+def _runs(view: tuple[int, ...]) -> int:
+    """Runs of neighbouring channels at all positions of an array (outer, channels, inner), each of them a thread's."""
+    outer, channels, inner = view
+    return outer * -(-channels // CHANNEL_RUN) * inner
 
 
 def _pools(image: Array, pooled: Array, g: PoolGeometry) -> tuple[int, ...]:

@@ -38,12 +38,12 @@ class Scratch:
 
     def __init__(self, xp: ModuleType) -> None:
         self._xp = xp
-        self._arrays: dict[tuple[str, str], Array] = {}
+        self._arrays: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._outgrown: list[Array] = []
 
     def take(self, purpose: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """An array with undefined contents, the memory of all others for this purpose."""
-        key, size = (purpose, np.dtype(dtype).name), math.prod(shape)
+        key, size = (purpose, np.dtype(dtype)), math.prod(shape)
         array = self._arrays.get(key)
         if array is None or array.size < size:
             if array is not None:

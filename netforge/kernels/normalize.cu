@@ -9,38 +9,60 @@
 // scale ^ -beta for a scale above 0, in a fraction of pow's instructions.
 __device__ __forceinline__ Real falling(Real scale, Real beta) { return exp(-beta * log(scale)); }
 
-// Runs body(c, i) for elements i of an array (outer, channels, inner), c being their channel. A thread takes RUN
-// neighbouring channels one after another, so that what one of them reads of the next ones stays in the processor's
-// cache. Launch: one thread for a run of channels at a position; neighbours in position are neighbouring threads.
+// body(i, sum) for elements i of an array (outer, channels, inner), sum being that of term(near, position) over the
+// window of 2 * half + 1 channels around i: near is an element of that channel at i's own position in [0, inner).
+//
+// A thread takes RUN neighbouring channels one after another and holds the terms of the window, so that each is made
+// once; HALF is `half`, or 0 for windows too large to hold, whose terms are made for each element.
+// Launch: one thread for a run of channels at a position; neighbours in position are neighbouring threads.
 #define RUN 16
-template <typename Body>
-__device__ __forceinline__ void for_each_in_runs(int outer, int channels, int inner, Body body) {
+template <int HALF, typename Term, typename Body>
+__device__ __forceinline__ void for_each_window_of(int outer, int channels, int inner, int half, Term term, Body body) {
     const int runs = (channels + RUN - 1) / RUN;
     const Divisor width(inner), of_item(runs);
     FOR_EACH(t, outer * runs * inner) {
-        const unsigned row = width.quotient(t), item = of_item.quotient(row);
+        const int row = width.quotient(t), item = of_item.quotient(row), position = t - row * inner;
         const int first = (row - item * runs) * RUN, last = min(first + RUN, channels);
-        int i = (item * channels + first) * inner + (t - row * inner);
-        for (int c = first; c < last; ++c, i += inner) body(c, i);
+        int i = (item * channels + first) * inner + position;
+        Real window[2 * HALF + 1];
+#pragma unroll
+        for (int k = 0; k < 2 * HALF; ++k) {
+            const int c = first + k - HALF;
+            window[k + 1] = c >= 0 && c < channels ? term(i + (k - HALF) * inner, position) : Real(0);
+        }
+        for (int c = first; c < last; ++c, i += inner) {
+            Real sum = 0;
+            if (HALF > 0) {
+#pragma unroll
+                for (int k = 0; k < 2 * HALF; ++k) sum += window[k] = window[k + 1];
+                window[2 * HALF] = c + HALF < channels ? term(i + HALF * inner, position) : Real(0);
+                sum += window[2 * HALF];
+            } else {
+                const int low = max(c - half, 0), high = min(c + half, channels - 1);
+                for (int near = low; near <= high; ++near) sum += term(i + (near - c) * inner, position);
+            }
+            body(i, sum);
+        }
     }
+}
+template <typename Term, typename Body>
+__device__ __forceinline__ void for_each_window(int outer, int channels, int inner, int half, Term term, Body body) {
+    if (half == 1) for_each_window_of<1>(outer, channels, inner, half, term, body);
+    else if (half == 2) for_each_window_of<2>(outer, channels, inner, half, term, body);
+    else for_each_window_of<0>(outer, channels, inner, half, term, body);
 }
 
 // scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta. Launch: as above.
 KERNEL(lrn_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int outer, int channels,
                     int inner, int size, Real alpha, Real beta, Real k) {
     const Real share = alpha / Real(size);
-    const auto divide = [=](int c, int i) {
-        const int first = max(c - size / 2, 0), last = min(c + size / 2, channels - 1);
-        Real sum = 0;
-        for (int near = first; near <= last; ++near) {
-            const Real value = x[i + (near - c) * inner];
-            sum += value * value;
-        }
+    const auto square = [=](int j, int) { return x[j] * x[j]; };
+    const auto divide = [=](int i, Real sum) {
         const Real by = sum * share + k;
         scale[i] = by;
         y[i] = x[i] * falling(by, beta);
     };
-    for_each_in_runs(outer, channels, inner, divide);
+    for_each_window(outer, channels, inner, size / 2, square, divide);
 }
 
 // dx = dy * scale^-beta - 2 alpha beta / size * x * sum over the window of dy * y / scale. Launch: as above.
@@ -48,60 +70,47 @@ KERNEL(lrn_backward)(const Real* __restrict__ x, const Real* __restrict__ scale,
                      const Real* __restrict__ dy, Real* __restrict__ dx, int outer, int channels, int inner, int size,
                      Real alpha, Real beta) {
     const Real share = Real(2) * alpha * beta / Real(size);
-    const auto gradient = [=](int c, int i) {
-        const int first = max(c - size / 2, 0), last = min(c + size / 2, channels - 1);
-        Real sum = 0;
-        for (int near = first; near <= last; ++near) {
-            const int j = i + (near - c) * inner;
-            sum += dy[j] * y[j] / scale[j];
-        }
-        dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share;
-    };
-    for_each_in_runs(outer, channels, inner, gradient);
+    const auto pull = [=](int j, int) { return dy[j] * y[j] / scale[j]; };
+    const auto gradient = [=](int i, Real sum) { dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share; };
+    for_each_window(outer, channels, inner, size / 2, pull, gradient);
+}
+
+// The sum of term(j) over the neighbours j of an element in its row of `width`, up to `half` on each side.
+template <typename Term>
+__device__ __forceinline__ Real sum_beside(int i, int column, int width, int half, Term term) {
+    Real sum = 0;
+    for (int w = -min(half, column); w <= min(half, width - 1 - column); ++w) sum += term(i + w);
+    return sum;
 }
 
 // Within planes of height * width elements: scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x
-// * scale^-beta. Launch: one thread an element, here and below. Memory: the square from cache, all but its newest row.
-KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int n,
+// * scale^-beta. Launch: as above, a plane's rows in the place of channels, here and below.
+KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int planes,
                            int height, int width, int size, Real alpha, Real beta) {
-    const Divisor by_width(width), by_height(height);
     const Real share = alpha / Real(size * size);
-    FOR_EACH(i, n) {
-        const int line = by_width.quotient(i), column = i - line * width, row = by_height.remainder(line);
-        const int half = size / 2;
-        const int left = -min(half, column), right = min(half, width - 1 - column);
-        const int top = -min(half, row), bottom = min(half, height - 1 - row);
-        Real sum = 0;
-        for (int h = top; h <= bottom; ++h)
-            for (int w = left; w <= right; ++w) {
-                const Real value = x[(int)i + h * width + w];
-                sum += value * value;
-            }
+    const int half = size / 2;
+    const auto squares = [=](int j, int column) {
+        return sum_beside(j, column, width, half, [=](int near) { return x[near] * x[near]; });
+    };
+    const auto divide = [=](int i, Real sum) {
         const Real by = sum * share + Real(1);
         scale[i] = by;
         y[i] = x[i] * falling(by, beta);
-    }
+    };
+    for_each_window(planes, height, width, half, squares, divide);
 }
 
 // dx = dy * scale^-beta - 2 alpha beta / size^2 * x * sum over the square of dy * y / scale.
 KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ y,
-                            const Real* __restrict__ dy, Real* __restrict__ dx, int n, int height, int width, int size,
-                            Real alpha, Real beta) {
-    const Divisor by_width(width), by_height(height);
+                            const Real* __restrict__ dy, Real* __restrict__ dx, int planes, int height,
+                            int width, int size, Real alpha, Real beta) {
     const Real share = Real(2) * alpha * beta / Real(size * size);
-    FOR_EACH(i, n) {
-        const int line = by_width.quotient(i), column = i - line * width, row = by_height.remainder(line);
-        const int half = size / 2;
-        const int left = -min(half, column), right = min(half, width - 1 - column);
-        const int top = -min(half, row), bottom = min(half, height - 1 - row);
-        Real sum = 0;
-        for (int h = top; h <= bottom; ++h)
-            for (int w = left; w <= right; ++w) {
-                const int j = (int)i + h * width + w;
-                sum += dy[j] * y[j] / scale[j];
-            }
-        dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share;
-    }
+    const int half = size / 2;
+    const auto pulls = [=](int j, int column) {
+        return sum_beside(j, column, width, half, [=](int near) { return dy[near] * y[near] / scale[near]; });
+    };
+    const auto gradient = [=](int i, Real sum) { dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share; };
+    for_each_window(planes, height, width, half, pulls, gradient);
 }
 
 // normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias, each unless it is null. y

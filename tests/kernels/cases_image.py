@@ -168,7 +168,7 @@ def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
                 b.equal(result, reference)
 
 
-@case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1), ((2, 37, 5), 5))
+@case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1), ((2, 37, 5), 5), ((1, 20, 3), 7), ((2, 33, 2), 3))
 def lrn(b: Bench, size: Any) -> None:
     shape, window = size
     x, dy = b.normal(*shape), b.normal(*shape)
@@ -240,17 +240,17 @@ def unit(b: Bench, shape: tuple[int, int]) -> None:
             b.equal(dx, wanted)
 
 
-@case(((1, 2, 3, 4), 3), ((1, 1, 1, 1), 5), ((0, 1, 2, 2), 3), ((2, 3, 7, 9), 5), ((1, 2, 5, 3), 1))
+@case(((1, 2, 3, 4), 3), ((1, 1, 1, 1), 5), ((0, 1, 2, 2), 3), ((2, 3, 7, 9), 5), ((1, 2, 5, 3), 1), ((1, 2, 37, 5), 3), ((1, 1, 19, 4), 7))
 def lrn_within(b: Bench, size: Any) -> None:
     shape, window = size
     x, dy = b.normal(*shape), b.normal(*shape)
     got, wanted = ([b.dirty(*shape), b.dirty(*shape)] for _ in range(2))
-    b.launch("lrn_within_forward", x, *got, x.size, *shape[2:], window, 0.3, 0.75)
+    b.launch("lrn_within_forward", x, *got, prod(shape[:2]), *shape[2:], window, 0.3, 0.75)
     b.ops.lrn_within_forward(x, *wanted, window, 0.3, 0.75)
     b.equal(got[0], wanted[0])
     b.equal(got[1], wanted[1])
     dx, expected = b.dirty(*shape), b.dirty(*shape)
-    b.launch("lrn_within_backward", x, *wanted, dy, dx, x.size, *shape[2:], window, 0.3, 0.75)
+    b.launch("lrn_within_backward", x, *wanted, dy, dx, prod(shape[:2]), *shape[2:], window, 0.3, 0.75)
     b.ops.lrn_within_backward(x, *wanted, dy, expected, window, 0.3, 0.75)
     b.equal(dx, expected)
 
