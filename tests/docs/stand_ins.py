@@ -69,11 +69,13 @@ def photos(folder: Path) -> None:
 
 
 def readers_files(folder: Path) -> None:
-    """What README.md supposes: a folder of photos by class, single photos, and two nets with a slip each."""
+    """What README.md supposes: a folder of photos by class, single photos, its net and solver, and two nets with a slip."""
     photos(folder)
     for name in ("photo", "cross1", "cross2"):
         Image.fromarray(digits(32)[0][0]).save(folder / f"{name}.png")
-    (net,) = (block.text for block in blocks(folder / "README.md", "protobuf"))
+    net, solver = (block.text for block in blocks(folder / "README.md", "protobuf"))
+    (folder / "my_net.prototxt").write_text(net, encoding="utf-8")
+    (folder / "my_solver.prototxt").write_text(solver, encoding="utf-8")
     assert "margin: 2" in net and "num_output: 16" in net
     (folder / "misspelt.prototxt").write_text(net.replace("margin: 2", "margn: 2"), encoding="utf-8")
     (folder / "unequal.prototxt").write_text(net.replace("num_output: 16", "num_output: 18", 1), encoding="utf-8")

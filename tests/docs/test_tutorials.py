@@ -25,6 +25,7 @@ from tests.docs.stand_ins import STAND_INS
 SHORTER = {
     "netforge train --solver solvers/siamese_digits.prototxt --set net=mine": "--set max_iter=2 --set test_iter=1",
     "netforge train --solver solvers/siamese_digits": "--set max_iter=20 --set test_iter=1",
+    "netforge train --solver my_solver": "--set max_iter=2",
     "netforge train": "--set max_iter=2 --set test_iter=1",
     "netforge report": "--quick",
     "netforge time": "--iterations 2",
