@@ -180,7 +180,7 @@ def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "", 
 
 
 def value_histogram(values: npt.NDArray[Any], *, label: str) -> Html:
-    """How often which of finite `values` occur, in 50 bins from the smallest to the largest.
+    """How often which of finite `values` (any shape) occur, in 50 bins from the smallest to the largest.
 
     Where all are nearly equal the bins reach further, for numbers so near to each other cannot be told apart.
     """

@@ -59,7 +59,7 @@ def diverging(matrix: Array, limit: float | None = None) -> Picture:
 
 
 def finite_range(values: Array) -> tuple[float, float]:
-    """The smallest and the largest of the values that are neither NaN nor infinite; 0 and 0 where there are none."""
+    """The smallest and the largest of finite values (any shape, NaN and infinity left out); 0 and 0 without any."""
     known = values[np.isfinite(values)]
     return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
 

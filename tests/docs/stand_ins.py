@@ -69,7 +69,7 @@ def photos(folder: Path) -> None:
 
 
 def readers_files(folder: Path) -> None:
-    """What README.md supposes: a folder of photos by class, single photos, its net and solver, and two nets with a slip."""
+    """What README.md supposes: photos by class, single photos, its net and solver, and two nets with a slip each."""
     photos(folder)
     for name in ("photo", "cross1", "cross2"):
         Image.fromarray(digits(32)[0][0]).save(folder / f"{name}.png")
