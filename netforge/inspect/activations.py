@@ -53,11 +53,12 @@ class Activation:
             return [("values", "none is finite")]
         found = [
             ("range", f"{finite.min():.4g} to {finite.max():.4g}"),
-            ("mean", f"{finite.mean():.4g}"),
+            ("mean", f"{finite.mean(dtype=np.float64):.4g}"),
             ("zeros", f"{100 * float((finite == 0).mean()):.1f} %"),
         ]
         if self.values.ndim == 3 and len(self.values) > 1:
-            dead = int((np.ptp(self.values.reshape(len(self.values), -1), axis=1) == 0).sum())
+            maps = self.values.reshape(len(self.values), -1)
+            dead = int((maps.max(axis=1) == maps.min(axis=1)).sum())
             found.append(("maps of one value", f"{dead} of {len(self.values)}"))
         return found
 

@@ -211,7 +211,9 @@ class Embedder:
         inputs: list[str] = self.net.inputs
         if len(inputs) != 1:
             raise NetError(
-                f"phase RUN has {len(inputs)} inputs, expected one for images", where=self.net.definition.place
+                f"phase RUN has {len(inputs)} inputs, expected one for images",
+                where=self.net.definition.place,
+                mend="give a net whose only input is an image; `netforge inspect weights` looks into any net",
             )
         return inputs[0]
 

@@ -11,7 +11,7 @@ import pytest
 
 from netforge.data import open_source
 from netforge.errors import NetError, SnapshotError
-from netforge.inspect.activations import activations, activations_page, blob_picture
+from netforge.inspect.activations import Activation, activations, activations_page, blob_picture
 from netforge.inspect.confusion import confusion_page
 from netforge.inspect.gradients import WeightNorms, gradient_norms, gradients_page, verdicts
 from netforge.inspect.weights import WeightPicture, weight_picture, weight_pictures, weights_page
@@ -71,6 +71,15 @@ def test_weights_of_nets_without_images_are_shown_and_shared_ones_once(tmp_path:
     shown, absent = weight_pictures(parse_net(WORDS), tmp_path / "words.caffemodel")
     assert [one.name for one in shown] == ["embed[0]", "embed[1]", "lstm[0]", "lstm[1]", "lstm[2]", "one[0]"]
     assert absent == []
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 5), (3, 5, 5), (3, 1, 1), (10,), (2, 3), ()])
+def test_activations_that_went_wrong_have_pictures_and_numbers(shape: tuple[int, ...]) -> None:
+    for worst in (np.nan, np.inf, -np.inf, 3e38):
+        values = np.ones(shape, np.float32)
+        values.reshape(-1)[::2] = worst
+        shown = Activation("relu", "ReLU", "y", values, blob_picture(values, "RGB"))
+        assert 'relu (ReLU): "y"' in activations_page([shown], "net", "image")
 
 
 @pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf, 3e38])
