@@ -56,6 +56,17 @@ __device__ __forceinline__ Real window_area(int row, int column, const Sizes& s,
     return Real(max(max(rows, 0) * max(columns, 0), 1));
 }
 
+// One over a window's area. Small windows have few areas, and need no division.
+__device__ __forceinline__ Real one_over(int length) {
+    return length >= 3 ? Real(1.0 / 3.0) : length == 2 ? Real(0.5) : Real(1);
+}
+__device__ __forceinline__ Real window_share(int row, int column, const Sizes& s, const Window& w) {
+    if (w.kernel_h > 3 || w.kernel_w > 3) return Real(1) / window_area(row, column, s, w);
+    const int below = s.height + w.pad_h + w.pad_h - row * w.stride_h;
+    const int beside = s.width + w.pad_w + w.pad_w - column * w.stride_w;
+    return one_over(min(w.kernel_h, below)) * one_over(min(w.kernel_w, beside));
+}
+
 // ---- forward --------------------------------------------------------------------------------------------------------
 __device__ __forceinline__ void max_of_windows(const Real* __restrict__ x, Real* __restrict__ y, int* __restrict__ mask,
                                                int planes, const Sizes& s, const Window& w) {
@@ -150,7 +161,7 @@ struct OfAverage {
     const Real* __restrict__ dy;
     struct Load { Real slope; };
     __device__ __forceinline__ Load load(unsigned window, int row, int column, const Sizes& s, const Window& w) const {
-        return {dy[window] / window_area(row, column, s, w)};
+        return {dy[window] * window_share(row, column, s, w)};
     }
     static __device__ __forceinline__ Load nothing() { return {Real(0)}; }
     static __device__ __forceinline__ bool reaches(const Load&, int) { return true; }
