@@ -37,7 +37,7 @@ class Cache:
         return self.folder / f"{key}.npy"
 
     def array(self, key: str, store: Callable[[Path], None]) -> npt.NDArray[Any]:
-        """The array named `key`, mapped read-only; where it is missing or cut short, `store` writes it to a given path.
+        """The array named `key` (any shape), mapped read-only; `store` writes what is missing or cut short to a path.
 
         Raises DataError where the folder cannot be written.
         """
@@ -50,7 +50,7 @@ class Cache:
         raise DataError("a file of the cache cannot be read back", where=str(path), mend="check the disk")
 
     def peek(self, key: str) -> npt.NDArray[Any] | None:
-        """The array named `key` as it is; None where there is none. Raises DataError where it cannot be read."""
+        """The array named `key` (any shape), None where there is none; raises DataError where it cannot be read."""
         path = self.path(key)
         if not path.exists():
             return None

@@ -118,11 +118,11 @@ class ImageDatabase(DatabaseFile):
             return dict(connection.execute("SELECT label, name FROM classes WHERE source = ?", (info.id,)))
 
     def original_labels(self, name: str) -> npt.NDArray[np.int64]:
-        """The labels that the images in use of a source were imported with, whatever became of them later."""
+        """The labels (n,) that the n images in use of a source were imported with, whatever became of them later."""
         return np.array(self._in_use("original_label", name), np.int64)
 
     def auto_marks(self, name: str) -> npt.NDArray[np.int64]:
-        """1 for the images in use of a source whose label a net gave, 0 for the others."""
+        """1 for those of the n images in use of a source whose label a net gave, 0 for the others, (n,)."""
         return np.array(self._in_use("auto", name), np.int64)
 
     def origins(self, name: str) -> list[str | None]:
@@ -184,12 +184,12 @@ class ImageDatabase(DatabaseFile):
             return source
 
     def positions(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
-        """Positions of the images of a source that a query means, disabled ones among them; see `data.query`."""
+        """Positions (k,) of the images of a source that a query means, disabled ones among them; see `data.query`."""
         with self.snapshot() as connection:
             return parse(where).positions(connection, self.find(name).id)
 
     def indices(self, name: str, where: str | Query) -> npt.NDArray[np.int64]:
-        """Numbers, among the images in use, of those that a query means; as an opened source counts them."""
+        """Numbers (k,), among the images in use, of those that a query means; as an opened source counts them."""
         with self.snapshot() as connection:
             return parse(where).indices(connection, self.find(name).id)
 

@@ -96,7 +96,7 @@ class Distortion:
 
 
 def fractions(words: Words) -> npt.NDArray[np.float64]:
-    """A number in [0, 1), a multiple of 2**-53, from each word."""
+    """A number in [0, 1), a multiple of 2**-53, from each word (any shape)."""
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

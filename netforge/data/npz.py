@@ -78,7 +78,7 @@ class Npz:
             return header
 
     def whole(self, key: str) -> npt.NDArray[Any]:
-        """A whole array; raises DataError where it takes more than 1 GiB or is cut short."""
+        """A whole array of any shape; raises DataError where it takes more than 1 GiB or is cut short."""
         with self._array(key) as (stream, header):
             if header.nbytes > LARGEST_WHOLE:
                 raise DataError(
@@ -89,7 +89,7 @@ class Npz:
             return self._read(stream, key, header.dtype, header.shape)
 
     def blocks(self, key: str) -> Iterator[npt.NDArray[Any]]:
-        """The array in pieces of some MiB, one after the other along the first axis."""
+        """The array (n, ...) in pieces of some MiB, one after the other along the first axis."""
         with self._array(key) as (stream, header):
             item_bytes = math.prod(header.shape[1:]) * header.dtype.itemsize
             step = max(1, BLOCK_BYTES // max(1, item_bytes))

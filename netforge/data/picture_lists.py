@@ -114,7 +114,7 @@ def list_named(source: Path, root: str | Path | None, columns: Columns) -> Pictu
 
 
 def read_list(source: Path) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The paths and labels of a list's lines, each a path, which may hold spaces, and a whole number.
+    """The paths and labels (n,) of a list's lines, each a path, which may hold spaces, and a whole number.
 
     Raises DataError, naming the line, where it is not of that form.
     """

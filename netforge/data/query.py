@@ -107,7 +107,7 @@ class Query:
                 )
 
     def positions(self, connection: sqlite3.Connection, source: int) -> npt.NDArray[np.int64]:
-        """The positions of the images that are meant, disabled ones among them, in ascending order.
+        """The positions (k,) of the images that are meant, disabled ones among them, in ascending order.
 
         source: number of the source in the table `sources`. Raises UnknownNameError for the name of a class that the
         source does not have.
@@ -115,7 +115,7 @@ class Query:
         return self._column(connection, source, f"SELECT position {self.rows}")
 
     def indices(self, connection: sqlite3.Connection, source: int) -> npt.NDArray[np.int64]:
-        """The indices, numbers among the images in use, of those that are meant; otherwise as `positions`."""
+        """The indices (k,), numbers among the images in use, of those that are meant; otherwise as `positions`."""
         chosen = self._column(connection, source, f"SELECT position {self.rows} AND active")
         in_use = ALL_IMAGES._column(connection, source, f"SELECT position {ALL_IMAGES.rows} AND active")
         return np.searchsorted(in_use, chosen)

@@ -125,7 +125,7 @@ def product(left: Floats, right: Floats) -> Floats:
 
 
 def uniform(words: Words) -> Floats:
-    """Two numbers in [-1, 1), multiples of 2**-23, from each word: from its lower half, then from its upper half."""
+    """Two numbers in [-1, 1), multiples of 2**-23, from each word (n,): from its lower half, then its upper half."""
     halves = words.astype("<u8", copy=False).view("<u4")
     numbers = (halves >> np.uint32(8)).astype(np.float32)
     numbers *= np.float32(2.0**-23)

@@ -61,7 +61,7 @@ def _stored(dataset: Any, path: Path) -> StoredBlob:
 
 
 def read_array(dataset: Any, path: Path) -> npt.NDArray[Any]:
-    """A dataset's numbers; raises SnapshotError where it claims more of them than its file can hold."""
+    """A dataset's numbers, of any shape; raises SnapshotError where it claims more of them than its file can hold."""
     limit = path.stat().st_size * (DEFLATE_LIMIT if dataset.compression else 1)
     if dataset.dtype.kind not in "fiu" or dataset.nbytes > limit:
         raise SnapshotError(

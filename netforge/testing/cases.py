@@ -23,18 +23,18 @@ UNUSED = 7.0
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Standard normal values, none nearer than 0.05 to 0, where many functions have a kink."""
+    """Standard normal values of any shape, float64, none nearer than 0.05 to 0, where many functions have a kink."""
     values = rng.standard_normal(shape)
     return values + np.copysign(0.05, values)
 
 
 def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Values in [0.2, 1.2)."""
+    """Values in [0.2, 1.2), of any shape, float64."""
     return rng.random(shape) + 0.2
 
 
 def distinct(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Values in [-1, 1) in random order that differ by at least 2 / count: no ties for a maximum."""
+    """Values in [-1, 1), any shape, float64, in random order; they differ by 2 / count or more: no ties."""
     count = math.prod(shape)
     return rng.permutation(np.linspace(-1, 1, count, endpoint=False)).reshape(shape)
 

@@ -21,7 +21,7 @@ def run_case(case: LayerCase, inputs: Sequence[Array] | None = None, **options: 
 
 
 def top_diffs(run: LayerRun) -> list[Array]:
-    """Gradients for the tops of a run: the same numbers for the same shapes."""
+    """Gradients for the tops of a run (their shapes): the same numbers for the same shapes."""
     rng = np.random.default_rng(3)
     return [rng.standard_normal(blob.shape) for blob in run.top]
 

@@ -1,8 +1,9 @@
 """Docstrings say what people ask them: which errors a function raises, which shapes arrays have.
 
 ruff sees to it that every public thing has a docstring. Two rules here go further. A public function whose own body
-raises one of our errors says so, unless it overrides a method that does. And a public function that takes arrays says
-their shapes, in the packages that people import. Help texts of commands (netforge.cli) have a form of their own.
+raises one of our errors says so, unless it overrides a method that does. And a public function that takes or returns
+arrays says their shapes, in the packages that people import. Help texts of commands (netforge.cli) have a form of
+their own.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def test_functions_say_the_shapes_of_their_arrays(code: Code) -> None:
         if function.path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in IMPORTED:
             continue
         arguments = [*function.node.args.args, *function.node.args.kwonlyargs]
-        annotations = [ast.unparse(argument.annotation) for argument in arguments if argument.annotation]
+        given = [argument.annotation for argument in arguments if argument.annotation]
+        annotations = map(ast.unparse, [*given, function.node.returns] if function.node.returns else given)
         of_class = (ast.get_docstring(function.owner) or "") if function.owner else ""
         inherited = code.inherited_docs(function.owner, function.node.name)
         if any(map(ARRAYS.search, annotations)) and not any(map(SHAPE.search, (function.doc, of_class, *inherited))):
