@@ -22,6 +22,9 @@ from netforge.metric.arrays import Integers
 
 TENSORS, METADATA, SPRITE, CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
 
+LEAST_DIMENSIONS = 3
+"""Of fewer the Projector shows no principal components; zeros make up for them."""
+
 
 def write_projector(folder: str | Path, found: Embeddings) -> None:
     """Write embeddings into the folder of a run, in place of those that are there; images where they are known.
@@ -30,7 +33,9 @@ def write_projector(folder: str | Path, found: Embeddings) -> None:
     """
     folder = Path(folder)
     (folder / CONFIG).unlink(missing_ok=True)  # none is better than one that names files of another kind
-    _write_table(folder / TENSORS, ([f"{value:.7g}" for value in vector] for vector in found.vectors.tolist()))
+    missing = max(0, LEAST_DIMENSIONS - found.vectors.shape[1])
+    vectors = np.pad(found.vectors, ((0, 0), (0, missing)))
+    _write_table(folder / TENSORS, ([f"{value:.7g}" for value in vector] for vector in vectors.tolist()))
     _write_table(folder / METADATA, [["class", "image"], *_metadata(found)])
     entries = [("tensor_name", found.name), ("tensor_path", TENSORS), ("metadata_path", METADATA)]
     lines = [_entry(*entry) for entry in entries]

@@ -5,8 +5,8 @@
 
 Curves: run/ has loss (the mean that displays show), learning_rate and iterations_per_second; train/ and test/ (test0/,
 test1/ ... where there are several test nets) each output by its name; train_labels/SOURCE/ the hit percent and the
-epochs of each label, or the lowest and the highest where there are many labels; weights/ and weights_gradients/ the
-histograms, by layer and number.
+epochs of each label, or the lowest and the highest where there are many labels; weights_rms/ root mean squares of each
+weight, its gradient and its update. Histograms, by layer and number: weights/ and weights_gradients/.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from netforge.blob import Blob
 from netforge.data.in_memory import sources_in_memory
 from netforge.errors import SnapshotError
 from netforge.inspect.embeddings import computed_embeddings
@@ -25,7 +26,7 @@ from netforge.inspect.projector import write_projector
 from netforge.inspect.sample import sample_images
 from netforge.net.running import image_layer
 from netforge.recognition.embedder import Embedder
-from netforge.solver.events import Display, Listener, Output, SnapshotPaths, StopReason, TestResult
+from netforge.solver.events import Display, Listener, Norms, Output, SnapshotPaths, StopReason, TestResult
 
 if TYPE_CHECKING:
     from netforge.data.label_queries import LabelQueryCounts
@@ -42,8 +43,8 @@ class TensorBoard(Listener):
     most 1,000 images of the test source at the end, where the net has an embedding.
 
     Weights are read, and their histograms written, at each test and each snapshot; gradients at the first display
-    behind that, as the backward passes left them: summed over iter_size, before clipping, decay and rate. A device is
-    not asked for anything at other times.
+    behind that: the mean over iter_size passes, before clipping, decay and rate. A device is not asked for anything at
+    other times.
 
     Training raises SnapshotError at its start where the folder cannot be written to. Later on it goes on without event
     files, and that is said once, as a notice. A log or a screen that shall have that notice listens behind this one.
@@ -84,7 +85,18 @@ class TensorBoard(Listener):
         self._write(solver, lambda events: events.add_scalars(display.iteration, scalars))
         if self._wants_gradients and solver.iteration < solver.settings.max_iter:
             self._wants_gradients = False  # a display behind the last update finds that update in place of gradients
-            self._write_histograms(solver, "diff", "weights_gradients")
+            passes = solver.settings.iter_size
+            self._write_histograms(solver, "weights_gradients", lambda blob: blob.diff / passes)
+
+    def on_norms(self, solver: Solver, norms: Norms) -> None:
+        """Root mean squares of each weight, its gradient and its update."""
+        parts = {"weight": norms.weights, "gradient": norms.gradients, "update": norms.updates}
+        scalars = {
+            f"weights_rms/{name}/{part}": size
+            for part, sizes in parts.items()
+            for name, size in zip(norms.names, sizes, strict=True)
+        }
+        self._write(solver, lambda events: events.add_scalars(norms.iteration, scalars))
 
     def on_test(self, solver: Solver, result: TestResult) -> None:
         """Outputs, and histograms of the weights."""
@@ -119,8 +131,13 @@ class TensorBoard(Listener):
                 self._project(solver)
             except Exception as error:  # whatever it is: the training was good
                 solver.tell("on_notice", f"embeddings are not written for TensorBoard: {error}")
-        self._events.close()
-        self._events = None
+        self.close()
+
+    def close(self) -> None:
+        """Close the event file: for those who step a solver, which tells of no end."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
 
     def _project(self, solver: Solver) -> None:
         """Embed test images and write them; nothing where the net reads no images or has no embedding."""
@@ -150,14 +167,14 @@ class TensorBoard(Listener):
     def _write_weights(self, solver: Solver) -> None:
         if self._weights_at != solver.iteration:
             self._weights_at, self._wants_gradients = solver.iteration, True
-            self._write_histograms(solver, "data", "weights")
+            self._write_histograms(solver, "weights", lambda blob: blob.data)
 
-    def _write_histograms(self, solver: Solver, part: str, group: str) -> None:
-        """Write the histogram of one array of each weight that learns: its "data" or its "diff"."""
+    def _write_histograms(self, solver: Solver, group: str, part: Callable[[Blob], Any]) -> None:
+        """Write the histogram of one array of each weight that learns."""
         if self._events is None:
             return
         to_host = solver.net.device.to_host
-        arrays = {f"{group}/{entry.label}": to_host(getattr(entry.blob, part)) for entry in solver.net.learnable}
+        arrays = {f"{group}/{entry.label}": to_host(part(entry.blob)) for entry in solver.net.learnable}
         self._write(solver, lambda events: events.add_histograms(solver.iteration, arrays))
 
     def _write(self, solver: Solver, write: Callable[[EventFile], None]) -> None:
@@ -167,9 +184,9 @@ class TensorBoard(Listener):
         try:
             write(self._events)
         except OSError as error:
-            events, self._events = self._events, None
-            events.close()
-            text = f"{events.path}: {error.strerror}. TensorBoard hears no more of this run; training goes on"
+            path = self._events.path
+            self.close()
+            text = f"{path}: {error.strerror}. TensorBoard hears no more of this run; training goes on"
             solver.tell("on_notice", text)
 
 

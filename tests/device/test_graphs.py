@@ -16,10 +16,12 @@ from netforge.blob import Blob
 from netforge.cli.run_facts import opening_facts
 from netforge.device.cuda import CudaDevice
 from netforge.errors import DeviceError, NonFiniteError
+from netforge.inspect.tensorboard import TensorBoard
 from netforge.layers import LAYERS, Layer, register_layer
 from netforge.layers.neuron import TanH
 from netforge.net import Net
 from netforge.schema import parse_net
+from netforge.schema import tensorboard_pb2 as messages
 from netforge.solver import RunLog, Solver
 from tests.device.cuda_bench import standin
 from tests.device.training_nets import NETS, RULES, SOLVER
@@ -128,6 +130,40 @@ def test_sizes_of_gradients_are_measured_between_graphs(counted: tuple[CudaDevic
         found.append([np.array([one.weights, one.gradients, one.updates]) for one in heard.norms])
     assert len(found[0]) == 3
     np.testing.assert_allclose(found[0], found[1], rtol=1e-2, atol=1e-6)
+
+
+def test_tensorboard_reads_at_tests_and_displays_alone(counted: tuple[CudaDevice, Any]) -> None:
+    device, counts = counted
+    alone = TensorBoard("tb")
+    solver = make(device, "inputs", **ALONE, listeners=[alone])
+    solver.step(WARM_UP)
+    counts.reset()
+    solver.step(5)
+    assert (counts.launches, counts.graphs) == ([], 5)
+    alone.close()
+    for place in (device, "cpu"):
+        solver = make(place, "siamese", listeners=[TensorBoard(f"tb {place}")], max_iter=6, display=2, iter_size=2)
+        solver.solve()
+    on_gpu, on_cpu = (curves_of(next(Path(f"tb {place}").glob("*tfevents*"))) for place in (device, "cpu"))
+    assert on_gpu.keys() == on_cpu.keys()
+    assert any(tag.startswith("weights_gradients/") for tag, _ in on_gpu)
+    untold = ("run/loss", 6)  # an end that is no display repeats the loss that was read last
+    for key, value in on_cpu.items():
+        if key != untold and "per_second" not in key[0]:
+            np.testing.assert_allclose(on_gpu[key], value, rtol=1e-2, atol=1e-5, err_msg=str(key))
+
+
+def curves_of(path: Path) -> dict[tuple[str, int], Any]:
+    """The numbers of an event file by tag and step; of histograms, smallest and largest value."""
+    found: dict[tuple[str, int], Any] = {}
+    data = path.read_bytes()
+    while data:
+        length = int.from_bytes(data[:8], "little")
+        event, data = messages.Event.FromString(data[12 : 12 + length]), data[16 + length :]
+        for value in event.summary.value:
+            several = [value.histo.min, value.histo.max]
+            found[value.tag, event.step] = several if value.HasField("histo") else value.simple_value
+    return found
 
 
 def test_tests_are_graphs_too(counted: tuple[CudaDevice, Any]) -> None:

@@ -171,6 +171,9 @@ def test_a_run_can_be_read_back() -> None:
     gradients = found["weights_gradients/ip1[0]"]
     assert set(gradients) == {0}, "the display of the end finds no gradients, and none stands between 7 and 10"
     assert (gradients[0].min, gradients[0].max) == (heard.gradients[0].min(), heard.gradients[0].max())
+    assert set(found["weights_rms/ip1[0]/update"]) == {0, 5}
+    measured = np.sqrt(np.mean(np.square(heard.gradients[5], dtype=np.float64)))
+    assert found["weights_rms/ip1[0]/gradient"][5] == pytest.approx(measured, rel=1e-5)
     assert heard.notices == []
 
 
@@ -238,7 +241,9 @@ def test_the_projector_finds_vectors_classes_and_images(count: int) -> None:
     text = Path("tb/projector_config.pbtxt").read_text(encoding="utf-8")
     (info,) = text_format.Parse(text, message_class("ProjectorConfig")()).embeddings
     assert info.tensor_name == '"ip"\tof it'
-    np.testing.assert_allclose(np.loadtxt(Path("tb") / info.tensor_path), vectors, rtol=1e-6)
+    written = np.loadtxt(Path("tb") / info.tensor_path)
+    np.testing.assert_allclose(written[:, :2], vectors, rtol=1e-6)
+    assert written.shape == (count, 3) and not written[:, 2].any(), "the Projector shows nothing of two dimensions"
     rows = [line.split("\t") for line in (Path("tb") / info.metadata_path).read_text(encoding="utf-8").splitlines()]
     assert rows[0] == ["class", "image"]
     assert rows[1:3] == [["0", "0"], ["a b c", "1"]] and len(rows) == count + 1
