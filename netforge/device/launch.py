@@ -128,14 +128,12 @@ class Launcher:
         channels, splits, dtype = view[1], channel_splits(view), outs[0].dtype
         if not channels:
             return
-        parts = [None] * len(outs)
-        if splits > 1:
-            parts = list(self._scratch.take("parts", (len(outs), channels, splits), dtype))
-        self.grid(name, dtype, (channels, splits), *inputs, *outs, *parts, *view, factor, add)
-        if splits > 1:
+        parts = self._scratch.take("parts", (len(outs), channels, splits), dtype) if splits > 1 else None
+        self.grid(name, dtype, (channels, splits), *inputs, *outs, parts, *view, factor, add)
+        if parts is not None:
             first, second = (*outs, None)[:2]
             numbers = (channels, splits, factor, add)
-            self.warps("finish_channels", dtype, channels * len(outs), parts[0], first, second, *numbers)
+            self.warps("finish_channels", dtype, channels * len(outs), parts, first, second, *numbers)
 
     def _function(self, name: str, dtype: npt.DTypeLike) -> tuple[kernel_source.Kernel, Any]:
         known = self._functions.get((name, dtype))

@@ -97,9 +97,11 @@ KERNEL(channel_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real
     }
 }
 
-// channel_sum of x and channel_dot of x and y at once, so that x is read once.
-KERNEL(channel_sum_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real* sums, Real* dots, Real* sum_parts,
-                        Real* dot_parts, int outer, int channels, int inner, Real factor, int accumulate) {
+// channel_sum of x and channel_dot of x and y at once, so that x is read once. parts (2, channels, splits): those of the
+// sums, then those of the products.
+KERNEL(channel_sum_dot)(const Real* __restrict__ x, const Real* __restrict__ y, Real* sums, Real* dots, Real* parts,
+                        int outer, int channels, int inner, Real factor, int accumulate) {
+    Real* dot_parts = parts ? parts + channels * gridDim.y : nullptr;
     FOR_EACH_BLOCK(c, channels) {
         Real sum = 0, dot = 0;
         const auto add = [&](int, Real u, Real v) {
@@ -107,7 +109,7 @@ KERNEL(channel_sum_dot)(const Real* __restrict__ x, const Real* __restrict__ y, 
             dot += u * v;
         };
         for_each_of_split(c, outer, channels, inner, add, x, y);
-        finish_channel(block_sum(sum), c, sums, sum_parts, factor, accumulate);
+        finish_channel(block_sum(sum), c, sums, parts, factor, accumulate);
         finish_channel(block_sum(dot), c, dots, dot_parts, factor, accumulate);
     }
 }

@@ -158,22 +158,31 @@ KERNEL(softmax_loss_backward)(const Real* p, const Real* __restrict__ labels, Re
 }
 
 // loss[0] = -sum over labels and classes of gains[label, c] * log max(p[c], 1e-20) / divisor[0]; gains (classes,
-// classes).
-// Launch: any grid, one thread for AT_ONCE of the n elements of p; then sum_parts with factor -1 where it is larger
-// than one block. Memory: p once, coalesced; gains from cache.
+// classes). Launch: any grid, one thread for AT_ONCE of the n elements of p, or where inner is 1 a warp for a row; then
+// sum_parts with factor -1 where it is larger than one block. Memory: p once, coalesced; gains from cache.
 KERNEL(infogain_loss_forward)(const Real* __restrict__ p, const Real* __restrict__ labels,
                               const Real* __restrict__ gains, Real* loss, Real* parts, const Real* divisor, int n,
                               int classes, int inner, Real ignore) {
     Real sum = 0;
-    const Scores scores(classes, inner);
-    const auto cost = [&](int i, Real value) {
-        const Score score = scores(i);
-        const Real label = labels[score.label];
-        if (label == ignore || !is_class(label, classes)) return;
-        const Real gain = gains[(unsigned)label * classes + score.klass];
+    const auto add = [&](int, Real value, Real gain) {
         sum += gain * log(value < SMALLEST_INFOGAIN ? SMALLEST_INFOGAIN : value);
     };
-    for_each_of(n, cost, p);
+    if (inner == 1) {
+        FOR_EACH_WARP(item, n / max(classes, 1)) {
+            const Real label = labels[item];
+            if (label == ignore || !is_class(label, classes)) continue;
+            for_each_of_warp(classes, add, p + item * classes, gains + (unsigned)label * classes);
+        }
+    } else {
+        const Scores scores(classes, inner);
+        const auto cost = [&](int i, Real value) {
+            const Score score = scores(i);
+            const Real label = labels[score.label];
+            if (label == ignore || !is_class(label, classes)) return;
+            add(i, value, gains[(unsigned)label * classes + score.klass]);
+        };
+        for_each_of(n, cost, p);
+    }
     finish_sum(block_sum(sum), loss, parts, Real(-1), divisor);
 }
 
@@ -216,25 +225,31 @@ KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labe
                        int outer, int classes, int inner, int top_k, Real ignore) {
     const Divisor width(inner);
     FOR_EACH_WARP(i, outer * inner) {
-        const Real label = labels[i];
         const unsigned item = width.quotient(i);
         const Real* scores = x + item * classes * inner + (i - item * inner);
-        const bool known = is_class(label, classes);
-        int rivals = 0, nans = 0;
-        if (label != ignore && known) {
+        const Places p = places(threadIdx.x % WARP, WARP, inner == 1 ? classes : 0);
+        const Loaded<Real> held = load<false>(scores, p);  // under way while the label and its score are read
+        const Real label = labels[i];
+        const bool known = is_class(label, classes), counts = label != ignore && known;
+        int rivals = 0;
+        bool nans = false;
+        if (counts) {
             const Real own = scores[(unsigned)label * inner];
-            const auto judge = [&](int, Real score) {
+            const auto judge = [&](Real score) {
                 rivals += score >= own;
-                nans += is_nan(score);
+                nans = nans || is_nan(score);
             };
-            if (inner == 1) for_each_of_warp(classes, judge, scores);
-            else FOR_EACH_IN_WARP(c, classes) judge(c, scores[c * inner]);
+#pragma unroll
+            for (int k = 0; k < HELD; ++k)
+                if (p.in[k]) judge(held.at[k]);
+            if (inner == 1) FOR_EACH_BEYOND(c, classes) judge(scores[c]);
+            else FOR_EACH_IN_WARP(c, classes) judge(scores[c * inner]);
         }
         rivals = warp_sum(rivals) - 1;
-        nans = warp_sum(nans);
+        nans = __any_sync(FULL_WARP, nans);
         if (threadIdx.x % WARP != 0) continue;
-        verdict[i] = label == ignore ? IGNORED : known && rivals < top_k && nans == 0 ? RIGHT : WRONG;
-        if (nans > 0) atomicMin(first_nan, (int)i);
+        verdict[i] = label == ignore ? IGNORED : known && rivals < top_k && !nans ? RIGHT : WRONG;
+        if (nans) atomicMin(first_nan, (int)i);
     }
 }
 

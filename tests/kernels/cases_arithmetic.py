@@ -88,7 +88,7 @@ def scale(b: Bench, shape: tuple[int, int, int]) -> None:
     wanted, got, dbias = held.copy(), held.copy(), held.copy()
     b.ops.scale_backward_factor(dy, x, wanted, dbias)
     both, parts = [held.copy(), held.copy()], b.dirty(2, channels, 2)
-    b.launch("channel_sum_dot", dy, x, *both, *parts, *shape, 1.0, 1, grid=(2, 2))
+    b.launch("channel_sum_dot", dy, x, *both, parts, *shape, 1.0, 1, grid=(2, 2))
     b.launch("finish_channels", parts, *both, channels, 2, 1.0, 1)
     for out, expected_sum in zip(both, (dbias, wanted), strict=True):
         b.equal(out, expected_sum)

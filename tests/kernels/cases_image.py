@@ -156,7 +156,7 @@ def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
         b.equal(normalized, expected)
         b.equal(y, copied)
     sums = [b.dirty(channels), b.dirty(channels)]
-    b.launch("channel_sum_dot", dy, normalized, *sums, None, None, *shape, 1.0, 0, grid=(3, 1))
+    b.launch("channel_sum_dot", dy, normalized, *sums, None, *shape, 1.0, 0, grid=(3, 1))
     for given in ((None, None, None), (factor, factor.copy(), bias), (factor, bias, None)):
         dx, expected = b.dirty(*shape), b.dirty(*shape)
         got, wanted = ([None if a is None else a.copy() for a in given] for _ in range(2))
@@ -168,7 +168,16 @@ def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
                 b.equal(result, reference)
 
 
-@case(((2, 5, 3), 3), ((1, 1, 1), 5), ((0, 4, 2), 3), ((2, 9, 14), 5), ((1, 3, 2), 1), ((2, 37, 5), 5), ((1, 20, 3), 7), ((2, 33, 2), 3))
+@case(
+    ((2, 5, 3), 3),
+    ((1, 1, 1), 5),
+    ((0, 4, 2), 3),
+    ((2, 9, 14), 5),
+    ((1, 3, 2), 1),
+    ((2, 37, 5), 5),
+    ((1, 20, 3), 7),
+    ((2, 33, 2), 3),
+)
 def lrn(b: Bench, size: Any) -> None:
     shape, window = size
     x, dy = b.normal(*shape), b.normal(*shape)
@@ -240,7 +249,15 @@ def unit(b: Bench, shape: tuple[int, int]) -> None:
             b.equal(dx, wanted)
 
 
-@case(((1, 2, 3, 4), 3), ((1, 1, 1, 1), 5), ((0, 1, 2, 2), 3), ((2, 3, 7, 9), 5), ((1, 2, 5, 3), 1), ((1, 2, 37, 5), 3), ((1, 1, 19, 4), 7))
+@case(
+    ((1, 2, 3, 4), 3),
+    ((1, 1, 1, 1), 5),
+    ((0, 1, 2, 2), 3),
+    ((2, 3, 7, 9), 5),
+    ((1, 2, 5, 3), 1),
+    ((1, 2, 37, 5), 3),
+    ((1, 1, 19, 4), 7),
+)
 def lrn_within(b: Bench, size: Any) -> None:
     shape, window = size
     x, dy = b.normal(*shape), b.normal(*shape)
