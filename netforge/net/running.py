@@ -6,7 +6,7 @@ Softmax. Of a file that has an Input layer in phase RUN already, only Debug laye
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ def running_definition(
         return selected
     entry = _input_layer(definition)
     kept = [layer for layer, cls in zip(selected.layers, classes, strict=True) if cls.bottoms.most]
-    layers = _connect(entry, _without_losses(kept))
+    labels = {top for layer in definition.layers if not layer.message.bottom for top in layer.message.top[1:]}
+    layers = _connect(entry, _without_losses(kept), labels)
     if len(layers) == 1:
         raise NetError("no layer is left in phase RUN", where=definition.place, mend="look at its exclude rules")
     return replace(selected, layers=tuple(layers))
@@ -136,8 +137,10 @@ def _without_losses(layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:
     return kept
 
 
-def _connect(entry: LayerDefinition, layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:
-    """Join what is left to the input.
+def _connect(
+    entry: LayerDefinition, layers: Sequence[LayerDefinition], labels: Collection[str]
+) -> list[LayerDefinition]:
+    """Join what is left to the input. labels: what data layers give besides images.
 
     The first layer may read a blob that a dropped layer made of the image (Slice, DataSequence): that name means the
     image from then on. Of the other bottoms, missing optional ones (labels) are cut off, and a layer that misses a
@@ -152,7 +155,7 @@ def _connect(entry: LayerDefinition, layers: Sequence[LayerDefinition]) -> list[
         message.CopyFrom(layer.message)
         del message.include[:], message.exclude[:], message.bottom[:]
         for name in layer.message.bottom[: _most_bottoms(layer)]:
-            if len(connected) == 1 and not message.bottom and name not in made:
+            if len(connected) == 1 and not message.bottom and name not in made and name not in labels:
                 stands_for.setdefault(name, image)
             if name not in stands_for:
                 break

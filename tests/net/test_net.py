@@ -149,6 +149,20 @@ def test_phase_run_turns_softmax_loss_into_softmax() -> None:
     np.testing.assert_allclose(built.forward(data=np.ones((2, 1, 8, 8)))["loss"].sum(axis=1), 1)
 
 
+def test_phase_run_does_not_take_labels_for_images() -> None:
+    text = """
+    layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "digits.training" batch_size: 6 } }
+    layer { name: "one" type: "Embed" bottom: "label" top: "e" embed_param { input_dim: 10 num_output: 4 } }
+    layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 10 } }
+    layer { name: "decode" type: "Decode" bottom: "ip" bottom: "label" top: "distances" }
+    """
+    built = net(text, "RUN")
+    assert [(entry.type, list(entry.definition.message.bottom)) for entry in built.layers[1:]] == [
+        ("InnerProduct", ["data"]),
+        ("Decode", ["ip"]),
+    ]
+
+
 def test_phase_run_without_data_is_refused() -> None:
     text = 'layer { name: "m" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }' + layer(
         "ReLU", "x", "y"
