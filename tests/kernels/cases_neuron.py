@@ -170,11 +170,13 @@ def maximum(b: Bench, n: int) -> None:
     b.equal(dx, expected, exact=True)
 
 
-@case(((2, 7, 1), 3), ((3, 5, 4), 5), ((0, 3, 2), 1), ((2, 1, 1), 1), ((2, 67, 3), 4))
+@case(((2, 7, 1), 3), ((3, 5, 4), 5), ((0, 3, 2), 1), ((2, 1, 1), 1), ((2, 67, 3), 4), ((2, 133, 2), 5), ((3, 40, 1), 36))
 def top_k(b: Bench, size: Any) -> None:
     (outer, classes, inner), k = size
     x = b.whole(5, outer, classes, inner)
     x.reshape(-1)[::11] = np.nan
+    x.reshape(-1)[4::13] = -np.inf
+    x.reshape(-1)[5::17] = np.inf
     got, wanted = ([b.dirty(outer, k, inner) for _ in range(2)] for _ in range(2))
     b.launch("top_k", x, *got, outer, classes, inner, k)
     b.ops.top_k(x, *wanted, k)
