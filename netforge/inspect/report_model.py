@@ -95,7 +95,10 @@ class Model:
         """
         if which == TRAIN_NET:
             return Net(self.definition, "TRAIN", *self._train_state, seed=seed)
-        definition, state = self._solver.test_nets()[which]
+        tests = self._solver.test_nets()
+        if which >= len(tests):
+            raise NetError(f"the solver has {counted(len(tests), 'test net')}, and no #{which}", where=self.run.source)
+        definition, state = tests[which]
         return Net(definition, state.phase, state.level, state.stages, seed=seed)
 
     @cached_property
