@@ -40,6 +40,8 @@ PARSED_ONLY = {
     "netforge monitor": "serves its page until Ctrl-C",
     "netforge train --solver solvers/alexnet.prototxt": "needs ImageNet",
     "netforge train --solver solvers/resnet50.prototxt": "needs ImageNet",
+    "netforge time --model models/alexnet": "takes seconds a pass; README.md's line runs",
+    "netforge time --model models/resnet50": "takes seconds a pass; README.md's line runs",
 }
 """Beginnings of lines that are not run, and why; test_commands parses them all the same."""
 
