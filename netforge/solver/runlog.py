@@ -5,8 +5,8 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 `event` and `time` (seconds since 1970) and is on its way to the disk before training goes on. Numbers that JSON has no
 word for (NaN, infinity) are written as strings.
 
-Events: start (versions, seed, device, how it runs iterations, the texts of the solver and of its nets, the folder and
-the command that began the run), display, norms (root mean squares of each weight, its gradient and its update), notice
+Events: start (versions, seed, device, how it runs iterations, the texts of the solver and of its nets, plugins, the
+folder and the command that began the run), display, norms (root mean squares of each weight, its gradient and its update), notice
 (what a layer finds wrong with the training), test (and which of its outputs are losses), queries (how often training
 drew each label of a source), snapshot, end (why, and how iterations ran at last).
 """
@@ -20,10 +20,13 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import google.protobuf
+import numpy as np
+
+from netforge import __version__
 from netforge.errors import SnapshotError
 from netforge.schema import write_text
 from netforge.solver.events import Display, Listener, Norms, Output, SnapshotPaths, StopReason, TestResult
@@ -209,10 +212,10 @@ def _plain(value: Any) -> Any:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("netforge", "numpy", "protobuf"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "netforge": __version__,
+        "numpy": np.__version__,
+        "protobuf": google.protobuf.__version__,
+    }
