@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
-from netforge.device.launch import BLOCK, sum_blocks
+from netforge.device.launch import AT_ONCE, BLOCK, sum_blocks
 from netforge.device.operations.update import Segment
 
 Array = Any  # a CuPy array
 
-CHUNK = 16 * BLOCK
+CHUNK = AT_ONCE * BLOCK
 """Elements that one block updates: a net of some hundred thousand weights still fills a GPU."""
+MOST_SPLITS = 256
+"""Blocks that share a segment's sum at most, and MOST_BLOCKS those of all segments."""
+MOST_BLOCKS = 8192
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,11 @@ class CudaUpdate(CudaCore):
         if key not in self._bounds:
             limits = np.array([(s.offset, s.offset + s.size) for s in segments], np.int32)
             self._bounds[key] = self.xp.asarray(limits[:, 0].copy()), self.xp.asarray(limits[:, 1].copy())
-        count = len(segments)
-        self.launch.blocks("segment_mean_squares", values.dtype, count, values, *self._bounds[key], means, count)
+        bounds, count = self._bounds[key], len(segments)
+        splits = segment_splits(segments)
+        parts = self.scratch.take("parts", (count, splits), values.dtype)
+        self.launch.grid("segment_squares", values.dtype, (count, splits), values, *bounds, parts, count)
+        self.launch.warps("segment_mean_squares", values.dtype, count, parts, *bounds, means, count, splits)
 
     def update_sgd(
         self,
@@ -194,3 +200,9 @@ class CudaUpdate(CudaCore):
         """The rule of Kingma and Ba, arXiv:1412.6980, with the decay of AdamW beside the gradient."""
         numbers = (weight_decay, l1, beta1, 1 - beta1, beta2, 1 - beta2, delta, adamw_decay)
         self._update("update_adam", (weights, diffs, mean, variance), segments, control, *numbers)
+
+
+def segment_splits(segments: Sequence[Segment]) -> int:
+    """Blocks that share the sum over each segment: enough for the largest one, from the sizes alone."""
+    largest = max((s.size for s in segments), default=0)
+    return max(1, min(-(-largest // (2 * CHUNK)), MOST_SPLITS, MOST_BLOCKS // max(1, len(segments))))

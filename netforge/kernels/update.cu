@@ -1,7 +1,7 @@
 // The solvers' update rules (netforge/device/operations/update.py), each one pass over a net's flat weights.
 //
 // Launch: one block a chunk, any grid. A chunk is a part [start, end) of the flat arrays that lies in one blob, with
-// that blob's rate and decay multipliers; the table of chunks (of some thousand elements, blobs whose rate multiplier
+// that blob's rate and decay multipliers; the table of chunks (of a thousand elements, blobs whose rate multiplier
 // is 0 left out) is made once and stays on the device. Memory: each array once in and once out, coalesced. What changes
 // from one iteration to the next is read from control (float64, converted once a thread): a captured launch follows it.
 // decay: weight_decay; the gradient is diff * SCALE + decay * decay_mult * w, or sign(w) with l1. Afterwards diffs hold
@@ -34,8 +34,13 @@ __device__ __forceinline__ Real gradient(Real diff, Real w, const Chunk& chunk, 
     return chunk.decay == 0 ? scaled : scaled + pull * chunk.decay;
 }
 
-// Runs the statement behind it for each element of a chunk, spread over the block.
-#define FOR_EACH_IN_CHUNK(i, chunk) for (unsigned i = chunk.start + threadIdx.x; i < chunk.end; i += blockDim.x)
+// body(i, x[i]...) for each element of a chunk, spread over the block.
+template <typename Body, typename... T>
+__device__ __forceinline__ void for_each_of_chunk(const Chunk& chunk, Body body, const T*... x) {
+    for (unsigned i = chunk.start + threadIdx.x; i < chunk.end; i += AT_ONCE * blockDim.x) {
+        take(body, places(i, blockDim.x, chunk.end), x...);
+    }
+}
 
 // The first step of the norm of all gradients: parts[block] = sum of squares, or with one block the whole. n elements,
 // none left out. Launch: one thread for AT_ONCE elements, any grid.
@@ -57,16 +62,31 @@ KERNEL(clip_gradients)(const Real* __restrict__ parts, double* control, int coun
     control[SCALE] = (norm > threshold ? threshold / norm : Real(1)) / Real(iter_size);
 }
 
-// means[i] = mean of the squares of values[starts[i]] .. values[ends[i] - 1]; 0 where there are none. Launch: one block a
-// segment. Memory: values once, coalesced.
-KERNEL(segment_mean_squares)(const Real* __restrict__ values, const int* __restrict__ starts,
-                             const int* __restrict__ ends, Real* means, int segments) {
+// parts (segments, splits) = sums of squares of values[starts[i]] .. values[ends[i] - 1]. Launch: grid (segments, splits),
+// where a split takes every splits-th piece of a segment. Memory: values once, coalesced.
+KERNEL(segment_squares)(const Real* __restrict__ values, const int* __restrict__ starts, const int* __restrict__ ends,
+                        Real* parts, int segments) {
+    const unsigned piece = AT_ONCE * blockDim.x;
     FOR_EACH_BLOCK(s, segments) {
-        const unsigned start = starts[s], size = ends[s] - starts[s];
+        const unsigned end = ends[s];
         Real sum = 0;
-        FOR_EACH_IN_BLOCK(i, size) sum += values[start + i] * values[start + i];
+        const auto add = [&](int, Real value) { sum += value * value; };
+        for (unsigned i = starts[s] + blockIdx.y * piece + threadIdx.x; i < end; i += gridDim.y * piece) {
+            take(add, places(i, blockDim.x, end), values);
+        }
         sum = block_sum(sum);
-        if (threadIdx.x == 0) means[s] = size ? sum / Real(size) : Real(0);
+        if (threadIdx.x == 0) parts[s * gridDim.y + blockIdx.y] = sum;
+    }
+}
+
+// means[i] = the sum of segment i's parts over its size; 0 where it is empty. Launch: one warp a segment.
+KERNEL(segment_mean_squares)(const Real* __restrict__ parts, const int* __restrict__ starts,
+                             const int* __restrict__ ends, Real* means, int segments, int splits) {
+    FOR_EACH_WARP(s, segments) {
+        Real sum = 0;
+        for_each_of_warp(splits, [&](int, Real part) { sum += part; }, parts + s * splits);
+        sum = warp_sum(sum);
+        if (threadIdx.x % WARP == 0) means[s] = sum / Real(max(ends[s] - starts[s], 1));
     }
 }
 
@@ -76,12 +96,13 @@ KERNEL(update_sgd)(Real* __restrict__ weights, Real* __restrict__ diffs, Real* _
                    Real decay, int l1, Real momentum) {
     FOR_EACH_BLOCK(c, chunks) {
         const Chunk chunk = chunk_at(c, starts, ends, lr_mults, decay_mults, control, decay);
-        FOR_EACH_IN_CHUNK(i, chunk) {
-            const Real w = weights[i], v = velocity[i] * momentum + gradient(diffs[i], w, chunk, l1) * chunk.rate;
+        const auto step_of = [=](int i, Real w, Real d, Real before) {
+            const Real v = before * momentum + gradient(d, w, chunk, l1) * chunk.rate;
             velocity[i] = v;
             diffs[i] = v;
             weights[i] = w - v;
-        }
+        };
+        for_each_of_chunk(chunk, step_of, weights, diffs, velocity);
     }
 }
 
@@ -91,14 +112,15 @@ KERNEL(update_nesterov)(Real* __restrict__ weights, Real* __restrict__ diffs, Re
                         const double* control, int chunks, Real decay, int l1, Real momentum) {
     FOR_EACH_BLOCK(c, chunks) {
         const Chunk chunk = chunk_at(c, starts, ends, lr_mults, decay_mults, control, decay);
-        FOR_EACH_IN_CHUNK(i, chunk) {
-            const Real w = weights[i], before = velocity[i] * momentum;
-            const Real v = before + gradient(diffs[i], w, chunk, l1) * chunk.rate;
+        const auto step_of = [=](int i, Real w, Real d, Real kept) {
+            const Real before = kept * momentum;
+            const Real v = before + gradient(d, w, chunk, l1) * chunk.rate;
             const Real step = v * (Real(1) + momentum) - before;
             velocity[i] = v;
             diffs[i] = step;
             weights[i] = w - step;
-        }
+        };
+        for_each_of_chunk(chunk, step_of, weights, diffs, velocity);
     }
 }
 
@@ -108,13 +130,14 @@ KERNEL(update_adagrad)(Real* __restrict__ weights, Real* __restrict__ diffs, Rea
                        const double* control, int chunks, Real decay, int l1, Real delta) {
     FOR_EACH_BLOCK(c, chunks) {
         const Chunk chunk = chunk_at(c, starts, ends, lr_mults, decay_mults, control, decay);
-        FOR_EACH_IN_CHUNK(i, chunk) {
-            const Real w = weights[i], g = gradient(diffs[i], w, chunk, l1), s = squares[i] + g * g;
+        const auto step_of = [=](int i, Real w, Real d, Real kept) {
+            const Real g = gradient(d, w, chunk, l1), s = kept + g * g;
             const Real step = g / (sqrt(s) + delta) * chunk.rate;
             squares[i] = s;
             diffs[i] = step;
             weights[i] = w - step;
-        }
+        };
+        for_each_of_chunk(chunk, step_of, weights, diffs, squares);
     }
 }
 
@@ -126,14 +149,15 @@ KERNEL(update_rmsprop)(Real* __restrict__ weights, Real* __restrict__ diffs, Rea
                        Real delta) {
     FOR_EACH_BLOCK(c, chunks) {
         const Chunk chunk = chunk_at(c, starts, ends, lr_mults, decay_mults, control, decay);
-        FOR_EACH_IN_CHUNK(i, chunk) {
-            const Real w = weights[i], g = gradient(diffs[i], w, chunk, l1);
-            const Real s = squares[i] * rms_decay + g * g * rms_complement;
+        const auto step_of = [=](int i, Real w, Real d, Real kept) {
+            const Real g = gradient(d, w, chunk, l1);
+            const Real s = kept * rms_decay + g * g * rms_complement;
             const Real step = g / (sqrt(s) + delta) * chunk.rate;
             squares[i] = s;
             diffs[i] = step;
             weights[i] = w - step;
-        }
+        };
+        for_each_of_chunk(chunk, step_of, weights, diffs, squares);
     }
 }
 
@@ -144,15 +168,16 @@ KERNEL(update_adadelta)(Real* __restrict__ weights, Real* __restrict__ diffs, Re
                         Real complement, Real delta) {
     FOR_EACH_BLOCK(c, chunks) {
         const Chunk chunk = chunk_at(c, starts, ends, lr_mults, decay_mults, control, decay);
-        FOR_EACH_IN_CHUNK(i, chunk) {
-            const Real w = weights[i], g = gradient(diffs[i], w, chunk, l1);
-            const Real s = squares[i] * momentum + g * g * complement;
-            const Real u = updates[i], v = g * sqrt((u + delta) / (s + delta)), step = v * chunk.rate;
+        const auto step_of = [=](int i, Real w, Real d, Real kept, Real u) {
+            const Real g = gradient(d, w, chunk, l1);
+            const Real s = kept * momentum + g * g * complement;
+            const Real v = g * sqrt((u + delta) / (s + delta)), step = v * chunk.rate;
             squares[i] = s;
             updates[i] = u * momentum + v * v * complement;
             diffs[i] = step;
             weights[i] = w - step;
-        }
+        };
+        for_each_of_chunk(chunk, step_of, weights, diffs, squares, updates);
     }
 }
 
@@ -165,15 +190,16 @@ KERNEL(update_adam)(Real* __restrict__ weights, Real* __restrict__ diffs, Real* 
     const Real correction = Real(control[CORRECTION]);
     FOR_EACH_BLOCK(c, chunks) {
         const Chunk chunk = chunk_at(c, starts, ends, lr_mults, decay_mults, control, decay);
-        FOR_EACH_IN_CHUNK(i, chunk) {
-            const Real w = weights[i], g = gradient(diffs[i], w, chunk, l1);
-            const Real m = mean[i] * beta1 + g * beta1_complement, v = variance[i] * beta2 + g * g * beta2_complement;
+        const auto step_of = [=](int i, Real w, Real d, Real first, Real second) {
+            const Real g = gradient(d, w, chunk, l1);
+            const Real m = first * beta1 + g * beta1_complement, v = second * beta2 + g * g * beta2_complement;
             Real step = m / (sqrt(v) + delta) * (chunk.rate * correction);
             if (adamw_decay != 0) step += w * (chunk.rate * (adamw_decay * chunk.decay_mult));
             mean[i] = m;
             variance[i] = v;
             diffs[i] = step;
             weights[i] = w - step;
-        }
+        };
+        for_each_of_chunk(chunk, step_of, weights, diffs, mean, variance);
     }
 }

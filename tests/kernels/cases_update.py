@@ -83,6 +83,10 @@ def mean_squares(b: Bench, sizes: tuple[int, ...]) -> None:
     segments = segments_of(sizes)
     limits = np.array([(s.offset, s.offset + s.size) for s in segments], np.int32)
     values, got, wanted = b.normal(int(limits.max())), b.dirty(len(segments)), b.dirty(len(segments))
-    b.launch("segment_mean_squares", values, limits[:, 0].copy(), limits[:, 1].copy(), got, len(segments))
     b.ops.segment_mean_squares(values, segments, wanted)
-    b.equal(got, wanted)
+    bounds, count = (limits[:, 0].copy(), limits[:, 1].copy()), len(segments)
+    for splits in (1, 3):
+        parts = b.dirty(count, splits)
+        b.launch("segment_squares", values, *bounds, parts, count, grid=(2, splits))
+        b.launch("segment_mean_squares", parts, *bounds, got, count, splits)
+        b.equal(got, wanted)
