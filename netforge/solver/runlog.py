@@ -6,9 +6,9 @@ state that it goes on from in its first record, so nothing is ever overwritten a
 word for (NaN, infinity) are written as strings.
 
 Events: start (versions, seed, device, how it runs iterations, the texts of the solver and of its nets, plugins, the
-folder and the command that began the run), display, norms (root mean squares of each weight, its gradient and its update), notice
-(what a layer finds wrong with the training), test (and which of its outputs are losses), queries (how often training
-drew each label of a source), snapshot, end (why, and how iterations ran at last).
+folder and the command that began the run), display, norms (root mean squares of each weight, its gradient and its
+update), notice (what a layer finds wrong with the training), test (and which of its outputs are losses), queries (how
+often training drew each label of a source), snapshot, end (why, and how iterations ran at last).
 """
 
 from __future__ import annotations
