@@ -9,10 +9,11 @@ from netforge.errors import DataError, counted
 from netforge.inspect.charts import Series, line_chart
 from netforge.inspect.gradients import WeightNorms, verdicts
 from netforge.inspect.page import Card, card, page, table
+from netforge.inspect.palette import HUES
 from netforge.inspect.run import Measured, Run
 
-MOST_CURVES = 12
-"""More than that cannot be told apart; of more weights some are shown, evenly spread from the first to the last."""
+MOST_CURVES = len(HUES)
+"""Each has a colour of its own; of more layers some are shown, evenly spread from the first to the last."""
 RUN_COLUMNS = ("weight", "value", "gradient at first", "gradient at last", "update / value", "remark")
 
 
@@ -87,9 +88,9 @@ def _curve(norms: Sequence[Measured], name: str, which: int) -> tuple[float, ...
 
 
 def _ratio(norms: Sequence[Measured], name: str) -> tuple[float, ...]:
-    """Update by value of a weight; NaN where the value is 0."""
+    """Update by value of a weight, to the four digits that a log has; NaN where the value is 0."""
     pairs = zip(_curve(norms, name, 2), _curve(norms, name, 0), strict=True)
-    return tuple(update / value if value else math.nan for update, value in pairs)
+    return tuple(float(f"{update / value:.4g}") if value else math.nan for update, value in pairs)
 
 
 def _split(name: str) -> tuple[str, int]:

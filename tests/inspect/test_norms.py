@@ -51,7 +51,7 @@ def test_of_many_layers_some_are_shown_from_the_first_to_the_last(tmp_path: Path
     card = str(next(iter(norm_cards(run))))
     names = [series["name"] for series in curves(card)[0]]
     assert len(names) == MOST_CURVES and (names[0], names[-1]) == ("ip0[0]", "ip53[0]")
-    assert "12 of 54 layers" in card
+    assert f"{MOST_CURVES} of 54 layers" in card
     assert len(run_norm_rows(run)) == 54
 
 
