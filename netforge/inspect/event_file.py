@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from itertools import count
@@ -24,6 +24,7 @@ PATTERN = "*tfevents*"
 """What TensorBoard takes for event files, as a glob."""
 POLYNOMIAL, MASK_DELTA = 0x82F63B78, 0xA282EAD8  # of CRC-32C with its bits reversed; of the mask
 BUCKETS = 64
+BLOCK = 1 << 20  # values of a histogram that are looked at together: weights may be many millions
 
 
 class EventFile:
@@ -48,10 +49,13 @@ class EventFile:
         """Write numbers by tag, as the values of one step."""
         self._add(step, [messages.SummaryValue(tag=tag, simple_value=value) for tag, value in scalars.items()])
 
-    def add_histograms(self, step: int, arrays: Mapping[str, Any]) -> None:
-        """Write how the values of arrays are distributed, by tag; those without a finite value are left out."""
-        found = {tag: histogram_of(array) for tag, array in arrays.items()}
-        self._add(step, [messages.SummaryValue(tag=tag, histo=histo) for tag, histo in found.items() if histo])
+    def add_histograms(self, step: int, arrays: Iterable[tuple[str, Any]]) -> None:
+        """Write how the values of arrays are distributed, by tag; those without a finite value are left out.
+
+        The arrays are taken one after the other, so they need not be in memory together.
+        """
+        found = ((tag, histogram_of(array)) for tag, array in arrays)
+        self._add(step, [messages.SummaryValue(tag=tag, histo=histo) for tag, histo in found if histo])
 
     def close(self) -> None:
         """Close the file; what it could not take is lost."""
@@ -116,20 +120,25 @@ def histogram_of(array: Any) -> messages.HistogramProto | None:
     Values that are too close to be told apart in so many buckets make one.
     """
     values = np.asarray(array).ravel()
-    values = values[np.isfinite(values)]
+    finite = np.isfinite(values)
+    if not finite.all():
+        values = values[finite]
     if not values.size:
         return None
     low, high = float(values.min()), float(values.max())
-    wide = values.astype(np.float64)
-    counts, edges = np.array([wide.size]), np.array([low, high])
-    if high - low > 2 * BUCKETS * np.spacing(max(abs(low), abs(high))):
-        counts, edges = np.histogram(wide, BUCKETS, (low, high))
+    told_apart = high - low > 2 * BUCKETS * np.spacing(max(abs(low), abs(high)))
+    buckets = BUCKETS if told_apart else 1
+    counts, total, squares = np.zeros(buckets, np.int64), 0.0, 0.0
+    for start in range(0, values.size, BLOCK):
+        part = values[start : start + BLOCK].astype(np.float64)
+        total, squares = total + float(part.sum()), squares + float(part @ part)
+        counts += np.histogram(part, buckets, (low, high))[0] if told_apart else part.size
     return messages.HistogramProto(
         min=low,
         max=high,
-        num=wide.size,
-        sum=float(wide.sum()),
-        sum_squares=float(np.square(wide).sum()),
-        bucket_limit=edges[1:].tolist(),
+        num=values.size,
+        sum=total,
+        sum_squares=squares,
+        bucket_limit=np.linspace(low, high, buckets + 1)[1:].tolist(),
         bucket=counts.tolist(),
     )

@@ -55,7 +55,7 @@ class TensorBoard(Listener):
         self._projector = projector
         self._events: EventFile | None = None
         self._weights_at: int | None = None
-        self._wants_gradients = False
+        self._wants_gradients = self._replaces = False
         self._stored: tuple[int, Path] | None = None
 
     def on_start(self, solver: Solver) -> None:
@@ -72,7 +72,12 @@ class TensorBoard(Listener):
                 where=str(self.folder),
                 mend="give TensorBoard a folder that you may write to, on a disk with room",
             ) from error
-        if others and solver.restored_from is None:
+        self._replaces = others and solver.restored_from is None
+
+    def on_iteration(self, solver: Solver) -> None:
+        """Say, once all who listen have begun, that an earlier run of the folder is shown no more."""
+        if self._replaces:
+            self._replaces = False
             text = f"{self.folder} has another run, which TensorBoard will show no more: give each run a folder"
             solver.tell("on_notice", text)
 
@@ -171,10 +176,8 @@ class TensorBoard(Listener):
 
     def _write_histograms(self, solver: Solver, group: str, part: Callable[[Blob], Any]) -> None:
         """Write the histogram of one array of each weight that learns."""
-        if self._events is None:
-            return
         to_host = solver.net.device.to_host
-        arrays = {f"{group}/{entry.label}": to_host(part(entry.blob)) for entry in solver.net.learnable}
+        arrays = ((f"{group}/{entry.label}", to_host(part(entry.blob))) for entry in solver.net.learnable)
         self._write(solver, lambda events: events.add_histograms(solver.iteration, arrays))
 
     def _write(self, solver: Solver, write: Callable[[EventFile], None]) -> None:

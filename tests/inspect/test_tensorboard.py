@@ -217,6 +217,19 @@ def test_a_full_disk_is_said_once_and_training_goes_on(monkeypatch: pytest.Monke
     assert max(event.step for event in read_events(path)) < 5
 
 
+def test_histograms_of_large_arrays(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    values = rng.normal(size=(10, 101)).astype(np.float32)
+    whole = histogram_of(values)
+    monkeypatch.setattr("netforge.inspect.event_file.BLOCK", 100)
+    parts = histogram_of(values)
+    assert whole is not None and parts is not None
+    counts, edges = np.histogram(values.astype(np.float64), 64)
+    assert list(whole.bucket) == list(parts.bucket) == counts.tolist()
+    np.testing.assert_allclose(parts.bucket_limit, edges[1:])
+    assert parts.sum == pytest.approx(values.sum(dtype=np.float64))
+    assert (parts.num, parts.sum_squares) == (1010, pytest.approx(whole.sum_squares))
+
+
 def test_histograms_of_odd_arrays() -> None:
     same = histogram_of(np.full((3, 4), 2.5, np.float32))
     assert same is not None
