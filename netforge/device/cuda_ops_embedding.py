@@ -1,4 +1,4 @@
-"""The contrastive loss, centroids, rows and columns on a GPU (kernels/contrastive.cu, decode.cu, shape.cu, top_k.cu)."""
+"""Contrastive loss, centroids, rows and columns on a GPU (kernels/contrastive.cu, decode.cu, shape.cu, top_k.cu)."""
 
 from __future__ import annotations
 

@@ -21,6 +21,15 @@ __device__ __forceinline__ Windows usual(const Windows& g) {
         {0, g.pad.h, g.pad.w},     {1, g.dilation.h, g.dilation.w},
     };
 }
+// Such windows side by side.
+__device__ __forceinline__ bool is_dense(const Windows& g) {
+    return is_usual(g) && g.stride.h == 1 && g.stride.w == 1 && g.dilation.h == 1 && g.dilation.w == 1;
+}
+__device__ __forceinline__ Windows dense(const Windows& g) {
+    return {
+        {1, g.image.h, g.image.w}, {1, 3, 3}, {1, g.out.h, g.out.w}, {1, 1, 1}, {0, g.pad.h, g.pad.w}, {1, 1, 1},
+    };
+}
 
 __device__ __forceinline__ void windows_to_columns(const Real* __restrict__ x, Real* __restrict__ columns, int n,
                                                    const Windows& g) {
@@ -67,10 +76,8 @@ KERNEL(im2col)(const Real* __restrict__ x, Real* __restrict__ columns, int n, in
 
 // The window along one axis whose kernel element `k` lies on pixel `at`, or -1.
 __device__ __forceinline__ int window_over(int at, int k, int out, const Divisor& stride, int pad, int dilation) {
-    const int start = at + pad - k * dilation;
-    if (start < 0) return -1;
-    const int window = stride.by == 1 ? start : stride.quotient(start);
-    return window < out && (stride.by == 1 || window * (int)stride.by == start) ? window : -1;
+    const int start = at + pad - k * dilation, window = stride.by == 1 ? start : stride.quotient(max(start, 0));
+    return (start >= 0) & (window < out) & (window * (int)stride.by == start) ? window : -1;
 }
 
 __device__ __forceinline__ void columns_to_pixels(const Real* __restrict__ columns, Real* __restrict__ x, int n,
@@ -96,7 +103,7 @@ __device__ __forceinline__ void columns_to_pixels(const Real* __restrict__ colum
                     const unsigned element = (a * g.kernel.h + b) * g.kernel.w + c;
                     const unsigned position = (max(d, 0) * g.out.h + max(h, 0)) * g.out.w + max(w, 0);
                     const Real value = from[element * positions + position];
-                    sum += d >= 0 && h >= 0 && w >= 0 ? value : Real(0);
+                    sum += (d | h | w) >= 0 ? value : Real(0);  // below 0 where there is no such window
                 }
             }
         }
@@ -115,6 +122,6 @@ KERNEL(col2im)(const Real* __restrict__ columns, Real* __restrict__ x, int n, in
         {out_d, out_h, out_w}, {stride_d, stride_h, stride_w},
         {pad_d, pad_h, pad_w}, {dilation_d, dilation_h, dilation_w},
     };
-    if (is_usual(g)) columns_to_pixels(columns, x, n, usual(g));
+    if (is_dense(g)) columns_to_pixels(columns, x, n, dense(g));
     else columns_to_pixels(columns, x, n, g);
 }
