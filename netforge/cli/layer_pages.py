@@ -35,7 +35,10 @@ FOREIGN = "Layers of plugins"
 NESTED = "Blocks within settings"
 EVERY_LAYER = "What every layer takes"
 SETTING_COLUMNS = ("setting", "type", "default", "range", "meaning")
-TITLES = {"FillerParameter": "filler", "BlobShape": "shape", "ParamSpec": "param", "NetStateRule": "include, exclude"}
+BLOCKS = {"FillerParameter": "filler", "BlobShape": "shape"}
+"""Words for blocks that stand in fields of many names."""
+
+TITLES = {**BLOCKS, "NetStateRule": "include, exclude"}
 """Headings of blocks that stand in several fields; the others are called like their field."""
 
 LEFT_OUT = {"phase", "blobs"}
@@ -148,21 +151,23 @@ def settings_table(settings: Iterable[SettingHelp], *, linked: bool) -> list[str
     """A table of settings; `linked`: blocks within them are linked to their headings."""
     rows = []
     for one in settings:
-        name, kind, default, allowed, meaning = setting_row(one)
-        if one.is_block and linked:
-            title = block_title(one)
-            kind = kind.replace(kind.partition(",")[0], link(title, title.partition(",")[0]), 1)
+        name, _, default, allowed, meaning = setting_row(one)
         allowed = ", ".join(map(code, one.choices)) if one.choices else code(allowed)
-        rows.append((code(name), kind, code(default), allowed, quoted(meaning, one.choices)))
+        rows.append((code(name), kind_of(one, linked=linked), code(default), allowed, quoted(meaning, one.choices)))
     return table(SETTING_COLUMNS, rows)
 
 
 def setting_row(one: SettingHelp) -> tuple[str, str, str, str, str]:
     """Name, type, default, range and meaning of a setting as text."""
-    kind = TITLES.get(one.type, "block") if one.is_block else one.type
-    kind = f"{kind.partition(',')[0]}, repeated" if one.repeated else kind
     allowed = " ".join(one.choices) if one.choices else one.range or ""
-    return one.name, kind, one.default or "", allowed, one.help
+    return one.name, kind_of(one, linked=False), one.default or "", allowed, one.help
+
+
+def kind_of(one: SettingHelp, *, linked: bool) -> str:
+    """The type of a setting in words; that of a block with a link to its table, where that stands on the page."""
+    word = BLOCKS.get(one.type, "block") if one.is_block else one.type
+    shown = link(block_title(one), word) if one.is_block and linked else word
+    return f"{shown}, repeated" if one.repeated else shown
 
 
 def by_family(types: Iterable[type[Layer]]) -> dict[str, list[type[Layer]]]:
