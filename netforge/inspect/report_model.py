@@ -91,8 +91,8 @@ class Model:
     def net_of(self, which: int, seed: int | None) -> Net:
         """The training net (TRAIN_NET) or a test net (its number), without weights; the caller closes it.
 
-        It lies on the CPU, and takes no memory before it runs. Raises a NetforgeError where it cannot be built, or where
-        the solver has no such test net.
+        It lies on the CPU, and takes no memory before it runs. Raises a NetforgeError where it cannot be built, or the
+        solver has no such test net.
         """
         if which == TRAIN_NET:
             return Net(self.definition, "TRAIN", *self._train_state, seed=seed)
