@@ -170,7 +170,9 @@ def maximum(b: Bench, n: int) -> None:
     b.equal(dx, expected, exact=True)
 
 
-@case(((2, 7, 1), 3), ((3, 5, 4), 5), ((0, 3, 2), 1), ((2, 1, 1), 1), ((2, 67, 3), 4), ((2, 133, 2), 5), ((3, 40, 1), 36))
+@case(
+    ((2, 7, 1), 3), ((3, 5, 4), 5), ((0, 3, 2), 1), ((2, 1, 1), 1), ((2, 67, 3), 4), ((2, 133, 2), 5), ((3, 40, 1), 36)
+)
 def top_k(b: Bench, size: Any) -> None:
     (outer, classes, inner), k = size
     x = b.whole(5, outer, classes, inner)
