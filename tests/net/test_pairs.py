@@ -27,7 +27,8 @@ def results(built: Net, whole: bool) -> dict[str, np.ndarray]:
     """Everything that a pass leaves behind, as one or layer by layer; from the same numbers each time."""
     rng = np.random.default_rng(3)
     for name in ("x", "target"):
-        built.blobs[name].data[...] = rng.normal(2, 1, built.blobs[name].shape)
+        blob = built.blobs[name]
+        blob.data[...] = built.device.from_host(rng.normal(2, 1, blob.shape))
     built.clear_weight_diffs()
     if whole:
         built.forward_pass()
