@@ -7,11 +7,11 @@
 struct Element { Real value; int index; };
 
 #define NAN_INDEX (1 << 30)
-__device__ __forceinline__ Real infinity() { return lowest() * 2; }  // the negative one
-__device__ __forceinline__ Element nothing() { return {infinity(), -2 * NAN_INDEX}; }
+__device__ __forceinline__ Real minus_infinity() { return lowest() * 2; }
+__device__ __forceinline__ Element nothing() { return {minus_infinity(), -2 * NAN_INDEX}; }
 __device__ __forceinline__ Element element_of(Real value, int index) {
     const bool number = !is_nan(value);
-    return {number ? value : infinity(), number ? index : index - NAN_INDEX};
+    return {number ? value : minus_infinity(), number ? index : index - NAN_INDEX};
 }
 
 // The larger one comes first, of equals that with the larger index.
@@ -69,7 +69,7 @@ struct ReadScores {
     int classes, inner;
     Element last;
     __device__ __forceinline__ ReadScores(const Real* __restrict__ scores, int classes, int inner)
-        : scores(scores), classes(classes), inner(inner), last{-infinity(), 2 * (NAN_INDEX - 1)} {}
+        : scores(scores), classes(classes), inner(inner), last{-minus_infinity(), 2 * (NAN_INDEX - 1)} {}
     __device__ __forceinline__ Element next() {
         Element best = nothing();
         FOR_EACH_IN_WARP(c, classes) {
