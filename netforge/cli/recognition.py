@@ -64,6 +64,11 @@ def _net_options(command: Callable[..., None], *, required: bool) -> Callable[..
         given = {field.name: options.pop(field.name) for field in fields(NetOptions)}
         if (given["model"] is None) != (given["weights"] is None):
             raise click.UsageError("--model and --weights go together.")
+        if given["model"] is None:
+            idle = [name for name in ("layer", "normalize", "device", "gpu") if given[name] is not None]
+            if idle:
+                raise click.UsageError(f"--{idle[0]} goes with --model and --weights.")
+            load_plugins(given["plugins"])
         command(*arguments, trained=None if given["model"] is None else NetOptions(**given), **options)
 
     run = plugin_option(run)

@@ -62,6 +62,8 @@ def test_embeddings_of_a_run(folder: Path) -> None:
     (folder / "run.solverstate").unlink()
     assert "no state that it has written is there" in inspect("embeddings", "run").stderr
     assert "there is no such run" in inspect("embeddings", "runs/none").stderr
+    assert "--layer goes with --model" in inspect("embeddings", "run", "--layer", "feat").stderr
+    assert "no_such_plugin" in inspect("embeddings", "run", "--plugin", "no_such_plugin").stderr
 
 
 def test_embeddings_of_images(folder: Path) -> None:
