@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import prod
@@ -130,15 +131,26 @@ def time_nets(device: Device, rounds: int) -> list[NetTimes]:
 
 
 def time_call(device: Any, run: Callable[[], object]) -> float:
-    """Seconds of one call by the GPU's clock: the median of some samples of several calls each."""
+    """Seconds of one call by the GPU's clock: the median of some samples of several calls each.
+
+    The calls are replayed as a graph, as training does it: launched one by one from Python, short kernels would wait for
+    the next launch.
+    """
     cuda = device.xp.cuda
     samples: list[float] = []
     with device.running():
+        run()  # libraries choose and take memory
+
+        def calls() -> None:
+            for _ in range(REPEATS):
+                run()
+
+        with suppress(DeviceError):  # but for what the host takes part in
+            calls = device.capture(calls).launch
         for sample in range(1 + SAMPLES):
             start, end = cuda.Event(), cuda.Event()
             start.record()
-            for _ in range(REPEATS):
-                run()
+            calls()
             end.record()
             end.synchronize()
             if sample:

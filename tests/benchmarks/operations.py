@@ -155,9 +155,10 @@ def pooling(b: Bench) -> Iterator[Work]:
 
 def normalisation(b: Bench) -> Iterator[Work]:
     x, dy, y, scale = b.normal(*b.planes), b.normal(*b.planes), b.empty(*b.planes), b.positive(*b.planes)
+    dx = b.empty(*b.planes)
     mean, variance = b.empty(b.shape[1]), b.positive(b.shape[1])
     yield b.work("lrn_forward", x, scale, y, 5, 1e-4, 0.75, 1.0, read=[x], write=[scale, y])
-    yield b.work("lrn_backward", x, scale, y, dy, dy, 5, 1e-4, 0.75, read=[x, scale, y, dy], write=[dy])
+    yield b.work("lrn_backward", x, scale, y, dy, dx, 5, 1e-4, 0.75, read=[x, scale, y, dy], write=[dx])
     normalized = b.empty(*b.planes)
     yield b.work("normalize_forward", x, mean, variance, 1e-5, normalized, y, read=[x], write=[normalized, y])
     yield b.work("normalize_backward", variance, 1e-5, dy, y, read=[dy], write=[y])
@@ -166,9 +167,9 @@ def normalisation(b: Bench) -> Iterator[Work]:
     sums = b.positive(b.shape[1]), b.positive(b.shape[1]), b.positive(1)
     yield b.work("update_statistics", mean, variance, *sums, 0.999, 1.0)
     yield b.work("stored_statistics", *sums, mean, variance)
-    x, dy, y, scale = (array.reshape(b.shape) for array in (x, dy, y, scale))
+    x, dy, y, scale, dx = (array.reshape(b.shape) for array in (x, dy, y, scale, dx))
     yield b.work("lrn_within_forward", x, scale, y, 3, 1.0, 0.75, read=[x], write=[scale, y])
-    yield b.work("lrn_within_backward", x, scale, y, dy, dy, 3, 1.0, 0.75, read=[x, scale, y, dy], write=[dy])
+    yield b.work("lrn_within_backward", x, scale, y, dy, dx, 3, 1.0, 0.75, read=[x, scale, y, dy], write=[dx])
     x, dy, y = (array.reshape(b.shape[0] * b.shape[1], -1) for array in (x, dy, y))
     divisor = b.positive(len(x))
     yield b.work("mvn_forward", x, divisor, 1e-9, y, read=[x, x, x], write=[y])
