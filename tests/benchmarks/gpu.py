@@ -133,8 +133,8 @@ def time_nets(device: Device, rounds: int) -> list[NetTimes]:
 def time_call(device: Any, run: Callable[[], object]) -> float:
     """Seconds of one call by the GPU's clock: the median of some samples of several calls each.
 
-    The calls are replayed as a graph, as training does it: launched one by one from Python, short kernels would wait for
-    the next launch.
+    The calls are replayed as a graph, as training does it: launched one by one from Python, short kernels would wait
+    for the next launch.
     """
     cuda = device.xp.cuda
     samples: list[float] = []
