@@ -95,7 +95,7 @@ def calibrate(
 
 def split(images: ImageSet, unknown_labels: str) -> tuple[ImageSet, ImageSet]:
     """The images with other labels, and those with these."""
-    from netforge.data.label_ranges import LabelRanges
+    from netforge.data.labels.ranges import LabelRanges
 
     strange = LabelRanges(unknown_labels).mask(images.labels)
     if strange.all():
@@ -105,7 +105,7 @@ def split(images: ImageSet, unknown_labels: str) -> tuple[ImageSet, ImageSet]:
 
 def make_recognizer(embedder: Embedder, centroids: str | None, unknown_labels: str | None) -> Recognizer:
     """The recognizer; of a source of centroids without the labels that shall be unknown."""
-    from netforge.data.label_ranges import LabelRanges
+    from netforge.data.labels.ranges import LabelRanges
     from netforge.recognition import ImageSet, Recognizer
 
     source: Source | None = None

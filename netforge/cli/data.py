@@ -54,7 +54,7 @@ def list_sources(database: Path | None) -> None:
     """List the sources of the image database."""
     from netforge.cli.screen import console, on_terminal, print_columns, shape_text, table
     from netforge.data import ImageDatabase
-    from netforge.data.builtin import BUILTIN_NAMES
+    from netforge.data.store.builtin import BUILTIN_NAMES
 
     headings = ("source", "images", "shape", "classes", "imported")
     with ImageDatabase(database) as images:

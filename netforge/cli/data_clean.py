@@ -10,7 +10,7 @@ import click
 from netforge.cli.data_options import database_option
 
 if TYPE_CHECKING:
-    from netforge.data.clean import Waste
+    from netforge.data.care.clean import Waste
 
 
 @click.command("clean", short_help="Remove what nothing needs any more; shows it first.")

@@ -11,7 +11,7 @@ from netforge.cli.data_options import database_option, where_option
 from netforge.cli.screen import image_bar
 
 if TYPE_CHECKING:
-    from netforge.data.export import Form
+    from netforge.data.care.export import Form
 
 
 @click.command("export", short_help="Write images as an LMDB, as PNG files or as IDX files.")

@@ -15,8 +15,8 @@ from netforge.cli.data_options import database_option, where_option
 
 if TYPE_CHECKING:
     from netforge.data import Labels
-    from netforge.data.label_changes import LabelChange
-    from netforge.data.query import Query
+    from netforge.data.labels.changes import LabelChange
+    from netforge.data.labels.query import Query
 
 MOST_MOVES = 20
 PAIR = re.compile(r"\s*(.+?)\s*(?:->|:)\s*(.+?)\s*")
@@ -42,7 +42,7 @@ def choosing_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _query(where: str | None, ids: str | None, indices: str | None, every: bool) -> Query | None:
-    from netforge.data.query import ALL_IMAGES, among, parse
+    from netforge.data.labels.query import ALL_IMAGES, among, parse
 
     if where is not None:
         return parse(where)
@@ -208,8 +208,8 @@ def reset(labels: Labels, which: Query | None, only: tuple[str, ...]) -> LabelCh
       netforge data reset MNIST.training --where "label = 8 and changed" \\
           --only labels
     """
-    from netforge.data.labels import RESETS
-    from netforge.data.query import ALL_IMAGES
+    from netforge.data.labels.edits import RESETS
+    from netforge.data.labels.query import ALL_IMAGES
 
     return labels.reset(which or ALL_IMAGES, only or tuple(RESETS))
 
@@ -242,7 +242,7 @@ def history(source: str, database: Path | None) -> None:
     """
     from netforge.cli.screen import console, on_terminal, one_line, print_columns, styled, table
     from netforge.data import ImageDatabase, Labels
-    from netforge.data.label_history import in_force
+    from netforge.data.labels.history import in_force
 
     with ImageDatabase(database) as images:
         edits = Labels(images, source).history()

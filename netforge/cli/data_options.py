@@ -12,7 +12,7 @@ import click
 from netforge.cli.options import FiniteRange
 
 if TYPE_CHECKING:
-    from netforge.data.drafts import Stored
+    from netforge.data.store.drafts import Stored
     from netforge.errors import DataError
 
 LARGEST_SIDE = 16_384

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from netforge.data import Source
-    from netforge.data.duplicates import Duplicates
-    from netforge.data.image_set import ImageSet
-    from netforge.data.sheet import Style
+    from netforge.data.care.duplicates import Duplicates
+    from netforge.data.sheets.sheet import Style
+    from netforge.data.sources.image_set import ImageSet
 
 MOST_NAMED = 10
 COUNT = click.IntRange(1, 1000)
@@ -102,7 +102,7 @@ def show(
         images = open_images(source, where, database=database)
         sheet = draw_duplicates(images, against, database, near, groups, per_class, style)
     else:
-        from netforge.data.sheet import contact_sheet
+        from netforge.data.sheets.sheet import contact_sheet
 
         images = open_images(source, where, database=database)
         heading = f"{source} where {where}" if where else source
@@ -141,7 +141,7 @@ def check_usage(
 def style_of(source: str, where: str | None, side: int | None, database: Path | None) -> Style:
     """The size of tiles, and the boxes of the images that are meant, if they have any."""
     from netforge.data import ImageDatabase
-    from netforge.data.sheet import Style
+    from netforge.data.sheets.sheet import Style
 
     with ImageDatabase(database) as images:
         if source not in images:
@@ -164,8 +164,8 @@ def draw_results(
 ) -> Image:
     """The sheet of answers that --confused and --worst ask for, or of all that are wrong."""
     from netforge.data import open_images, open_source
-    from netforge.data.result_sheet import confused_sheet, worst_sheet, wrong_sheet
-    from netforge.data.results import read_results
+    from netforge.data.sheets.mistakes import confused_sheet, worst_sheet, wrong_sheet
+    from netforge.data.sheets.results import read_results
     from netforge.errors import counted
 
     source: Source = open_source(None, name, database=database)
@@ -196,9 +196,9 @@ def draw_duplicates(
 ) -> Image | None:
     """Find duplicates and say what was found; None where there are none."""
     from netforge.data import open_source
-    from netforge.data.duplicate_sheet import duplicate_sheet
-    from netforge.data.duplicates import find_duplicates
-    from netforge.data.image_set import ImageSet
+    from netforge.data.care.duplicates import find_duplicates
+    from netforge.data.sheets.duplicates import duplicate_sheet
+    from netforge.data.sources.image_set import ImageSet
 
     split = None
     if against is not None:

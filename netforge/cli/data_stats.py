@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from netforge.data import Source
-    from netforge.data.duplicates import Duplicates
-    from netforge.data.label_queries import LabelQueryCounts
-    from netforge.data.statistics import Census, ClassCounts, PixelStatistics
+    from netforge.data.care.duplicates import Duplicates
+    from netforge.data.care.statistics import Census, ClassCounts, PixelStatistics
+    from netforge.data.labels.label_queries import LabelQueryCounts
 
 MOST_CLASSES, BAR = 40, 20
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -118,9 +118,9 @@ def look_at(
 ) -> Found:
     """Count, and measure the pixels if there are any in use."""
     from netforge.data import ImageDatabase, open_images, open_source
-    from netforge.data.duplicates import find_duplicates
-    from netforge.data.label_query_store import stored_label_queries, stored_runs
-    from netforge.data.statistics import census, pixel_statistics
+    from netforge.data.care.duplicates import find_duplicates
+    from netforge.data.care.statistics import census, pixel_statistics
+    from netforge.data.labels.label_query_store import stored_label_queries, stored_runs
 
     counts = census(name, where, database=database)
     header = open_source(None, name, header_only=True, database=database)
@@ -246,7 +246,7 @@ def bar(count: int, largest: int) -> Text:
 
 def as_json(found: Found) -> dict[str, object]:
     """All numbers of a source as JSON takes them."""
-    from netforge.data.statistics import as_plain
+    from netforge.data.care.statistics import as_plain
 
     plain = as_plain(found.census, found.pixels) | {"shape": list(found.header.shape), "runs": found.runs}
     if found.duplicates is not None:
@@ -265,8 +265,8 @@ def as_json(found: Found) -> dict[str, object]:
 
 def write_means(header: Source, pixels: PixelStatistics, png: Path | None, binaryproto: Path | None) -> None:
     """Write the mean image, and say where it is."""
-    from netforge.data.mean import write_mean
-    from netforge.data.sheet import draw_image
+    from netforge.data.formats.mean import write_mean
+    from netforge.data.sheets.sheet import draw_image
 
     if png is not None:
         draw_image(pixels.mean_image, header).save(png, format="PNG")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netforge.errors import counted
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.data.labels.label_queries import LabelQueryCounts
 
 MOST_LISTED = 10
 

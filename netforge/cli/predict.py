@@ -70,7 +70,7 @@ def rate_text(recognizer: Recognizer, asked: str) -> str:
 
 def note_sizes(images: tuple[str, ...], form: StoredForm) -> None:
     """Say which images are resized."""
-    from netforge.data.picture import picture_size, without_warnings
+    from netforge.data.formats.picture import picture_size, without_warnings
 
     _, height, width = form.shape
     for path in images:

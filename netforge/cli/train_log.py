@@ -13,7 +13,7 @@ from netforge.cli.screen import number
 from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason, TestResult
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.data.labels.label_queries import LabelQueryCounts
 
 
 class TrainLog(Listener):

@@ -17,7 +17,7 @@ from netforge.solver import Display, Listener, SnapshotPaths, Solver, StopReason
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.data.labels.label_queries import LabelQueryCounts
 
 REFRESH_S = 0.2
 NARROW = 64  # columns; from here on a line has room for the word "iteration"

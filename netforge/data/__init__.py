@@ -1,24 +1,24 @@
 """Data: the image database, other sources of images, and how batches are drawn from them and made into input."""
 
-from netforge.data.array_importer import import_arrays, import_sklearn
-from netforge.data.boxes import Boxes
-from netforge.data.cifar import import_cifar10, import_cifar100
-from netforge.data.clean import clean_database, remove_sources
-from netforge.data.copying import AutoLabels, copy_images
-from netforge.data.database import ImageDatabase, SourceInfo
-from netforge.data.export import export_images
-from netforge.data.in_memory import sources_in_memory
-from netforge.data.labels import Labels
-from netforge.data.lmdb_importer import LmdbForm, LmdbImport, import_lmdb
-from netforge.data.mnist_importer import import_mnist
-from netforge.data.npz_importer import NpzKeys, import_npz
-from netforge.data.opening import BACKENDS, open_images, open_source
-from netforge.data.picture import PictureForm
-from netforge.data.picture_importer import PictureImport, import_images
-from netforge.data.picture_lists import Columns
+from netforge.data.care.clean import clean_database, remove_sources
+from netforge.data.care.copying import AutoLabels, copy_images
+from netforge.data.care.export import export_images
+from netforge.data.care.verify import verify_images
+from netforge.data.formats.picture import PictureForm
+from netforge.data.importers.arrays import import_arrays, import_sklearn
+from netforge.data.importers.cifar import import_cifar10, import_cifar100
+from netforge.data.importers.lists import Columns
+from netforge.data.importers.lmdb import LmdbForm, LmdbImport, import_lmdb
+from netforge.data.importers.mnist import import_mnist
+from netforge.data.importers.npz import NpzKeys, import_npz
+from netforge.data.importers.pictures import PictureImport, import_images
+from netforge.data.importers.voc import import_voc0712
+from netforge.data.labels.edits import Labels
 from netforge.data.source import ArraySource, Source
-from netforge.data.verify import verify_images
-from netforge.data.voc_importer import import_voc0712
+from netforge.data.sources.in_memory import sources_in_memory
+from netforge.data.sources.opening import BACKENDS, open_images, open_source
+from netforge.data.store.boxes import Boxes
+from netforge.data.store.database import ImageDatabase, SourceInfo
 
 __all__ = [
     "BACKENDS",

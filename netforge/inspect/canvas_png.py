@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from netforge.data.lettering import Lettering
+from netforge.data.sheets.lettering import Lettering
 from netforge.errors import DataError
 from netforge.inspect.canvas import (
     ARROW,

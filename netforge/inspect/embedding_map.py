@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netforge.data.lettering import Lettering
-from netforge.data.sheet import INK, MARGIN, PALE, PAPER, fitted, tile, tile_size
+from netforge.data.sheets.lettering import Lettering
+from netforge.data.sheets.sheet import INK, MARGIN, PALE, PAPER, fitted, tile, tile_size
 from netforge.inspect.embeddings import Embeddings, project
 from netforge.inspect.palette import hue, rgb, shape
 from netforge.metric import Clusters, clusters

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netforge.data.sheet import tile, tile_size
+from netforge.data.sheets.sheet import tile, tile_size
 from netforge.data.source import Source
 from netforge.inspect.embedding_map import EmbeddingMap
 from netforge.inspect.page import Html, asset, card, element, facts, json_script, page, swatch

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.lettering import Lettering
-from netforge.data.sheet import INK, MARGIN, PAPER, fitted
+from netforge.data.sheets.lettering import Lettering
+from netforge.data.sheets.sheet import INK, MARGIN, PAPER, fitted
 from netforge.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from netforge.data.image_set import ImageSet
 from netforge.data.source import Source
+from netforge.data.sources.image_set import ImageSet
 from netforge.inspect.embedding_page import thumbnails
 from netforge.inspect.embeddings import Embeddings
 from netforge.inspect.pictures import Picture, png_bytes

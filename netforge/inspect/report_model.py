@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from netforge.data.image_set import ImageSet
-from netforge.data.sheet import tile, tile_size
+from netforge.data.sheets.sheet import tile, tile_size
 from netforge.data.source import Source
+from netforge.data.sources.image_set import ImageSet
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import DataError, NetError, NetforgeError, SnapshotError, counted

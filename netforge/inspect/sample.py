@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netforge.data.image_set import ImageSet, choose_images
+from netforge.data.sources.image_set import ImageSet, choose_images
 from netforge.errors import DataError, NetError
 from netforge.layers.data_param import open_for
 from netforge.net.running import image_layer

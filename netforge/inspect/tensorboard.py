@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from netforge.blob import Blob
-from netforge.data.in_memory import sources_in_memory
+from netforge.data.sources.in_memory import sources_in_memory
 from netforge.errors import SnapshotError
 from netforge.inspect.embeddings import computed_embeddings
 from netforge.inspect.event_file import PATTERN, EventFile
@@ -29,7 +29,7 @@ from netforge.recognition.embedder import Embedder
 from netforge.solver.events import Display, Listener, Norms, Output, SnapshotPaths, StopReason, TestResult
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.data.labels.label_queries import LabelQueryCounts
     from netforge.solver.solver import Solver
 
 MOST_CURVES = 32

@@ -10,11 +10,11 @@ from typing import Any
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.data.batches import Batches, BatchReader, HostBatches
-from netforge.data.label_queries import LabelQueries
+from netforge.data.batches.reader import Batches, BatchReader, HostBatches
+from netforge.data.batches.uploads import DeviceBatches
+from netforge.data.labels.label_queries import LabelQueries
 from netforge.data.source import Indices, Source
-from netforge.data.transform import Transformer
-from netforge.data.uploads import DeviceBatches
+from netforge.data.transforms.transformer import Transformer
 from netforge.errors import DataError
 from netforge.layers.base import Layer, slots
 from netforge.layers.data_param import open_for, transformer_for

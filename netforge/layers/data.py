@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.data.batches import BatchReader
+from netforge.data.batches.reader import BatchReader
 from netforge.data.source import Indices
 from netforge.layers.base import register_layer, slots
 from netforge.layers.batch_layer import BatchLayer

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from netforge.data.batches import Noise, Sampler
-from netforge.data.class_batches import ClassBatchSampler
-from netforge.data.opening import open_source
+from netforge.data.batches.class_batches import ClassBatchSampler
+from netforge.data.batches.reader import Noise, Sampler
+from netforge.data.batches.turns import QuarterTurns
 from netforge.data.sampling import BalancedPairSampler, ClassIndex, NextPairSampler, SingleSampler
 from netforge.data.source import RelabelledSource, Source
-from netforge.data.transform import Transformer
-from netforge.data.transform_blocks import Fail
-from netforge.data.transform_param import label_mapping_of, make_transformer
-from netforge.data.turns import QuarterTurns
+from netforge.data.sources.opening import open_source
+from netforge.data.transforms.blocks import Fail
+from netforge.data.transforms.transform_param import label_mapping_of, make_transformer
+from netforge.data.transforms.transformer import Transformer
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError
 from netforge.filler import make_fill

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from netforge.data.batches.selections import Among, Boosted, Followed, LabelBalanced
 from netforge.data.sampling import ClassIndex, Selection, Sequential, Shuffled, below, each_once, random_words
-from netforge.data.selections import Among, Boosted, Followed, LabelBalanced
 from netforge.data.source import Source
 from netforge.device.random import RandomStream
 from netforge.errors import DataError

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from netforge.blob import Blob
-from netforge.data.hdf5_rows import Hdf5Rows, listed_files
+from netforge.data.sources.hdf5_rows import Hdf5Rows, listed_files
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, NetforgeError
 from netforge.layers.base import Layer, register_layer, slots

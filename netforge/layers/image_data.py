@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netforge.blob import Blob
-from netforge.data.batches import BatchReader
+from netforge.data.batches.reader import BatchReader
 from netforge.data.sampling import SingleSampler
 from netforge.data.source import Indices
 from netforge.layers.base import register_layer, slots

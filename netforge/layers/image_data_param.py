@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netforge.data.list_source import ListSource
-from netforge.data.transform_blocks import Fail
+from netforge.data.sources.lists import ListSource
+from netforge.data.transforms.blocks import Fail
 from netforge.errors import NetforgeError
 from netforge.schema import LayerDefinition, resolve_path
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 import netforge.layers  # noqa: F401  registers the built-in layers
 from netforge.blob import Blob
-from netforge.data.in_memory import InMemory, sources_in_memory
+from netforge.data.sources.in_memory import InMemory, sources_in_memory
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import NetError, did_you_mean

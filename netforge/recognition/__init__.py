@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netforge.data.image_set import ImageSet, choose_images
+from netforge.data.sources.image_set import ImageSet, choose_images
 from netforge.recognition.answers import UNKNOWN_NAME, Answers, KnownClass
 from netforge.recognition.auto_labels import auto_labels, confidences
 from netforge.recognition.blends import Blends

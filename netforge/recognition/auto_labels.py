@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netforge.data.copying import AutoLabels
+from netforge.data.care.copying import AutoLabels
 from netforge.data.source import Source
 from netforge.errors import DataError
 from netforge.metric.arrays import Floats

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netforge.data.lettering import Lettering
-from netforge.data.sheet import INK, MARGIN, PALE, PAPER, fitted
+from netforge.data.sheets.lettering import Lettering
+from netforge.data.sheets.sheet import INK, MARGIN, PALE, PAPER, fitted
 from netforge.errors import DataError, counted
 from netforge.metric.arrays import Floats
 from netforge.recognition.outcome import Outcome

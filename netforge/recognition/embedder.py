@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.in_memory import InMemory, sources_in_memory
 from netforge.data.source import Source
-from netforge.data.transform import Transformer
-from netforge.data.transform_param import uses_database_mean
+from netforge.data.sources.in_memory import InMemory, sources_in_memory
+from netforge.data.transforms.transform_param import uses_database_mean
+from netforge.data.transforms.transformer import Transformer
 from netforge.device.base import Device
 from netforge.errors import DataError, NetError, SettingsError, SnapshotError, did_you_mean
 from netforge.layers.data_param import open_for, transformer_for

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.picture import PictureForm, make_picture, read_picture, without_warnings
+from netforge.data.formats.picture import PictureForm, make_picture, read_picture, without_warnings
 from netforge.data.source import Pixels, Source
 from netforge.errors import ShapeError
 

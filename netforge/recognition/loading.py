@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from netforge.data.in_memory import InMemory, as_source
-from netforge.data.opening import open_source
+from netforge.data.sources.in_memory import InMemory, as_source
+from netforge.data.sources.opening import open_source
 from netforge.device.base import Device
 from netforge.recognition.embedder import BATCH_SIZE, Embedder
 from netforge.recognition.recognizer import Recognizer

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from netforge.data.image_set import ImageSet
+from netforge.data.sources.image_set import ImageSet
 from netforge.metric import UNKNOWN, Confusion, confusion, roc
 from netforge.metric.arrays import Flags, Floats, Integers
 from netforge.recognition.answers import UNKNOWN_NAME, Answers

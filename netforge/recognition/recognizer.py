@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.data.source import Source
-from netforge.data.writer import check_class_name
+from netforge.data.store.writer import check_class_name
 from netforge.errors import DataError, NetError, SettingsError, SnapshotError, counted, did_you_mean
 from netforge.metric import UNKNOWN, centroids, squared_distances
 from netforge.metric.arrays import Floats, Integers

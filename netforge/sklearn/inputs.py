@@ -9,9 +9,9 @@ import numpy.typing as npt
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from netforge.data.arrays import as_planes, image_layout
-from netforge.data.in_memory import as_pixels
+from netforge.data.formats.arrays import as_planes, image_layout
 from netforge.data.source import Pixels
+from netforge.data.sources.in_memory import as_pixels
 from netforge.errors import DataError
 
 IMAGE_AXES = (3, 4)

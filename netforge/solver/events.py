@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.data.labels.label_queries import LabelQueryCounts
     from netforge.solver.solver import Solver
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netforge.data.label_queries import LabelQueries, LabelQueryCounts, by_source
-from netforge.data.label_query_store import store_label_queries
+from netforge.data.labels.label_queries import LabelQueries, LabelQueryCounts, by_source
+from netforge.data.labels.label_query_store import store_label_queries
 from netforge.errors import NetforgeError
 from netforge.net import Net
 from netforge.solver.events import Listener, SnapshotPaths, StopReason

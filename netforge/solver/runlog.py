@@ -33,7 +33,7 @@ from netforge.solver.events import Display, Listener, Norms, Output, SnapshotPat
 from netforge.solver.settings import snapshot_prefix
 
 if TYPE_CHECKING:
-    from netforge.data.label_queries import LabelQueryCounts
+    from netforge.data.labels.label_queries import LabelQueryCounts
     from netforge.solver.solver import Solver
 
 

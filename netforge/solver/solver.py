@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from netforge import snapshot
-from netforge.data.in_memory import InMemory, sources_in_memory
-from netforge.data.label_queries import LabelQueryCounts
+from netforge.data.labels.label_queries import LabelQueryCounts
+from netforge.data.sources.in_memory import InMemory, sources_in_memory
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import SettingsError

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from netforge.data import ImageDatabase, import_mnist, open_source, resident
+from netforge.data import ImageDatabase, import_mnist, open_source
+from netforge.data.batches import resident
 from netforge.net import Net
 from netforge.schema import parse_net
 from tests.benchmarks.data_peers import Recipe, peers

@@ -105,7 +105,7 @@ def test_looking_at_a_net_reads_no_data(folder: Path, monkeypatch: pytest.Monkey
     def refuse(*_: object) -> None:
         raise AssertionError("data would be read")
 
-    monkeypatch.setattr("netforge.data.batches.Prefetcher", refuse)
+    monkeypatch.setattr("netforge.data.batches.reader.Prefetcher", refuse)
     Path("net.prototxt").write_text(
         'layer { name: "data" type: "Data" top: "data" top: "label"\n'
         '  data_param { source: "digits.training" backend: IMAGEDB batch_size: 4 } }\n',

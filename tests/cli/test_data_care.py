@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from netforge.cli import cli
 from netforge.data import open_source
-from netforge.data.home import database_path
+from netforge.data.store.home import database_path
 from tests.data.helpers import array_source, damage, datum, fill_database, write_lmdb
 
 

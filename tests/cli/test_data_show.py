@@ -13,8 +13,8 @@ from PIL import Image
 from netforge.cli import cli
 from netforge.cli.test_many import CSV_COLUMNS
 from netforge.data import ArraySource, ImageDatabase
-from netforge.data.results import COLUMNS
-from netforge.data.sheet import BOX_COLOURS
+from netforge.data.sheets.results import COLUMNS
+from netforge.data.sheets.sheet import BOX_COLOURS
 from tests.data.helpers import array_source, datum, fill_database, write_lmdb
 
 HEAD = ",".join(COLUMNS)

@@ -13,9 +13,9 @@ from PIL import Image
 
 from netforge.cli import cli
 from netforge.data import ArraySource, ImageDatabase
-from netforge.data.label_queries import LabelQueryCounts
-from netforge.data.label_query_store import store_label_queries
-from netforge.data.mean import read_mean
+from netforge.data.formats.mean import read_mean
+from netforge.data.labels.label_queries import LabelQueryCounts
+from netforge.data.labels.label_query_store import store_label_queries
 from tests.data.helpers import array_source, fill_database
 
 

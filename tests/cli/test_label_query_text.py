@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from netforge.cli.label_query_text import log_lines, screen_texts
-from netforge.data.label_queries import LabelQueryCounts
+from netforge.data.labels.label_queries import LabelQueryCounts
 
 
 def entry(counts: list[int], images: list[int] | None, name: str = "tiny") -> LabelQueryCounts:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from netforge.data import ArraySource, ImageDatabase
-from netforge.data.home import database_path
+from netforge.data.store.home import database_path
 from netforge.schema import messages
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from netforge.cli import cli
-from netforge.data import packed
+from netforge.data.formats import packed
 from tests.data.hostile.case import Case
 from tests.data.hostile.table import all_cases
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netforge.data import ImageDatabase, builtin, import_mnist, open_source
-from netforge.data.idx import IMAGES_MAGIC, LABELS_MAGIC, read_idx
+from netforge.data import ImageDatabase, import_mnist, open_source
+from netforge.data.formats.idx import IMAGES_MAGIC, LABELS_MAGIC, read_idx
+from netforge.data.store import builtin
 from netforge.errors import DataError
 from tests.data.helpers import idx_bytes, write_mnist
 

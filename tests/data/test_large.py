@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from netforge.data import ImageDatabase
-from netforge.data.drafts import Draft, store
+from netforge.data.batches.selections import LabelBalanced
 from netforge.data.sampling import ClassIndex, Shuffled, SingleSampler
-from netforge.data.selections import LabelBalanced
+from netforge.data.store.drafts import Draft, store
 from netforge.device.random import RandomStream
 
 COUNT, CLASSES = 100_000, 1000

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netforge.data import lmdb_source, open_source, picture
-from netforge.data.datum import decode_datum, decode_image
+from netforge.data import open_source
+from netforge.data.formats import picture
+from netforge.data.formats.datum import decode_datum, decode_image
+from netforge.data.sources import lmdb as lmdb_source
 from netforge.errors import DataError, NetforgeError, SchemaError, UnknownNameError
 from netforge.schema import messages
 from tests.data.helpers import array_source, datum, fill_database, write_lmdb
@@ -90,9 +92,9 @@ def test_encoded_images_are_decoded_by_several_threads_at_once_and_come_in_order
         two_at_work.wait()
         return decode_datum(record, where)
 
-    monkeypatch.setattr("netforge.data.lmdb_source.THREADS", 2)
-    monkeypatch.setattr("netforge.data.lmdb_source.DECODED_AT_A_TIME", 4)
-    monkeypatch.setattr("netforge.data.lmdb_source.decode_datum", decode)
+    monkeypatch.setattr("netforge.data.sources.lmdb.THREADS", 2)
+    monkeypatch.setattr("netforge.data.sources.lmdb.DECODED_AT_A_TIME", 4)
+    monkeypatch.setattr("netforge.data.sources.lmdb.decode_datum", decode)
     order = np.array([5, 0, 3, 3, 1, 2])
     pixels, labels = source.read(order)
     np.testing.assert_array_equal(pixels, images[order][..., ::-1].transpose(0, 3, 1, 2))
@@ -212,7 +214,7 @@ def test_headers_tell_the_shape_only(tmp_path: Path) -> None:
 
 
 def test_mean_files(tmp_path: Path) -> None:
-    from netforge.data.mean import read_mean
+    from netforge.data.formats.mean import read_mean
 
     path = tmp_path / "mean.binaryproto"
     values = list(range(24))

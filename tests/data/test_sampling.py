@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netforge.data.batches import Sampler
-from netforge.data.class_batches import ClassBatchSampler
+from netforge.data.batches.class_batches import ClassBatchSampler
+from netforge.data.batches.reader import Sampler
 from netforge.data.sampling import (
     BalancedPairSampler,
     ClassIndex,

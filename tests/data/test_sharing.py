@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from netforge.data import ArraySource, ImageDatabase, Labels, open_source, verify_images
-from netforge.data.drafts import Draft, store
+from netforge.data.store.drafts import Draft, store
 from netforge.errors import DataError
 from tests.data.helpers import fill_database
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from netforge.data import ImageDatabase, import_arrays
-from netforge.data.drafts import Draft, store
+from netforge.data.store.drafts import Draft, store
 from netforge.errors import DataError
 
 IMAGES = np.zeros((2, 3, 3), np.uint8)

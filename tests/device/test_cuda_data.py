@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from netforge.cli.run_facts import images_text
-from netforge.data import open_source, resident
+from netforge.data import open_source
+from netforge.data.batches import resident
 from netforge.device.cuda import CudaDevice
 from netforge.errors import DataError, DeviceError
 from netforge.layers.base import Layer

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from netforge.data import ImageDatabase, open_source
-from netforge.data.distortion import Distortion, DistortionRanges
 from netforge.data.sampling import Sequential, Shuffled
-from netforge.data.warp import Warp, WarpRanges
+from netforge.data.transforms.distortion import Distortion, DistortionRanges
+from netforge.data.transforms.warp import Warp, WarpRanges
 from netforge.device.random import RandomStream
 from netforge.errors import DataError, DeviceError, NetforgeError, SettingsError
 from netforge.layers.data import Data
@@ -626,6 +626,6 @@ def test_the_largest_label_is_known(param: str, transform: str, below: int | Non
 def test_a_long_pass_for_labels_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = str(write_lmdb(tmp_path, {f"{i}".encode(): datum(np.zeros((1, 5, 6), np.uint8), i) for i in range(6)}))
     for limit, below in ((1 << 20, 6), (0, None)):
-        monkeypatch.setattr("netforge.data.lmdb_source.CHEAP_PASS_BYTES", limit)
+        monkeypatch.setattr("netforge.data.sources.lmdb.CHEAP_PASS_BYTES", limit)
         with Net(parse_net(data_layer("backend: LMDB", source=source)), "TRAIN", seed=5) as net:
             assert net.blobs["label"].data_storage.below == below

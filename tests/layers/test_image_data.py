@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netforge.data.distortion import Distortion, DistortionRanges
-from netforge.data.resizing import Resizing, Size
+from netforge.data.transforms.distortion import Distortion, DistortionRanges
+from netforge.data.transforms.resizing import Resizing, Size
 from netforge.device.random import RandomStream
 from netforge.errors import NetforgeError
 from netforge.net import Net

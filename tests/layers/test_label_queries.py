@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netforge.data.label_queries import LabelQueries
+from netforge.data.labels.label_queries import LabelQueries
 from netforge.net import Net
 from netforge.schema import parse_net
 from tests.data.helpers import array_source, fill_database, write_lmdb

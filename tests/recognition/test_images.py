@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netforge.data.picture import PictureForm, picture_size, read_picture
+from netforge.data.formats.picture import PictureForm, picture_size, read_picture
 from netforge.data.source import ArraySource
 from netforge.errors import DataError, ShapeError
 from netforge.recognition import StoredForm
@@ -103,6 +103,6 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = save(tmp_path / "large.png", np.zeros((40, 40), np.uint8))
-    monkeypatch.setattr("netforge.data.picture.MOST_PIXELS", 1000)
+    monkeypatch.setattr("netforge.data.formats.picture.MOST_PIXELS", 1000)
     with pytest.raises(DataError, match="40 x 40 pixels"):
         StoredForm((1, 8, 8)).read(file)

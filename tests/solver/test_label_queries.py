@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netforge.data import ImageDatabase, label_query_store
-from netforge.data.label_queries import LabelQueryCounts
-from netforge.data.label_query_store import stored_label_queries, stored_runs
+from netforge.data import ImageDatabase
+from netforge.data.labels import label_query_store
+from netforge.data.labels.label_queries import LabelQueryCounts
+from netforge.data.labels.label_query_store import stored_label_queries, stored_runs
 from netforge.errors import UnknownNameError
 from netforge.solver import Listener, RunLog, Solver, StoredLabelQueries
 from tests.data.helpers import fill_database

@@ -1,0 +1,1 @@
+"""Batches: which images each one holds, and how it is made ready ahead of its use."""

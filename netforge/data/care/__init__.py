@@ -1,0 +1,1 @@
+"""Keeping sources in order: copies, exports, checks, statistics, and what may be removed."""

@@ -1,0 +1,1 @@
+"""Files read without trust: archives, pictures, and the formats that other programs write."""

@@ -1,0 +1,1 @@
+"""Contact sheets: images on one picture, to look at."""

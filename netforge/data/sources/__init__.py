@@ -1,0 +1,1 @@
+"""Sources of images wherever they are stored, and how one is found by its kind and name."""
