@@ -33,11 +33,8 @@ class Labels:
 
     dry_run: every method says what it would change, and changes nothing. `where` is a query such as
     "label = 3 and auto", see `netforge.data.labels.query`; disabled images can be meant too. A label is a number, or
-    the name of a class of the source. The labels at import are never lost. Whoever has the source open keeps what it has
-    read.
-
-    Every method that changes something raises DataError where a query means no image or a label cannot be, and
-    UnknownNameError for names of sources and classes that are not there; then nothing was changed.
+    the name of a class of the source. The labels at import are never lost. Whoever has the source open keeps what it
+    has read.
     """
 
     def __init__(self, database: ImageDatabase, name: str, *, dry_run: bool = False) -> None:
