@@ -239,12 +239,14 @@ class Solver:
     def _reads_loss(self) -> bool:
         """Whether this iteration's loss is read: always on the host, else where it is shown or in a shown mean.
 
-        Reading it makes the host wait for a device.
+        Reading it makes the host wait for a device. The display at the end shows the mean of the iterations before it,
+        as no pass belongs to it.
         """
-        if self.device.name == "cpu":
-            return True
-        display = self.settings.display
-        return bool(display > 0 and -self.iteration % display < self.settings.average_loss)
+        display, last = self.settings.display, self.settings.max_iter
+        if self.device.name == "cpu" or display < 1:
+            return self.device.name == "cpu"
+        left = last - self.iteration if last % display == 0 else 0
+        return -self.iteration % display < self.settings.average_loss or 0 < left <= self.settings.average_loss
 
     def _update(self) -> None:
         start = time.perf_counter()

@@ -455,6 +455,25 @@ def test_on_a_device_the_loss_is_read_only_where_it_is_shown() -> None:
     assert [i for i, flag in enumerate(read) if flag] == [0, 4, 5, 9, 10]
 
 
+@pytest.mark.parametrize("average_loss", [1, 2, 7])
+def test_the_display_at_the_end_is_the_same_on_every_device(average_loss: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"display": 5, "max_iter": 10, "average_loss": average_loss}
+    here, there = Recorder(), Recorder()
+    solver_with(listeners=[here], **settings).solve()
+    solver = solver_with(listeners=[there], **settings)
+    reads = Solver._reads_loss.fget  # type: ignore[attr-defined]
+
+    def as_elsewhere(solver: Solver) -> bool:
+        with monkeypatch.context() as patched:
+            patched.setattr(solver.device, "name", "cuda:0")
+            return bool(reads(solver))
+
+    monkeypatch.setattr(Solver, "_reads_loss", property(as_elsewhere))
+    solver.solve()
+    assert [d.loss for d in there.displays] == [d.loss for d in here.displays]
+    assert [d.iteration for d in here.displays] == [0, 5, 10]
+
+
 def test_a_rule_without_apply_is_told_so() -> None:
     @register_solver("Hollow")
     class Hollow(UpdateRule):
