@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "netforge"
 ORDER = [
     {"errors"},
+    {"atomic"},
     {"registry"},
     {"schema"},
     {"device"},

@@ -582,30 +582,3 @@ def test_the_folder_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pyte
     )
     net().save(tmp_path / "w.caffemodel")
     assert steps == ["file", "rename", "folder"]
-
-
-def test_two_processes_that_write_one_file_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "weights"
-
-    def write_late(partial: Path) -> None:
-        partial.write_text("late")
-        monkeypatch.setattr(os, "getpid", lambda: 2)
-        files.write_atomically(path, write_early)
-        assert path.read_text() == "early"
-
-    def write_early(partial: Path) -> None:
-        partial.write_text("early")
-
-    files.write_atomically(path, write_late)
-    assert path.read_text() == "late"
-    assert [p.name for p in tmp_path.iterdir()] == ["weights"]
-
-
-def test_a_broken_off_write_leaves_nothing(tmp_path: Path) -> None:
-    def stop(partial: Path) -> None:
-        partial.write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        files.write_atomically(tmp_path / "weights", stop)
-    assert not list(tmp_path.iterdir())

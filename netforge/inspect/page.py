@@ -16,14 +16,12 @@ import hashlib
 import html
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from netforge.errors import DataError
+from netforge.atomic import write_whole
 
 _VOID = {"img", "br", "meta", "link", "input", "circle", "rect", "line", "path"}
 
@@ -197,19 +195,11 @@ def write_page(path: str | Path, text: str) -> Path:
 
     Raises DataError where the file cannot be written.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-        partial.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise DataError(
-            f"the page cannot be written: {error.strerror}", where=str(target), mend="name a file that you may write"
-        ) from error
-    return target
+    return write_whole(
+        Path(path),
+        lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace"),
+        what="the page",
+    )
 
 
 @cache

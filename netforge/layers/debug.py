@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.atomic import write_whole
 from netforge.blob import Blob
-from netforge.errors import DataError, SnapshotError
+from netforge.errors import SnapshotError
 from netforge.layers.axes import rows, same_batch
 from netforge.layers.base import Layer, register_layer, slots
 
@@ -163,13 +163,9 @@ class Debug(Layer):
         The file appears whole or not at all. Raises DataError where the disk refuses.
         """
         items, labels = self.stored()
-        target = Path(path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        try:
+
+        def write(partial: Path) -> None:
             with partial.open("wb") as file:
                 np.savez(file, embeddings=items, labels=labels)
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            found = f"cannot write {target}: {error.strerror or error}"
-            raise self.fail(found, error=DataError, mend="give a file in a folder that can be written") from error
+
+        write_whole(Path(path), write, what="the stored embeddings")

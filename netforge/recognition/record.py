@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from netforge.atomic import write_whole
 from netforge.errors import SnapshotError
-from netforge.snapshot.files import write_atomically
 
 FORMAT = "netforge recognition"
 VERSION = 1
@@ -121,12 +121,12 @@ def write_record(weights: Path, record: Record) -> Path:
     path = record_path(weights)
     content = {"format": FORMAT, "version": VERSION, **asdict(record)}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    try:
-        write_atomically(path, lambda partial: _write_text(partial, text))
-    except SnapshotError as error:
-        error.mend = "free some space there, or copy the weights to a folder that may be written"
-        raise
-    return path
+    return write_whole(
+        path,
+        lambda partial: partial.write_text(text + "\n", encoding="utf-8"),
+        error=SnapshotError,
+        mend="free some space there, or copy the weights to a folder that may be written",
+    )
 
 
 @contextmanager
@@ -140,10 +140,6 @@ def one_at_a_time(weights: Path) -> Iterator[None]:
     with weights.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, or the process ends
         yield
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
+from netforge.atomic import write_whole
 from netforge.errors import SnapshotError, did_you_mean
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -28,60 +27,17 @@ _FOUND = {
 }
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Make `path` hold what `write` writes, or leave it as it was.
+def write_snapshot(path: Path, write: Callable[[Path], object]) -> None:
+    """Make `path` hold what `write` writes, or leave it as it was: see `write_whole`.
 
-    `write` fills `PATH.PROCESS.partial`, which is synced to disk and renamed, so that a crash or a full disk at any
-    moment leaves the old file whole, and two runs that write the same file do not mix. Missing folders are made.
     Raises SnapshotError where the disk refuses.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        write(partial)
-        _sync(partial)
-        os.replace(partial, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise SnapshotError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            mend="free some space there or set snapshot_prefix to another folder; the files written before are whole",
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what processes that were killed while writing `path` have left."""
-    for partial in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
-        process = partial.suffixes[-2][1:]
-        if process.isdecimal() and not _is_running(int(process)):
-            partial.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    """Whether a process of this number may be there; always True where that cannot be asked."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or a folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_whole(
+        path,
+        write,
+        error=SnapshotError,
+        mend="free some space there or set snapshot_prefix to another folder; the files written before are whole",
+    )
 
 
 def check_writable(folder: Path) -> None:

@@ -49,7 +49,7 @@ def save_state(state: TrainingState, path: str | Path) -> None:
     """
     path = Path(path)
     write = _write_hdf5 if is_hdf5_name(path) else _write_protobuf
-    files.write_atomically(path, lambda partial: write(state, partial))
+    files.write_snapshot(path, lambda partial: write(state, partial))
 
 
 def load_state(path: str | Path) -> TrainingState:

@@ -75,7 +75,7 @@ def save_weights(net: NetWithWeights, path: str | Path, *, diffs: bool = False) 
     """
     path = Path(path)
     write = hdf5.write_layers if is_hdf5_name(path) else protobuf.write_layers
-    files.write_atomically(path, lambda partial: write(net, partial, diffs))
+    files.write_snapshot(path, lambda partial: write(net, partial, diffs))
 
 
 def stored_layers(path: str | Path) -> list[StoredLayer]:

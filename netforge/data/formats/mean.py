@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from netforge.atomic import write_whole
 from netforge.data.formats.packed import explained, file_size
 from netforge.errors import DataError
 from netforge.schema import messages, parse_binary
@@ -50,9 +51,4 @@ def write_mean(path: Path, mean: npt.NDArray[np.float32]) -> None:
     channels, height, width = mean.shape
     blob = messages.BlobProto(num=1, channels=channels, height=height, width=width)
     blob.data.extend(np.ravel(mean).tolist())
-    try:
-        path.write_bytes(blob.SerializeToString())
-    except OSError as error:
-        raise DataError(
-            f"the mean file cannot be written: {error.strerror}", where=str(path), mend="choose another place"
-        ) from error
+    write_whole(path, lambda partial: partial.write_bytes(blob.SerializeToString()), what="the mean file")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netforge.atomic import write_whole
 from netforge.errors import DataError
 
 ABANDONED_AFTER_S = 600.0  # a file that nobody has written to for so long
@@ -67,28 +68,18 @@ class Cache:
             return None
 
     def _write(self, path: Path, store: Callable[[Path], None]) -> None:
-        temporary = self.folder / f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            store(temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            raise DataError(
-                f"the cache of the image database cannot be written: {error.strerror}",
-                where=str(path),
-                mend="check the free space and the rights of this folder, or choose another one through NETFORGE_HOME",
-            ) from error
-        finally:
-            if self.folder.is_dir():
-                temporary.unlink(missing_ok=True)
+        def sweep_and_store(partial: Path) -> None:
+            for part in self.abandoned():
+                part.unlink(missing_ok=True)
+            store(partial)
 
-    def _sweep(self) -> None:
-        """Remove what processes that were killed while writing have left."""
-        for part in self.abandoned():
-            part.unlink(missing_ok=True)
+        write_whole(
+            path,
+            sweep_and_store,
+            what="the cache of the image database",
+            mend="check the free space and the rights of this folder, or choose another one through NETFORGE_HOME",
+            partial=self.folder / f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part",
+        )
 
     def abandoned(self) -> list[Path]:
         """What processes that were killed while writing have left, which is what has not grown for ten minutes."""
