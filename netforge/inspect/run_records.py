@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from netforge.inspect.run import Measured, Queried, Run, Shown, Stored, Tested
 
+LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
+LARGEST_WHOLE = 1 << 64  # seeds have so many values
 _NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 T = TypeVar("T")
 
@@ -23,7 +26,7 @@ def begun_run(path: Path, record: dict[str, Any]) -> Run:
     given = [word.removeprefix("--plugin=") for word in command if word.startswith("--plugin=")]
     return Run(
         path=path,
-        start=as_number(record["time"]),
+        start=as_moment(record["time"]),
         iteration=_whole(record["iteration"]),
         seed=_whole(record["seed"]),
         device=as_text(record["device"]),
@@ -45,49 +48,80 @@ def add_record(run: Run, record: dict[str, Any]) -> None:
 
     Raises KeyError, TypeError or ValueError for one that is not as `RunLog` writes it.
     """
-    kind, iteration = record["event"], _whole(record["iteration"])
-    if kind == "display":
-        run.displays.append(
-            Shown(
-                as_number(record["time"]),
-                iteration,
-                as_number(record["loss"]),
-                as_number(record["rate"]),
-                _outputs(record["outputs"]),
-                _whole(record["iterations"]),
-                _whole(record["items"]),
-                as_number(record["seconds"]),
-            )
+    add = _KINDS.get(record["event"])
+    if add is not None:
+        add(run, _whole(record["iteration"]), record)
+
+
+def _add_display(run: Run, iteration: int, record: dict[str, Any]) -> None:
+    run.displays.append(
+        Shown(
+            as_moment(record["time"]),
+            iteration,
+            as_number(record["loss"]),
+            as_number(record["rate"]),
+            _outputs(record["outputs"]),
+            _whole(record["iterations"]),
+            _whole(record["items"]),
+            as_number(record["seconds"]),
         )
-    elif kind == "test":
-        run.tests.append(
-            Tested(
-                as_number(record["time"]),
-                iteration,
-                _whole(record["net"]),
-                _whole(record["batches"]),
-                _outputs(record["outputs"]),
-                tuple(map(as_text, record.get("losses", ()))),
-                None if record["loss"] is None else as_number(record["loss"]),
-                as_number(record["seconds"]),
-            )
+    )
+
+
+def _add_test(run: Run, iteration: int, record: dict[str, Any]) -> None:
+    run.tests.append(
+        Tested(
+            as_moment(record["time"]),
+            iteration,
+            _whole(record["net"]),
+            _whole(record["batches"]),
+            _outputs(record["outputs"]),
+            tuple(map(as_text, record.get("losses", ()))),
+            None if record["loss"] is None else as_number(record["loss"]),
+            as_number(record["seconds"]),
         )
-    elif kind == "queries":
-        epochs = record["epochs"]
-        labels, counts = tuple(map(_whole, record["labels"])), tuple(map(_whole, record["counts"]))
-        hits = tuple(map(as_number, record["hit_percent"]))
-        if not len(labels) == len(counts) == len(hits) or (epochs is not None and len(epochs) != len(labels)):
-            raise ValueError("labels")
-        shares = None if epochs is None else tuple(map(as_number, epochs))
-        run.queries.append(Queried(iteration, as_text(record["source"]), labels, counts, hits, shares))
-    elif kind == "norms":
-        sizes = {_weight(name): _three(row) for name, row in _of_type(record["weights"], dict).items()}
-        run.norms.append(Measured(iteration, sizes))
-    elif kind == "notice":
-        run.notices.append((iteration, as_text(record["text"])))
-    elif kind == "snapshot":
-        weights, state = (None if record[key] is None else as_text(record[key]) for key in ("weights", "state"))
-        run.snapshots.append(Stored(iteration, weights, state))
+    )
+
+
+def _add_queries(run: Run, iteration: int, record: dict[str, Any]) -> None:
+    labels, counts = tuple(map(_whole, record["labels"])), tuple(map(_whole, record["counts"]))
+    hits = tuple(map(as_number, record["hit_percent"]))
+    epochs = None if record["epochs"] is None else tuple(map(as_number, record["epochs"]))
+    if any(len(column) != len(labels) for column in (counts, hits, epochs) if column is not None):
+        raise ValueError("labels")
+    run.queries.append(Queried(iteration, as_text(record["source"]), labels, counts, hits, epochs))
+
+
+def _add_norms(run: Run, iteration: int, record: dict[str, Any]) -> None:
+    sizes = {_weight(name): _three(row) for name, row in _of_type(record["weights"], dict).items()}
+    run.norms.append(Measured(iteration, sizes))
+
+
+def _add_notice(run: Run, iteration: int, record: dict[str, Any]) -> None:
+    run.notices.append((iteration, as_text(record["text"])))
+
+
+def _add_snapshot(run: Run, iteration: int, record: dict[str, Any]) -> None:
+    weights, state = (None if record[key] is None else as_text(record[key]) for key in ("weights", "state"))
+    run.snapshots.append(Stored(iteration, weights, state))
+
+
+_KINDS: dict[Any, Callable[[Run, int, dict[str, Any]], None]] = {
+    "display": _add_display,
+    "test": _add_test,
+    "queries": _add_queries,
+    "norms": _add_norms,
+    "notice": _add_notice,
+    "snapshot": _add_snapshot,
+}
+
+
+def as_moment(value: Any) -> float:
+    """Seconds since 1970, of a year that a calendar has; raises ValueError for anything else."""
+    moment = as_number(value)
+    if not 0 <= moment <= LAST_MOMENT:
+        raise ValueError(f"a time: {value!r}")
+    return moment
 
 
 def as_number(value: Any) -> float:
@@ -96,7 +130,10 @@ def as_number(value: Any) -> float:
         return _NO_NUMBERS[value]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"a number: {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("a number of too many digits") from None
 
 
 def as_text(value: Any) -> str:
@@ -116,7 +153,9 @@ def _three(row: Any) -> tuple[float, float, float]:
 
 
 def _whole(value: Any) -> int:
-    return int(_of_type(value, int))
+    if abs(_of_type(value, int)) > LARGEST_WHOLE:
+        raise ValueError("a whole number of too many digits")
+    return int(value)
 
 
 def _of_type(value: Any, kind: type[T]) -> T:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from netforge.errors import DataError, did_you_mean
 from netforge.inspect.run import ENDING, Measured, Run, Shown, Tested
-from netforge.inspect.run_records import add_record, as_number, as_text, begun_run
+from netforge.inspect.run_records import add_record, as_moment, as_text, begun_run
 
 _STAMP = re.compile(r"\.(\d{8}-\d{6})(?:-(\d+))?\.log\.jsonl$")
 _SNAPSHOT = re.compile(r"_iter_\d+\.(?:caffemodel|solverstate)(?:\.h5)?$")
@@ -39,7 +38,7 @@ def find_run(text: str | Path) -> Path:
     """
     path = Path(text)
     if path.is_dir():
-        found = newest_first([*path.glob(f"*{ENDING}"), *path.glob(f"*/*{ENDING}")])
+        found = newest_first([*_logs_in(path), *path.glob(f"*/*{ENDING}")])
         if found:
             return found[0]
         raise DataError(
@@ -51,12 +50,11 @@ def find_run(text: str | Path) -> Path:
         return path
     name = _SNAPSHOT.sub("", path.name)
     folder = path.parent
-    logs = newest_first(list(folder.glob(f"*{ENDING}"))) if folder.is_dir() else []
+    logs = newest_first(_logs_in(folder))
     for log in logs:
-        if log.name.removesuffix(ENDING) == name or _STAMP.sub("", log.name) == name:
+        if name in (_name_of(log), _prefix_of(log)):
             return log
-    known = [str(folder / _STAMP.sub("", log.name)) for log in logs]
-    known += [str(folder / log.name.removesuffix(ENDING)) for log in logs]
+    known = [str(folder / called(log)) for called in (_prefix_of, _name_of) for log in logs]
     mend = did_you_mean(str(folder / name), known) if known else None
     raise DataError(
         "there is no such run",
@@ -70,12 +68,9 @@ def run_behind(snapshot: Path) -> Run:
 
     Raises DataError where no log does.
     """
-    for log in newest_first(list(snapshot.parent.glob(f"*{ENDING}"))):
-        with suppress(DataError):  # a log that is damaged is not the one looked for
-            run = read_run(log)
-            written = [name for entry in run.snapshots for name in (entry.weights, entry.state) if name]
-            if snapshot.name in [Path(name).name for name in written]:
-                return run
+    found = next(_writers(snapshot.name, _logs_in(snapshot.parent)), None)
+    if found is not None:
+        return found
     raise DataError(
         "no log beside it says which run wrote it",
         where=str(snapshot),
@@ -139,15 +134,34 @@ def _went_on_from(run: Run) -> Run | None:
     state = Path(run.restored_from)
     prefix = _SNAPSHOT.sub("", state.name)
     folders = dict.fromkeys((run.path.parent, Path(run.folder) / state.parent))
-    logs = (log for folder in folders if folder.is_dir() for log in folder.glob(f"*{ENDING}"))
-    for log in newest_first([log for log in logs if _STAMP.sub("", log.name) == prefix and log != run.path]):
+    logs = [log for folder in folders for log in _logs_in(folder) if _prefix_of(log) == prefix and log != run.path]
+    return next((found for found in _writers(state.name, logs) if found.start < run.start), None)
+
+
+def _writers(snapshot: str, logs: list[Path]) -> Iterator[Run]:
+    """The runs that wrote a snapshot of this file name, the newest first."""
+    for log in newest_first(logs):
         try:
-            found = read_run(log)
+            run = read_run(log)
         except DataError:
-            continue
-        if found.start < run.start and any(Path(one.state or "").name == state.name for one in found.snapshots):
-            return found
-    return None
+            continue  # a log that is damaged is not the one looked for
+        written = (name for entry in run.snapshots for name in (entry.weights, entry.state) if name)
+        if any(Path(name).name == snapshot for name in written):
+            yield run
+
+
+def _logs_in(folder: Path) -> list[Path]:
+    return list(folder.glob(f"*{ENDING}")) if folder.is_dir() else []
+
+
+def _name_of(log: Path) -> str:
+    """PREFIX.TIME, as `Run.name`."""
+    return log.name.removesuffix(ENDING)
+
+
+def _prefix_of(log: Path) -> str:
+    """The name of the run's snapshot_prefix; the whole name of a log that does not tell its time."""
+    return _STAMP.sub("", log.name)
 
 
 def read_run(path: str | Path) -> Run:
@@ -218,7 +232,7 @@ class RunReader:
         if not isinstance(record, dict) or "event" not in record:
             raise _foreign(place, "the line is no record of a run")
         try:
-            self._last = as_number(record["time"])
+            self._last = as_moment(record["time"])
             if record["event"] == "start":
                 self._run, self._changes = begun_run(self.path, record), {}
             elif self._run is None:

@@ -21,7 +21,7 @@ def test_read_whole(tmp_path: Path) -> None:
         START,
         display(0, 2.5),
         notice,
-        {"event": "new in a later version", "time": 1, "iteration": 3},
+        {"event": "new in a later version", "time": 1},
         display(10, "nan"),
         a_test(10, 0.5),
         a_test(20, 0.75),
@@ -68,6 +68,14 @@ def test_the_last_run_of_a_file_counts(tmp_path: Path) -> None:
         (json.dumps(START) + "\nrubbish\n" + json.dumps(END) + "\n", "a.log.jsonl:2:", "no JSON"),
         (json.dumps(START) + "\n" + json.dumps({**display(1, 1.0), "loss": "x"}) + "\n", "jsonl:2:", "a number: 'x'"),
         (json.dumps(START) + "\n" + json.dumps({**queries(1, 2), "labels": []}) + "\n", "jsonl:2:", "labels"),
+        (json.dumps(START) + "\n" + json.dumps(display(1, 10**400)) + "\n", "jsonl:2:", "too many digits"),
+        (
+            json.dumps(START) + "\n" + json.dumps({**display(1, 1.0), "iteration": 10**400}) + "\n",
+            "jsonl:2:",
+            "too many digits",
+        ),
+        (json.dumps({**START, "time": "nan"}) + "\n", "jsonl:1:", "a time: 'nan'"),
+        (json.dumps({**START, "time": 1e300}) + "\n", "jsonl:1:", "a time: 1e+300"),
         (json.dumps(START) + "\n" + "[" * 100_000 + "\n{}\n", "jsonl:2:", "no JSON"),
     ],
 )
