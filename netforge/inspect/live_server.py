@@ -24,6 +24,7 @@ from netforge.inspect.live import LiveRun
 
 ADDRESS = "127.0.0.1"
 SLOW_READER_S = 20.0  # a connection that neither asks nor reads for so long is closed
+PART = 1 << 16  # bytes of an answer that have so long: a slow tunnel takes its time over a whole report
 METHODS = ("GET", "HEAD")
 
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
@@ -66,8 +67,8 @@ class MonitorServer(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever goes away in the middle of an answer is nobody's trouble; all else is a bug, and shown."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        """Whoever goes away in the middle of an answer is nobody's trouble; all else is shown."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
 
@@ -119,7 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for start in range(0, len(body), PART):
+                self.wfile.write(body[start : start + PART])
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the parser of requests refuses; a method that has no function here is one that is not allowed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from netforge.errors import DataError
+from netforge.inspect import live_server
 from netforge.inspect.live import LiveRun
 from netforge.inspect.live_server import MonitorServer
 from tests.inspect.logs import START, display, write_log
@@ -130,6 +132,31 @@ def test_one_who_does_not_read_holds_nobody_up(server: MonitorServer) -> None:
         idle.sendall(b"GET / HTTP/1.1\r\nHost: loc")
         assert ask(server, "/changes?since=0")[0].status == 200
         idle.sendall(b"rubbish without end")
+
+
+def test_one_who_reads_slowly_gets_all_of_it(server: MonitorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_server._Handler, "timeout", 1.0)
+    monkeypatch.setattr(server.live, "report", lambda: "x" * 12_000_000)
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as slow:
+        slow.sendall(b"GET /report HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        size = 0
+        while part := slow.recv(500_000, socket.MSG_WAITALL):
+            size += len(part)
+            time.sleep(0.1)
+    assert size > 12_000_000
+
+
+def test_a_fault_is_shown_and_the_next_one_is_answered(
+    server: MonitorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> str:
+        raise PermissionError("nobody may read this")
+
+    monkeypatch.setattr(server.live, "report", fail)
+    with pytest.raises(ConnectionError):
+        ask(server, "/report")
+    assert ask(server, "/")[0].status == 200
+    assert "nobody may read this" in capsys.readouterr().err
 
 
 def test_a_report_that_cannot_be_made_says_why(server: MonitorServer, log: Path) -> None:
