@@ -6,35 +6,28 @@ from pathlib import Path
 
 import click
 
-from netforge.cli.options import CaffeCommand, check_target, is_quiet, output_options
+from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.runs import open_run
 from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.cli.targets import target_option, write_html
 
 
 @click.command(cls=CaffeCommand)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a page with the curves over one another too.",
-)
+@target_option("-o", "--out", text="Write a page with the curves over one another too.")
 @output_options
-def compare(runs: tuple[str, ...], output: Path | None) -> None:
+def compare(runs: tuple[str, ...], out: Path | None) -> None:
     """Put runs side by side: what they reached, and in which settings they differ.
 
     Each RUN is given as for `netforge report`. Shown are the newest scores and losses, the best scores, times and
-    settings of solver and net that are not the same in all runs. With --output one HTML page shows their curves too.
+    settings of solver and net that are not the same in all runs. With --out one HTML page shows their curves too.
     """
     from netforge.inspect.compare import compare_page, setting_rows, value_rows
-    from netforge.inspect.page import write_page
 
-    check_target(output)
     if len(runs) < 2:
         raise click.UsageError("give two runs or more; `netforge report RUN` shows one.")
     found = [open_run(run) for run in runs]
-    if not is_quiet() or output is None:
+    if not is_quiet() or out is None:
         heading = ("", *(run.name for run in found))
         show([heading, *value_rows(found)])
         settings = setting_rows(found)
@@ -43,8 +36,7 @@ def compare(runs: tuple[str, ...], output: Path | None) -> None:
             show([("setting", *heading[1:]), *settings])
         else:
             click.echo("\nSettings of solver and net are the same.")
-    if output is not None:
-        click.echo(f"page: {write_page(output, compare_page(found))}")
+    write_html(out, lambda: compare_page(found))
 
 
 def show(rows: list[tuple[str, ...]]) -> None:

@@ -61,7 +61,8 @@ def import_cifar10(
     "--name", default="CIFAR-100", show_default=True, help="Makes the sources NAME.training and NAME.testing."
 )
 @click.option(
-    "--labels",
+    "--label-kind",
+    "labels",
     type=click.Choice(["fine", "coarse"]),
     default="fine",
     show_default=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.data_options import making_options, mean_option, report, where_option
+from netforge.cli.data_options import labels_option, making_options, mean_option, report, where_option
 from netforge.cli.options import FiniteRange, output_options
 from netforge.cli.recognition import (
     NetOptions,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--max-per-label", type=click.IntRange(1), metavar="N", help="So many images of each label, drawn by --seed."
 )
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images --max-per-label draws.")
-@click.option("--labels", "only_labels", metavar="LABELS", help='Only images with these labels: "0-7", "0-4,9".')
+@labels_option
 @click.option("--rest", metavar="REST", help="Make a second source of all images that NAME did not get.")
 @where_option
 @click.option("--auto-label", is_flag=True, help="Give images the labels that a trained net gives them.")
@@ -59,7 +59,7 @@ def copy(
     name: str,
     max_per_label: int | None,
     seed: int,
-    only_labels: str | None,
+    labels: str | None,
     rest: str | None,
     where: str | None,
     auto_label: bool,
@@ -109,7 +109,7 @@ def copy(
             most_per_label=max_per_label,
             seed=seed,
             where=where,
-            only_labels=only_labels,
+            only_labels=labels,
             auto_label=net,
             rest=rest,
             mean_of=mean_of,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.command("export", short_help="Write images as an LMDB, as PNG files or as IDX files.")
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=click.Choice(["lmdb", "images", "idx"]), required=True, help="What OUT will hold.")
+@click.option(
+    "--format", "form", type=click.Choice(["lmdb", "images", "idx"]), required=True, help="What OUT will hold."
+)
 @where_option
 @click.option("--gzip", "zipped", is_flag=True, help="Compress IDX files.")
 @click.option("--replace", is_flag=True, help="Replace a former export; a folder with anything else in it stays.")
@@ -49,16 +51,17 @@ def export(
     Examples:
 
     \b
-      netforge data export MNIST.training mnist_train_lmdb --to lmdb
-      netforge data export MNIST auto3 --to images --where "label = 3 and auto"
-      netforge data export MNIST mnist --to idx --gzip
+      netforge data export MNIST.training mnist_train_lmdb --format lmdb
+      netforge data export MNIST auto3 --format images \\
+          --where "label = 3 and auto"
+      netforge data export MNIST mnist --format idx --gzip
     """
     from netforge.cli.screen import one_line
     from netforge.data import ImageDatabase, export_images
     from netforge.errors import counted
 
     if zipped and form != "idx":
-        raise click.UsageError("--gzip goes with --to idx.")
+        raise click.UsageError("--gzip goes with --format idx.")
     with ImageDatabase(database) as images, image_bar() as advance:
         done = export_images(images, source, form, out, where=where, zipped=zipped, replace=replace, progress=advance)
     for part in done:

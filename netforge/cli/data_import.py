@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from netforge.cli.data_options import making_options, mean_option, report, size_option
+from netforge.cli.data_options import labels_option, making_options, mean_option, report, size_option
 from netforge.cli.screen import image_bar
 
 
@@ -47,11 +47,15 @@ def import_mnist(folder: Path, name: str, channels: str, replace: bool, dry_run:
 @import_group.command("npz", short_help="Import arrays that NumPy saved.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the source.")
-@click.option("--images", metavar="ARRAY", required=True, help="The images: (n, H, W), (n, H, W, C) or (n, C, H, W).")
-@click.option("--labels", metavar="ARRAY", required=True, help="Their labels: (n,) whole numbers, kept as they are.")
-@click.option("--groups", metavar="ARRAY", help="What else they share, such as who drew them: (n,) whole numbers.")
-@click.option("--names", metavar="ARRAY", help="Names of the classes: texts, that of label k in place k.")
-@click.option("--only", "only_labels", metavar="LABELS", help='Leave out images with other labels: "0-7", "0-4,9".')
+@click.option(
+    "--image-array", metavar="ARRAY", required=True, help="The images: (n, H, W), (n, H, W, C) or (n, C, H, W)."
+)
+@click.option(
+    "--label-array", metavar="ARRAY", required=True, help="Their labels: (n,) whole numbers, kept as they are."
+)
+@click.option("--group-array", metavar="ARRAY", help="What else they share, such as who drew them: (n,) whole numbers.")
+@click.option("--class-array", metavar="ARRAY", help="Names of the classes: texts, that of label k in place k.")
+@labels_option
 @size_option
 @click.option(
     "--layout",
@@ -63,11 +67,11 @@ def import_mnist(folder: Path, name: str, channels: str, replace: bool, dry_run:
 def import_npz(
     file: Path,
     name: str,
-    images: str,
-    labels: str,
-    groups: str | None,
-    names: str | None,
-    only_labels: str | None,
+    image_array: str,
+    label_array: str,
+    group_array: str | None,
+    class_array: str | None,
+    labels: str | None,
     size: tuple[int, int] | None,
     layout: str | None,
     mean_of: str | None,
@@ -82,19 +86,19 @@ def import_npz(
     Example:
 
     \b
-      netforge data import npz faces.npz --name faces.training --images x \\
-          --labels y --only 1-30
+      netforge data import npz faces.npz --name faces.training \\
+          --image-array x --label-array y --labels 1-30
     """
     from netforge.data import ImageDatabase, NpzKeys
     from netforge.data import import_npz as import_arrays
 
-    with ImageDatabase(database) as open_database, image_bar() as advance:
+    with ImageDatabase(database) as database_, image_bar() as advance:
         done = import_arrays(
-            open_database,
+            database_,
             file,
-            NpzKeys(images, labels, groups, names),
+            NpzKeys(image_array, label_array, group_array, class_array),
             name=name,
-            only_labels=only_labels,
+            only_labels=labels,
             size=size,
             layout=layout,
             mean_of=mean_of,

@@ -24,7 +24,7 @@ from netforge.cli.screen import image_bar
 @click.option("--channels", type=click.Choice(["1", "3"]), help="1: make all grey. 3: make all colour.")
 @size_option
 @click.option(
-    "--mean",
+    "--mean-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Store the mean image in this .binaryproto, of compute_image_mean, in the place of the new one's own.",
@@ -38,7 +38,7 @@ def import_lmdb(
     color_order: Literal["BGR", "RGB"],
     channels: str | None,
     size: tuple[int, int] | None,
-    mean: Path | None,
+    mean_file: Path | None,
     mean_of: str | None,
     skip_unreadable: bool,
     replace: bool,
@@ -53,7 +53,7 @@ def import_lmdb(
 
     \b
       netforge data import lmdb cifar10_train_lmdb --name cifar.training \\
-          --mean mean.binaryproto
+          --mean-file mean.binaryproto
       netforge data import lmdb cifar10_test_lmdb --name cifar.testing \\
           --mean-of cifar.training
     """
@@ -67,7 +67,7 @@ def import_lmdb(
             folder,
             name=name,
             form=form,
-            mean=mean,
+            mean=mean_file,
             mean_of=mean_of,
             skip_unreadable=skip_unreadable,
             replace=replace,

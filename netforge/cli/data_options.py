@@ -36,6 +36,11 @@ def where_option(command: F) -> F:
     )(command)
 
 
+def labels_option(command: F) -> F:
+    """--labels."""
+    return click.option("--labels", metavar="LABELS", help='Only images with these labels: "0-7", "0-4,9".')(command)
+
+
 def making_options(command: F) -> F:
     """--replace, --dry-run and --database, which every command that makes sources takes."""
     command = database_option(command)

@@ -10,8 +10,9 @@ import click
 from click.core import ParameterSource
 
 from netforge.cli.data_options import database_option, where_option
-from netforge.cli.options import FiniteRange, check_target
+from netforge.cli.options import FiniteRange
 from netforge.cli.screen import image_bar, one_line
+from netforge.cli.targets import save_png, target_option
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +28,7 @@ COUNT = click.IntRange(1, 1000)
 
 @click.command("show", short_help="Draw images on a contact sheet: by class, wrong answers, duplicates.")
 @click.argument("source")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The PNG file to write.")
+@target_option("-o", "--out", required=True, text="The PNG file to write.")
 @where_option
 @click.option(
     "--per-class", type=COUNT, metavar="N", default=12, show_default=True, help="Images of each class, pair or group."
@@ -37,7 +38,7 @@ COUNT = click.IntRange(1, 1000)
 @click.option("--tile", type=click.IntRange(8, 2000), metavar="N", help="Longer side of an image on the sheet, pixels.")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="What test-many --csv wrote: show what was wrong, class by class.",
 )
@@ -53,7 +54,9 @@ COUNT = click.IntRange(1, 1000)
     metavar="X",
     help="How far duplicates may be apart: levels of 255 in the mean, at 16x16 pixels. 0: only the same pixels.",
 )
-@click.option("--groups", type=COUNT, default=50, show_default=True, metavar="N", help="Groups of duplicates to draw.")
+@click.option(
+    "--limit", type=COUNT, default=50, show_default=True, metavar="N", help="At most so many groups of duplicates."
+)
 @database_option
 @click.pass_context
 def show(
@@ -71,7 +74,7 @@ def show(
     duplicates: bool,
     against: str | None,
     near: float,
-    groups: int,
+    limit: int,
     database: Path | None,
 ) -> None:
     """Draw a contact sheet: some images of every class of SOURCE, what a net got wrong, or duplicates.
@@ -93,14 +96,13 @@ def show(
     from netforge.data import open_images
 
     check_usage(ctx, results=results, confused=confused, worst=worst, duplicates=duplicates, against=against)
-    check_target(out)
     style = style_of(source, where if results is None else None, tile, database)
     sheet: Image | None
     if results is not None:
         sheet = draw_results(source, where, results, database, confused, worst, per_class, style)
     elif duplicates:
         images = open_images(source, where, database=database)
-        sheet = draw_duplicates(images, against, database, near, groups, per_class, style)
+        sheet = draw_duplicates(images, against, database, near, limit, per_class, style)
     else:
         from netforge.data.sheets.sheet import contact_sheet
 
@@ -110,7 +112,7 @@ def show(
     if sheet is None:
         click.echo(f"there is nothing to draw: {out} was not written")
         return
-    sheet.save(out, format="PNG")
+    save_png(out, sheet)
     click.echo(f"{out}: {sheet.width} x {sheet.height} pixels")
 
 
@@ -125,7 +127,7 @@ def check_usage(
 ) -> None:
     """Raise for options that have no effect beside the others."""
     typed = ParameterSource.COMMANDLINE
-    given = [f"--{name}" for name in ("near", "groups") if ctx.get_parameter_source(name) is typed]
+    given = [f"--{name}" for name in ("near", "limit") if ctx.get_parameter_source(name) is typed]
     if results is None and (confused or worst):
         raise click.UsageError("--confused and --worst need --results FILE, which test-many --csv writes.")
     if confused and worst:
@@ -210,7 +212,7 @@ def draw_duplicates(
     for line in duplicate_lines(images, found):
         click.echo(line)
     if len(found) > most:
-        click.echo(f"the first {most:,} groups are drawn; --groups draws more")
+        click.echo(f"the first {most:,} groups are drawn; --limit draws more")
     return duplicate_sheet(images, found[:most], per_row=per_row, style=style) if found else None
 
 

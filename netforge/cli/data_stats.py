@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.data_options import database_option, where_option
-from netforge.cli.options import check_target
 from netforge.cli.screen import (
     console,
     image_bar,
@@ -24,6 +22,7 @@ from netforge.cli.screen import (
     styled,
     table,
 )
+from netforge.cli.targets import target_option, write_json, write_png
 from netforge.errors import counted
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from netforge.data.labels.label_queries import LabelQueryCounts
 
 MOST_CLASSES, BAR = 40, 20
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("stats", short_help="Count images and classes, and measure pixels.")
@@ -47,11 +45,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--duplicates", is_flag=True, help="Count images that are there more than once, pixel for pixel.")
 @click.option("--labels-only", is_flag=True, help="Do not look at pixels.")
 @click.option("--all", "every", is_flag=True, help=f"Show all classes, where there are more than {MOST_CLASSES}.")
-@click.option("--mean", "mean_png", type=FILE, metavar="FILE", help="Draw the mean image as a PNG.")
-@click.option(
-    "--binaryproto", type=FILE, metavar="FILE", help="Write the mean image as Caffe does, for `mean_file` of a layer."
-)
-@click.option("--json", "json_file", type=FILE, metavar="FILE", help="Write all numbers as JSON.")
+@target_option("--png", "png_file", text="Draw the mean image.")
+@target_option("--binaryproto", text="Write the mean image as Caffe does, for `mean_file` of a layer.")
+@target_option("--json", "json_file", text="Write all numbers as JSON.")
 @database_option
 def stats(
     sources: tuple[str, ...],
@@ -60,7 +56,7 @@ def stats(
     duplicates: bool,
     labels_only: bool,
     every: bool,
-    mean_png: Path | None,
+    png_file: Path | None,
     binaryproto: Path | None,
     json_file: Path | None,
     database: Path | None,
@@ -75,13 +71,11 @@ def stats(
     \b
       netforge data stats MNIST.training MNIST.testing
       netforge data stats MNIST.training --binaryproto mnist_mean.binaryproto \\
-          --mean mnist_mean.png
+          --png mnist_mean.png
       netforge data stats MNIST.training --run lenet.20261122-093015
     """
-    for file in (mean_png, binaryproto, json_file):
-        check_target(file)
-    if (mean_png or binaryproto) and (len(sources) > 1 or labels_only):
-        raise click.UsageError("--mean and --binaryproto take one SOURCE, and no --labels-only.")
+    if (png_file or binaryproto) and (len(sources) > 1 or labels_only):
+        raise click.UsageError("--png and --binaryproto take one SOURCE, and no --labels-only.")
     if duplicates and labels_only:
         raise click.UsageError("--duplicates looks at pixels: leave out --labels-only.")
     found = []
@@ -89,12 +83,9 @@ def stats(
         found.append(look_at(name, where, run, database, labels_only=labels_only, duplicates=duplicates))
         show_facts(facts_of(found[-1]))
         show_classes(found[-1], every=every)
-    if json_file is not None:
-        text = json.dumps({one.header.name: as_json(one) for one in found}, indent=1)
-        json_file.write_text(text + "\n", encoding="utf-8")
-        click.echo(f"all numbers: {json_file}")
+    write_json(json_file, lambda: {one.header.name: as_json(one) for one in found}, "all numbers")
     if found[0].pixels is not None:
-        write_means(found[0].header, found[0].pixels, mean_png, binaryproto)
+        write_means(found[0].header, found[0].pixels, png_file, binaryproto)
 
 
 @dataclass(frozen=True)
@@ -268,9 +259,7 @@ def write_means(header: Source, pixels: PixelStatistics, png: Path | None, binar
     from netforge.data.formats.mean import write_mean
     from netforge.data.sheets.sheet import draw_image
 
-    if png is not None:
-        draw_image(pixels.mean_image, header).save(png, format="PNG")
-        click.echo(f"mean image: {png}")
+    write_png(png, lambda: draw_image(pixels.mean_image, header), "mean image")
     if binaryproto is not None:
         write_mean(binaryproto, pixels.mean_image)
         click.echo(f"mean file: {binaryproto}")

@@ -11,7 +11,6 @@ from netforge.cli.files import net_of
 from netforge.cli.options import (
     CaffeCommand,
     FiniteRange,
-    check_target,
     is_quiet,
     load_plugins,
     net_argument,
@@ -20,6 +19,7 @@ from netforge.cli.options import (
     split_commas,
     state_options,
 )
+from netforge.cli.targets import save_png, target_option
 
 if TYPE_CHECKING:
     from netforge.inspect.diagram import Direction
@@ -31,14 +31,7 @@ NAMED = ", ".join(ENDINGS)
 
 @click.command(cls=CaffeCommand)
 @net_argument
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help=f"The file to write; its ending says of what kind: {NAMED}.",
-)
+@target_option("-o", "--out", required=True, text=f"The file to write; its ending says of what kind: {NAMED}.")
 @click.option(
     "--direction",
     type=click.Choice(["down", "right"]),
@@ -48,7 +41,7 @@ NAMED = ", ".join(ENDINGS)
 )
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="HTML: show these weights as pictures and histograms.",
 )
@@ -88,7 +81,6 @@ def draw(
         raise click.BadParameter(f'"{out}" ends in none of {NAMED}.', param_hint="-o")
     if weights is not None and kind != ".html":
         raise click.UsageError("--weights are shown by .html only.")
-    check_target(out)
     load_plugins(plugins)
     from netforge.net import Net
 
@@ -109,7 +101,7 @@ def write_drawing(net: Net, out: Path, direction: Direction, scale: float, dark:
     words = f"{counted(len(net.layers), 'layer')}, phase {net.phase}"
     if kind == ".png":
         image = draw_net(net, "png", direction=direction, scale=scale, dark=dark)
-        image.save(out, format="PNG")
+        save_png(out, image)
         return f"{words}, {image.width} x {image.height} pixels"
     write_page(out, draw_net(net, "html" if kind == ".html" else "svg", direction=direction))
     return words

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from netforge.cli.options import CaffeCommand, FiniteRange, check_target, is_quiet, output_options
+from netforge.cli.options import CaffeCommand, FiniteRange, is_quiet, output_options
 from netforge.cli.recognition import (
     NetOptions,
     images_line,
@@ -21,6 +20,7 @@ from netforge.cli.recognition import (
     trained_net_options,
 )
 from netforge.cli.screen import image_bar
+from netforge.cli.targets import target_option, write_json
 from netforge.errors import DataError, counted
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ class Result:
     help="verification: at most so many pairs, by chance where there are more.",
 )
 @click.option("--threshold", type=FiniteRange(0), metavar="X", help="verification: distance up to which two are one.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the result."
-)
+@target_option("--json", "json_file", text="Write all numbers as JSON.")
 @output_options
 def evaluate(
     trained: NetOptions,
@@ -119,7 +117,6 @@ def evaluate(
     """
     from netforge.recognition import choose_images
 
-    check_target(json_file)
     with open_embedder(trained) as embedder:
         images = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         asked = Protocol(protocol, ways, shots, queries, episodes, groups or "", pairs, threshold, seed)
@@ -130,10 +127,8 @@ def evaluate(
         size = f'"{embedder.embedding}", {counted(embeddings.shape[1], "number")} an image{scaled}'
         about_rows = [("images", images_line(images)), ("embedding", size)]
         print_pairs(result.rows if is_quiet() else [*about_rows, *result.rows])
-        if json_file is not None:
-            about = _facts(trained, asked, embedder, embeddings, images, labels)
-            json_file.write_text(json.dumps({**about, **result.values}, indent=2) + "\n", encoding="utf-8")
-            click.echo(f"result: {json_file}")
+        about = _facts(trained, asked, embedder, embeddings, images, labels)
+        write_json(json_file, lambda: {**about, **result.values}, "all numbers")
 
 
 def _facts(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netforge.cli.inspect_options import Targets, target_options, write_html, write_png
 from netforge.cli.options import CaffeCommand, output_options
 from netforge.cli.recognition import NetOptions, open_embedder, open_sources, trained_net_options
+from netforge.cli.targets import Targets, target_options, write_html, write_png
 
 if TYPE_CHECKING:
     from netforge.recognition import Embedder

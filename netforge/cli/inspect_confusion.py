@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from netforge.cli.inspect_options import Targets, target_options, write_html, write_png
 from netforge.cli.options import CaffeCommand, output_options
 from netforge.cli.recognition import (
     NetOptions,
@@ -18,6 +17,7 @@ from netforge.cli.recognition import (
     trained_net_options,
 )
 from netforge.cli.screen import image_bar
+from netforge.cli.targets import Targets, target_options, write_html, write_png
 
 
 @click.command("confusion", cls=CaffeCommand)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.inspect_options import Targets, target_options, write_html, write_png
+from netforge.cli.data_options import labels_option
 from netforge.cli.options import CaffeCommand, output_options
 from netforge.cli.recognition import NetOptions, open_embedder, open_sources, optional_net_options, print_pairs
 from netforge.cli.screen import image_bar
+from netforge.cli.targets import Targets, target_options, write_html, write_png
 from netforge.errors import counted
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     metavar="SOURCE",
     help="Labelled images to embed; beside RUN, whose names of classes are meant. May be repeated.",
 )
-@click.option("--labels", metavar="LABELS", help='Only images of --source with these labels: "0-7", "0-4,9".')
+@labels_option
 @click.option("--debug-layer", metavar="NAME", help="RUN: the Debug layer; by default the first one.")
 @click.option(
     "--limit",

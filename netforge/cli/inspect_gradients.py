@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.files import require_solver
-from netforge.cli.inspect_options import write_html
 from netforge.cli.options import (
     CaffeCommand,
     arithmetic_options,
-    check_target,
     device_options,
     load_plugins,
     make_device,
@@ -20,6 +18,7 @@ from netforge.cli.options import (
     plugin_option,
 )
 from netforge.cli.screen import print_columns
+from netforge.cli.targets import target_option, write_html
 
 if TYPE_CHECKING:
     from netforge.device.base import Device
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     "--weights", multiple=True, metavar="FILE", help="--solver: the .caffemodel; by default weights are drawn anew."
 )
 @click.option(
-    "--batches", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="--solver: how many to run."
+    "--iterations", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="--solver: batches to run."
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="--solver: of everything drawn at random."
@@ -42,19 +41,13 @@ if TYPE_CHECKING:
 @device_options
 @arithmetic_options
 @plugin_option
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a page; for RUN one is written anyway, beside its log.",
-)
+@target_option("--html", "html_file", text="Write a page; for RUN one is written anyway, beside its log.")
 @output_options
 def gradients(
     run: str | None,
     solver_file: str | None,
     weights: tuple[str, ...],
-    batches: int,
+    iterations: int,
     seed: int,
     device: str | None,
     gpu: str | None,
@@ -67,13 +60,12 @@ def gradients(
     the page draws them over the iterations. Or give --solver: some batches of its training net are run forward and
     backward, and the net is not changed.
     """
-    check_target(html_file)
     if (run is None) == (solver_file is None):
         raise click.UsageError("give a run or --solver. For example: netforge inspect gradients runs/siamese_digits")
     if run is not None:
         show_run(run, html_file)
     else:
-        show_batches(str(solver_file), weights, batches, seed, make_device(device, gpu), plugins, html_file)
+        show_batches(str(solver_file), weights, iterations, seed, make_device(device, gpu), plugins, html_file)
 
 
 def show_run(text: str, html_file: Path | None) -> None:
@@ -91,7 +83,7 @@ def show_run(text: str, html_file: Path | None) -> None:
 def show_batches(
     solver_file: str,
     weights: tuple[str, ...],
-    batches: int,
+    iterations: int,
     seed: int,
     device: Device,
     plugins: tuple[str, ...],
@@ -106,7 +98,7 @@ def show_batches(
     require_solver(solver_file)
     definition, state = read_solver(solver_file).train_net()
     with Net(definition, "TRAIN", state.level, state.stages, device, weights=weights, seed=seed) as net:
-        norms = gradient_norms(net, batches)
+        norms = gradient_norms(net, iterations)
         name = net.name or "the net"
     print_columns([NORM_COLUMNS, *norm_rows(norms)], right=(1, 2, 3))
-    write_html(html_file, lambda: gradients_page(norms, name, batches))
+    write_html(html_file, lambda: gradients_page(norms, name, iterations))

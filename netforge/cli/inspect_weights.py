@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.files import net_of
-from netforge.cli.inspect_options import write_html
-from netforge.cli.options import CaffeCommand, check_target, load_plugins, output_options, plugin_option
+from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
 from netforge.cli.recognition import note
+from netforge.cli.targets import target_option, write_html
 
 if TYPE_CHECKING:
     from netforge.inspect.weights import WeightPicture
@@ -22,16 +22,11 @@ if TYPE_CHECKING:
 @click.option("--weights", "weights_file", required=True, metavar="FILE", help="The .caffemodel.")
 @click.option("--layer", metavar="NAME", help="Show one layer; by default all that have weights.")
 @plugin_option
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a page; by default one, named after the weights, unless --png is given.",
+@target_option(
+    "--html", "html_file", text="Write a page; by default one, named after the weights, unless --png-folder is given."
 )
 @click.option(
-    "--png",
-    "png_folder",
+    "--png-folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Write a picture of each weight into a folder.",
@@ -51,7 +46,6 @@ def weights(
     """
     from netforge.inspect.weights import weight_pictures, weights_page
 
-    check_target(html_file)
     load_plugins(plugins)
     definition = net_of(model, "TRAIN")
     shown, absent = weight_pictures(definition, weights_file, layer)

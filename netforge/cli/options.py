@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from netforge.errors import DataError
-
 if TYPE_CHECKING:
     from netforge.device import Device
 
@@ -162,12 +160,6 @@ def is_quiet() -> bool:
 def is_verbose() -> bool:
     """Whether --verbose was given."""
     return bool(click.get_current_context().meta.get("netforge.verbose"))
-
-
-def check_target(path: Path | None) -> None:
-    """Raise DataError where a file cannot be made for lack of its folder: before the work, not after it."""
-    if path is not None and not path.parent.is_dir():
-        raise DataError("its folder does not exist", where=str(path), mend="make the folder, or correct the path")
 
 
 def plugin_option(command: F) -> F:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from netforge.cli.data_options import labels_option
 from netforge.cli.files import net_of
 from netforge.cli.options import (
     arithmetic_options,
@@ -100,7 +101,7 @@ def images_options(command: F) -> F:
         click.option(
             "--count", type=click.IntRange(min=1), metavar="N", help="Take N of the images, at random; by default all."
         ),
-        click.option("--labels", metavar="LABELS", help='Only images with these labels: "0-7", "0-4,9".'),
+        labels_option,
         click.option(
             "--source",
             "sources",

@@ -9,29 +9,23 @@ import click
 from netforge.cli.options import (
     CaffeCommand,
     arithmetic_options,
-    check_target,
     device_options,
     make_device,
     output_options,
 )
 from netforge.cli.runs import open_run
 from netforge.cli.screen import bytes_text
+from netforge.cli.targets import target_option
 
 
 @click.command(cls=CaffeCommand)
 @click.argument("run")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="The page; by default RUN.report.html beside the log.",
-)
+@target_option("-o", "--out", text="The page; by default RUN.report.html beside the log.")
 @click.option("--quick", is_flag=True, help="Leave out what takes forward passes, as `netforge train` does.")
 @device_options
 @arithmetic_options
 @output_options
-def report(run: str, output: Path | None, quick: bool, device: str | None, gpu: str | None) -> None:
+def report(run: str, out: Path | None, quick: bool, device: str | None, gpu: str | None) -> None:
     """Write everything about a run as one HTML page that needs nothing else: open it, keep it, send it.
 
     RUN is a log file (PREFIX.TIME.log.jsonl), its name without the ending, a snapshot_prefix, a snapshot, or a folder
@@ -45,8 +39,7 @@ def report(run: str, output: Path | None, quick: bool, device: str | None, gpu: 
     from netforge.inspect.report import report_page
     from netforge.inspect.runs import page_of
 
-    check_target(output)
     found = open_run(run)
     text = report_page(found, full=not quick, device=make_device(device, gpu))
-    path = write_page(output or page_of(found.path), text)
+    path = write_page(out or page_of(found.path), text)
     click.echo(f"report: {path} ({bytes_text(path.stat().st_size)})")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.options import CaffeCommand, check_target, is_quiet, output_options
+from netforge.atomic import write_whole
+from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.recognition import (
     NetOptions,
     centroids_option,
@@ -23,6 +24,7 @@ from netforge.cli.recognition import (
     trained_net_options,
 )
 from netforge.cli.screen import console, image_bar, on_terminal, print_columns, styled, table
+from netforge.cli.targets import target_option, write_png
 
 if TYPE_CHECKING:
     from netforge.recognition import Outcome, Recognizer
@@ -47,16 +49,8 @@ COLUMNS = ("class", "images", "right", "accuracy", "taken for")
     metavar="auto|X",
     help="Refuse as unknown what is further than X from every class; auto: as calibrated. By default nothing is.",
 )
-@click.option(
-    "--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write every answer."
-)
-@click.option(
-    "--png",
-    "png_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Draw the confusion matrix.",
-)
+@target_option("--csv", "csv_file", text="Write every answer.")
+@target_option("--png", "png_file", text="Draw the confusion matrix.")
 @output_options
 def test_many(
     trained: NetOptions,
@@ -77,9 +71,8 @@ def test_many(
     right if they are refused.
     """
     from netforge.recognition import choose_images, recognize_labelled
+    from netforge.recognition.confusion_sheet import draw_confusion
 
-    for file in (csv_file, png_file):
-        check_target(file)
     with open_embedder(trained) as embedder:
         images = choose_images(
             open_sources(sources), labels=labels, count=count, seed=seed, exclude=open_sources(excluded)
@@ -90,11 +83,10 @@ def test_many(
             outcome = recognize_labelled(recognizer, images, threshold=limit, progress=progress)
         show_outcome(recognizer, outcome)
         if csv_file is not None:
-            write_csv(csv_file, recognizer, outcome)
+            write_whole(csv_file, lambda partial: write_csv(partial, recognizer, outcome))
             click.echo(f"every answer: {csv_file}")
-        if png_file is not None:
-            draw(png_file, f"{embedder.net.name or 'net'} on {images.name}", outcome)
-            click.echo(f"confusion matrix: {png_file}")
+        title = f"{embedder.net.name or 'net'} on {images.name}"
+        write_png(png_file, lambda: draw_confusion(outcome, title), "confusion matrix")
 
 
 def show_outcome(recognizer: Recognizer, outcome: Outcome) -> None:
@@ -196,10 +188,3 @@ def write_csv(path: Path, recognizer: Recognizer, outcome: Outcome) -> None:
                     "" if np.isnan(own[i]) else repr(float(own[i])),
                 ]
             )
-
-
-def draw(path: Path, title: str, outcome: Outcome) -> None:
-    """Write the picture of the confusion matrix."""
-    from netforge.recognition.confusion_sheet import draw_confusion
-
-    draw_confusion(outcome, title).save(path, format="PNG")

@@ -85,9 +85,21 @@ def test_arrays_are_imported(tmp_path: Path) -> None:
     images = np.zeros((12, 8, 6), np.uint8)
     path = tmp_path / "faces.npz"
     np.savez(path, x=images, y=np.arange(12) // 3, who=np.arange(12))
-    arguments = ("import", "npz", path, "--name", "faces", "--images", "x", "--labels", "y", "--groups", "who")
+    arguments = (
+        "import",
+        "npz",
+        path,
+        "--name",
+        "faces",
+        "--image-array",
+        "x",
+        "--label-array",
+        "y",
+        "--group-array",
+        "who",
+    )
     assert run(*arguments, "--size", "4x3", "--dry-run").output.startswith("faces: 12 images")
-    done = run(*arguments, "--size", "4x3", "--only", "1-2")
+    done = run(*arguments, "--size", "4x3", "--labels", "1-2")
     assert done.output == f"faces: 6 images, {shape_text((1, 4, 3))}, 2 classes of 3\n"
     with ImageDatabase() as database:
         assert database.open("faces").groups.tolist() == list(range(3, 9))
@@ -168,8 +180,14 @@ def test_digits_can_be_shown_at_once(tmp_path: Path) -> None:
         (("show", "digits.testing", "--out", "{}/none/a.png"), "none"),
         (("copy", "digits.testin", "b"), 'Did you mean "digits.testing"'),
         (("copy", "digits.testing", "b", "--labels", "7-1"), "'7-1' is no label and no range"),
-        (("import", "npz", "{}/none", "--name", "a", "--images", "x", "--labels", "y"), "there is no such file"),
-        (("import", "npz", "{}/text", "--name", "a", "--images", "x", "--labels", "y"), "this is no .npz file"),
+        (
+            ("import", "npz", "{}/none", "--name", "a", "--image-array", "x", "--label-array", "y"),
+            "there is no such file",
+        ),
+        (
+            ("import", "npz", "{}/text", "--name", "a", "--image-array", "x", "--label-array", "y"),
+            "this is no .npz file",
+        ),
         (("import", "mnist", "{}"), "there is no train-images-idx3-ubyte here"),
         (("import", "mnist", "{}/none"), "there is no train-images-idx3-ubyte here"),
         (("list", "--database", "{}/text"), "file is not a database"),

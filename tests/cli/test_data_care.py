@@ -83,11 +83,11 @@ def test_sources_are_removed() -> None:
 def test_export_writes_each_form(tmp_path: Path) -> None:
     fill_database("a")
     for form, count in (("lmdb", 1), ("images", 41), ("idx", 2)):
-        done = run("export", "a", tmp_path / form, "--to", form)
+        done = run("export", "a", tmp_path / form, "--format", form)
         assert done.exit_code == 0
         assert done.output == f"a: 40 images written to {tmp_path / form}\n"
         assert len([path for path in (tmp_path / form).rglob("*") if path.is_file()]) == count
-    done = run("export", "a", tmp_path / "idx", "--to", "idx", "--gzip", "--replace", "--where", "label = 3")
+    done = run("export", "a", tmp_path / "idx", "--format", "idx", "--gzip", "--replace", "--where", "label = 3")
     assert done.output == f"a: 10 images written to {tmp_path / 'idx'}\n"
     assert sorted(path.suffix for path in (tmp_path / "idx").iterdir()) == [".gz", ".gz"]
 
@@ -95,13 +95,13 @@ def test_export_writes_each_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("export", "a", "{}"), 2, "--to"),
-        (("export", "a", "{}/new", "--to", "lmdb", "--gzip"), 2, "--gzip goes with --to idx"),
-        (("export", "b", "{}/new", "--to", "lmdb"), 1, 'has no source "b"'),
-        (("export", "a", "{}", "--to", "lmdb"), 1, "this exists already"),
-        (("export", "a", "{}", "--to", "lmdb", "--replace"), 1, "file is not of an export"),
-        (("export", "a", "{}/file/new", "--to", "lmdb"), 1, "the export cannot be written"),
-        (("export", "a", "{}/new", "--to", "lmdb", "--where", "label ="), 1, "label ="),
+        (("export", "a", "{}"), 2, "--format"),
+        (("export", "a", "{}/new", "--format", "lmdb", "--gzip"), 2, "--gzip goes with --format idx"),
+        (("export", "b", "{}/new", "--format", "lmdb"), 1, 'has no source "b"'),
+        (("export", "a", "{}", "--format", "lmdb"), 1, "this exists already"),
+        (("export", "a", "{}", "--format", "lmdb", "--replace"), 1, "file is not of an export"),
+        (("export", "a", "{}/file/new", "--format", "lmdb"), 1, "the export cannot be written"),
+        (("export", "a", "{}/new", "--format", "lmdb", "--where", "label ="), 1, "label ="),
         (("remove",), 2, "Missing argument"),
         (("clean", "--database", "{}/file"), 1, "file is not a database"),
         (("verify", "--database", "{}/file"), 1, "file is not a database"),

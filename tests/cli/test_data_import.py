@@ -41,7 +41,7 @@ def test_cifar10(tmp_path: Path, netforge_home: Path) -> None:
 def test_cifar100(tmp_path: Path) -> None:
     (tmp_path / "train.bin").write_bytes((bytes([3, 42]) + bytes(3072)) * 4)
     for labels, label, group in (("fine", 42, 3), ("coarse", 3, 42)):
-        done = run("cifar100", tmp_path, "--name", labels, "--labels", labels)
+        done = run("cifar100", tmp_path, "--name", labels, "--label-kind", labels)
         assert done.output == f"{labels}.training: 4 images, {COLOUR}, 1 class of 4\n"
         with ImageDatabase() as database:
             source = database.open(f"{labels}.training")
@@ -55,7 +55,7 @@ def test_lmdb(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "db, record 'bad': the record is no Datum" in refused.output
     mean = tmp_path / "mean.binaryproto"
     mean.write_bytes(messages.BlobProto(num=1, channels=1, height=2, width=2, data=[1, 2, 3, 4]).SerializeToString())
-    arguments = ("--skip-unreadable", "--channels", "1", "--size", "2x2", "--mean", mean, "--color-order", "RGB")
+    arguments = ("--skip-unreadable", "--channels", "1", "--size", "2x2", "--mean-file", mean, "--color-order", "RGB")
     done = run("lmdb", folder, "--name", "a", *arguments)
     assert done.output.splitlines() == [
         f"left out: {folder}, record 'bad': the record is no Datum",
@@ -83,7 +83,7 @@ def test_digits_of_scikit_learn() -> None:
         (("cifar10", "{}", "--training", "a.bin"), "there is no file 'a.bin' here"),
         (("cifar100", "{}/none"), "there is no such file"),
         (("lmdb", "{}", "--name", "a"), "there is no LMDB here"),
-        (("lmdb", "{}", "--name", "a", "--mean", "a", "--mean-of", "b"), "there is no LMDB here"),
+        (("lmdb", "{}", "--name", "a", "--mean-file", "a", "--mean-of", "b"), "there is no LMDB here"),
         (("sklearn", "olivetti_faces", "--name", "a"), "nothing is unpickled here"),
         (("sklearn", "digits", "--name", "digits", "--testing", "0.5"), "the same for everyone"),
     ],

@@ -97,9 +97,9 @@ def test_duplicates_within_a_source_and_across_two() -> None:
     lines = show("other", "--duplicates", "--near", "0").splitlines()
     assert lines[0] == "the same pixels: 1 group of 2 images, 1 with different labels"
     assert lines[2] == "different labels: other #2 zero, other #7 one"
-    lines = show("other", "--duplicates", "--against", "tiny.training", "--groups", "4").splitlines()
+    lines = show("other", "--duplicates", "--against", "tiny.training", "--limit", "4").splitlines()
     assert lines[0].startswith("the same pixels: 11 groups of 23 images, ")
-    assert lines[-2] == "the first 4 groups are drawn; --groups draws more"
+    assert lines[-2] == "the first 4 groups are drawn; --limit draws more"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_duplicates_within_a_source_and_across_two() -> None:
         (["--results", "r.csv", "--duplicates"], "two sheets"),
         (["--against", "other"], "--against needs --duplicates"),
         (["--near", "3"], "--near needs --duplicates"),
-        (["--groups", "3"], "--groups needs --duplicates"),
+        (["--limit", "3"], "--limit needs --duplicates"),
         (["--duplicates", "--against", "tiny.training"], "takes another source"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_run() -> None:
 
 def test_files(tmp_path: Path) -> None:
     png, proto, numbers = tmp_path / "m.png", tmp_path / "m.binaryproto", tmp_path / "n.json"
-    stats("tiny.training", "--mean", png, "--binaryproto", proto, "--json", numbers)
+    stats("tiny.training", "--png", png, "--binaryproto", proto, "--json", numbers)
     pixels = array_source(10, (3, 6, 5)).images[:]
     np.testing.assert_allclose(read_mean(proto), pixels.mean(0), rtol=1e-6)
     with Image.open(png) as picture:
@@ -83,7 +83,7 @@ def test_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shown.transpose(2, 0, 1), np.rint(pixels.mean(0)).astype(np.uint8))
     found = json.loads(numbers.read_text())["tiny.training"]
     assert found["images"] == 10 and found["shape"] == [3, 6, 5] and len(found["pixels"]["mean"]) == 3
-    assert "one SOURCE" in stats("tiny.training", "tiny.training", "--mean", png, code=2)
+    assert "one SOURCE" in stats("tiny.training", "tiny.training", "--png", png, code=2)
     assert "its folder does not exist" in stats("tiny.training", "--json", tmp_path / "no" / "x.json", code=1)
 
 

@@ -84,7 +84,7 @@ def test_embeddings_say_what_they_need(folder: Path) -> None:
 
 def test_weights(folder: Path) -> None:
     assert "page: small.weights.html" in good("weights", *NET[:4])
-    assert "pictures: 2 in shots" in good("weights", *NET[:4], "--layer", "feat", "--png", "shots")
+    assert "pictures: 2 in shots" in good("weights", *NET[:4], "--layer", "feat", "--png-folder", "shots")
     assert [path.name for path in sorted((folder / "shots").iterdir())] == ["000-feat-0.png", "001-feat-1.png"]
 
 
@@ -107,7 +107,7 @@ def test_confusion(folder: Path) -> None:
 
 
 def test_gradients(folder: Path) -> None:
-    arguments = ("gradients", "--solver", "solver.prototxt", "--batches", "2", "--device", "cpu", "--html", "g.html")
+    arguments = ("gradients", "--solver", "solver.prototxt", "--iterations", "2", "--device", "cpu", "--html", "g.html")
     text = good(*arguments, "--weights", "small.caffemodel")
     assert "score[1]" in text and "page: g.html" in text
     assert "a solver is expected" in inspect("gradients", "--solver", "small.prototxt").stderr

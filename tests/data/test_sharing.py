@@ -106,10 +106,10 @@ def test_a_full_disk_is_an_error_that_leaves_the_state_before(tmp_path: Path, ne
     fill_database("a", ArraySource("a", noise[:40], np.arange(40), mean=noise[0].astype(np.float32)))
     path, out = tmp_path / "large.npz", tmp_path / "exports" / "out"
     np.savez(path, x=noise[:, 0], y=np.arange(300))
-    arguments = f"data import npz {path} --name b --images x --labels y"
+    arguments = f"data import npz {path} --name b --image-array x --label-array y"
     commands = [
         *(f"{limit} {arguments}" for limit in (40_000, 300_000)),
-        *(f"3000 data export a {out} --to {form}" for form in ("lmdb", "images", "idx")),
+        *(f"3000 data export a {out} --format {form}" for form in ("lmdb", "images", "idx")),
     ]
     with ImageDatabase() as database:  # open, so that the files of its log are there already
         database.open("a")

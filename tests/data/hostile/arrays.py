@@ -59,7 +59,7 @@ def _saved(**arrays: np.ndarray) -> bytes:
 def npz_cases() -> Iterator[tuple[str, Case]]:
     x, y = np.zeros((4, 4, 4), np.uint8), np.arange(4)
     good = _saved(x=x, y=y)
-    arguments = ("npz", "{}/a.npz", "--name", "a", "--images", "x", "--labels", "y")
+    arguments = ("npz", "{}/a.npz", "--name", "a", "--image-array", "x", "--label-array", "y")
     content: dict[str, Content] = damages(good) | {
         "one array": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (64,), }"),
         "no images": _saved(y=y),

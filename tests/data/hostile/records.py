@@ -73,7 +73,7 @@ def lmdb_cases() -> Iterator[tuple[str, Case]]:
     for name, data in damages(b"\0" * 16 + struct.pack("<II", 0xBEEFC0DE, 1) + bytes(9999)).items():
         yield f"a data file of {name}", Case(arguments, {"db/data.mdb": data})
     for name, data in damages(b"\x0a\x02ab").items():
-        yield f"a mean file of {name}", Case((*arguments, "--mean", "{}/mean"), {"db": {b"0": good}, "mean": data})
+        yield f"a mean file of {name}", Case((*arguments, "--mean-file", "{}/mean"), {"db": {b"0": good}, "mean": data})
     yield "a LevelDB", Case(arguments, {"db/CURRENT": b"MANIFEST-000001\n"})
 
 
