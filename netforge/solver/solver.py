@@ -246,7 +246,7 @@ class Solver:
         if self.device.name == "cpu" or display < 1:
             return self.device.name == "cpu"
         left = last - self.iteration if last % display == 0 else 0
-        return -self.iteration % display < self.settings.average_loss or 0 < left <= self.settings.average_loss
+        return bool(-self.iteration % display < self.settings.average_loss or 0 < left <= self.settings.average_loss)
 
     def _update(self) -> None:
         start = time.perf_counter()
