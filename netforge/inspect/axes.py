@@ -1,4 +1,4 @@
-"""Axes of charts: which range they span, where their ticks stand, and how numbers are written there."""
+"""Axes of charts: which range they span, and where their ticks stand."""
 
 from __future__ import annotations
 
@@ -67,15 +67,3 @@ def nice_step(span: float) -> float:
     rough = span / MOST_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-
-
-def number_text(value: float) -> str:
-    """A number in a few characters: "0.25", "12,000", "250k", "1e-05"."""
-    size = abs(value)
-    if size >= 1e9 or 0 < size < 1e-4:
-        return f"{value:.0e}" if float(f"{value:.0e}") == value else f"{value:.2e}"
-    if size >= 1e6:
-        return f"{value / 1e6:.6g}M"
-    if size >= 1e5:
-        return f"{value / 1e3:.6g}k"
-    return f"{value:,.5g}" if size < 1e4 else f"{value:,.0f}"

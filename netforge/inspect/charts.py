@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netforge.inspect.axes import Axis, linear_axis, log_axis, number_text
+from netforge.inspect.axes import Axis, linear_axis, log_axis
 from netforge.inspect.page import Html, element, join, json_script, swatch
 from netforge.inspect.palette import hue
+from netforge.inspect.wording import number_text
 
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 528, 12, 254  # the frame of the plot; outside is room for the names of ticks

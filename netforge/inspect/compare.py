@@ -9,11 +9,13 @@ from contextlib import suppress
 from typing import Any
 
 from netforge.errors import NetforgeError, PluginError
-from netforge.inspect.charts import Series, line_chart
+from netforge.inspect.charts import line_chart
 from netforge.inspect.page import Html, card, details, page, table
-from netforge.inspect.report import ending_text, falls_far, final_scores, span_text, started
 from netforge.inspect.run import Run
+from netforge.inspect.run_curves import by_test_net, falls_far, tested_series, training_loss
 from netforge.inspect.run_plugins import import_plugins
+from netforge.inspect.run_text import ending_text, final_scores, started
+from netforge.inspect.wording import span_text
 from netforge.schema import parse_net, parse_solver
 
 ABSENT = "-"
@@ -49,33 +51,22 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 def _curves(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Html]:
     """A chart for the training loss, and one for each output of tests that any of the runs has."""
-    losses = [
-        Series(name, [s.iteration for s in run.displays], [s.loss for s in run.displays], number)
-        for number, (run, name) in enumerate(zip(runs, names, strict=True))
-        if run.displays
-    ]
+    named = list(enumerate(zip(runs, names, strict=True)))
+    losses = [training_loss(run, name, number) for number, (run, name) in named if run.displays]
     if losses:
         yield card("Training loss", line_chart(losses, label="training loss of each run", log=falls_far(losses)))
+    tests = [by_test_net(run) for run in runs]
     outputs = dict.fromkeys(
-        (test.net, name)
+        (test.net, output)
         for run in runs
         for test in run.tests
-        for name, value in test.outputs.items()
+        for output, value in test.outputs.items()
         if isinstance(value, float)
     )
     for net, output in outputs:
-        series = [
-            Series(name, *_points(run, net, output), number)
-            for number, (run, name) in enumerate(zip(runs, names, strict=True))
-        ]
+        series = [tested_series(tests[number].get(net, []), output, name, number) for number, (_, name) in named]
         word = f"Test: {output}" + (f" (test net #{net})" if net else "")
         yield card(word, line_chart([one for one in series if one.x], label=word))
-
-
-def _points(run: Run, net: int, output: str) -> tuple[list[int], list[float]]:
-    points = [(t.iteration, t.outputs[output]) for t in run.tests if t.net == net and output in t.outputs]
-    kept = [(x, y) for x, y in points if isinstance(y, float)]
-    return [x for x, _ in kept], [y for _, y in kept]
 
 
 def value_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:

@@ -24,8 +24,9 @@ from netforge.inspect.canvas import (
     text_width,
 )
 from netforge.inspect.layered import Layout, Piece, Slot, Wire, lay_out
-from netforge.inspect.netgraph import Edge, LayerEntry, NetGraph, Node, count_text, net_graph
+from netforge.inspect.netgraph import Edge, LayerEntry, NetGraph, Node, net_graph
 from netforge.inspect.ties import Ties
+from netforge.inspect.wording import count_text, shape_text
 from netforge.net import Net
 
 Direction = Literal["down", "right"]
@@ -98,11 +99,6 @@ def paints() -> dict[str, Paint]:
         colours[f"shared{number}"] = (palette.blend(hue, "#000000", 0.18), hue)
         colours[f"badge{number}"] = (palette.blend(hue, "#000000", 0.3),) * 2
     return colours
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape in short: "64x1x28x28"; "scalar" for no axes."""
-    return "x".join(map(str, shape)) or "scalar"
 
 
 class _Diagram:

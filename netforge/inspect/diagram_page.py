@@ -9,9 +9,10 @@ import numpy as np
 from netforge.inspect import pictures
 from netforge.inspect.canvas_svg import to_svg
 from netforge.inspect.charts import value_histogram
-from netforge.inspect.diagram import Direction, diagram, shape_text
-from netforge.inspect.netgraph import LayerEntry, NetGraph, count_text, net_graph
+from netforge.inspect.diagram import Direction, diagram
+from netforge.inspect.netgraph import LayerEntry, NetGraph, net_graph
 from netforge.inspect.page import Html, code_block, details, element, facts, join, page, picture, table
+from netforge.inspect.wording import count_text, shape_text
 from netforge.layers.base import Layer
 from netforge.net import LayerSummary, Net
 from netforge.schema.writing import write_text

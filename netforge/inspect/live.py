@@ -15,20 +15,19 @@ from typing import Any
 from netforge.errors import DataError, NetforgeError
 from netforge.inspect.follow import RUNS, Follower, Sight, seconds_left
 from netforge.inspect.page import Card, Html, asset, card, code, element, join, json_script, page, scores
-from netforge.inspect.report import (
+from netforge.inspect.report import report_page
+from netforge.inspect.report_log import (
     command_card,
     curve_cards,
-    ending_text,
     notice_card,
     query_cards,
-    report_page,
     result_card,
     source_card,
-    span_text,
-    started,
 )
 from netforge.inspect.run import Run
+from netforge.inspect.run_text import ending_text, started
 from netforge.inspect.runs import page_of, read_run, runs_before, with_earlier
+from netforge.inspect.wording import span_text
 from netforge.schema import parse_solver
 
 REFRESH_S = 0.5  # between two looks at the log
@@ -176,17 +175,12 @@ def progress_card(sight: Sight) -> Card:
     figures = [(f"of {last:,} iterations, {done / last:.0%}" if last else "iterations", f"{done:,}")]
     left = None if run.reason is not None or sight.silent else seconds_left(sight, last)
     if left is not None:
-        figures.append(("left, about", _span(left)))
+        figures.append(("left, about", span_text(left, 0)))
     since = run.duration + (sight.age_s if run.reason is None and not sight.silent else 0.0)
-    figures.append(("since it began", _span(since)))
+    figures.append(("since it began", span_text(since, 0)))
     if run.speed is not None:
         figures.append(("items/s in training", f"{run.speed:,.0f}"))
     return card("Progress", *parts, scores(figures), *trouble, wide=True)
-
-
-def _span(seconds: float) -> str:
-    """A time span in whole seconds."""
-    return f"{seconds:.0f} s" if seconds < 59.5 else span_text(seconds)
 
 
 def _state(sight: Sight, run: Run) -> Html:
@@ -195,7 +189,7 @@ def _state(sight: Sight, run: Run) -> Html:
         how = "state alarm" if run.reason == "failed" else "state good"
         return element("p", element("b", f"The run has ended: {ending_text(run)}."), class_=how)
     if sight.silent:
-        head = element("b", f"Nothing has come for {_span(sight.age_s)}.")
+        head = element("b", f"Nothing has come for {span_text(sight.age_s, 0)}.")
         tail = " It was killed, or something takes unusually long. What goes on with it shows up here by itself."
         return element("p", head, tail, class_="state alarm")
     return element("p", element("b", "Training"), class_="state busy")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -222,11 +221,3 @@ def _letters(number: int) -> str:
     while number >= 0:
         text, number = chr(ord("A") + number % 26) + text, number // 26 - 1
     return text
-
-
-def count_text(count: int, word: str) -> str:
-    """A number in short with its word: "520 weights", "1.3 M weights"."""
-    if count < 100_000:
-        return f"{count:,} {word}{'' if count == 1 else 's'}"
-    step = min(3, int(math.log10(count) // 3))
-    return f"{count / 1000**step:.3g} {' kMG'[step]} {word}s"

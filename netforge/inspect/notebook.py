@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING
 from netforge.errors import counted
 from netforge.inspect.canvas_svg import to_svg
 from netforge.inspect.charts import still_chart
-from netforge.inspect.diagram import diagram, shape_text
-from netforge.inspect.netgraph import count_text
+from netforge.inspect.diagram import diagram
 from netforge.inspect.page import Html, code, details, element, table
-from netforge.inspect.report import (
-    command_line,
-    ending_text,
-    falls_far,
-    final_scores,
-    loss_series,
-    score_series,
-    span_text,
-    started,
-)
+from netforge.inspect.run_curves import falls_far, loss_series, score_series
+from netforge.inspect.run_text import command_line, ending_text, final_scores, started
 from netforge.inspect.runs import with_earlier
+from netforge.inspect.wording import count_text, shape_text, span_text
 
 if TYPE_CHECKING:
     from netforge.inspect.run import Run

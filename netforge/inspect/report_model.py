@@ -19,7 +19,7 @@ from netforge.errors import DataError, NetError, NetforgeError, SnapshotError, c
 from netforge.inspect import embedding_page
 from netforge.inspect.canvas_svg import to_svg
 from netforge.inspect.confusion import confusion_chart
-from netforge.inspect.diagram import diagram, shape_text
+from netforge.inspect.diagram import diagram
 from netforge.inspect.embedding_map import make_map
 from netforge.inspect.embeddings import Embeddings, computed_embeddings, stored_embeddings
 from netforge.inspect.page import Html, card, code, element, facts, join, picture, table
@@ -27,6 +27,7 @@ from netforge.inspect.pictures import colour, grey, magnified, png_bytes, tiled
 from netforge.inspect.run import Run
 from netforge.inspect.run_plugins import import_plugins
 from netforge.inspect.sample import MOST_IMAGES, sample_images
+from netforge.inspect.wording import shape_text
 from netforge.net import Net
 from netforge.net.timing import measure
 from netforge.recognition import Outcome, Recognizer, recognize_labelled
@@ -57,7 +58,7 @@ class Model:
     def __enter__(self) -> Model:
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     @cached_property

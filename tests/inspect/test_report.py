@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from netforge.inspect.compare import compare_page, setting_rows, value_rows
-from netforge.inspect.report import command_line, report_page
+from netforge.inspect.report import report_page
 from netforge.inspect.run import Run
+from netforge.inspect.run_text import command_line
 from netforge.inspect.runs import read_run
 from tests.inspect.logs import END, START, a_test, display, queries, write_log
 from tests.inspect.test_page import NASTY, Checked
