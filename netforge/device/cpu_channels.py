@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from netforge.device.operations.linear import LinearOps
 from netforge.device.operations.neuron import NeuronOps
-from netforge.device.operations.normalize import NormalizeOps
+from netforge.device.operations.normalize import NormalizeOps, scaled_gradient
 from netforge.device.workers import Workers, piece_size, scratch
 
 Array = npt.NDArray[Any]
@@ -50,10 +50,11 @@ class CpuChannels(LinearOps, NeuronOps, NormalizeOps):
         y: Array,
         factor: Array | None = None,
         bias: Array | None = None,
+        slope: float = 1.0,
     ) -> None:
         """See `NormalizeOps`."""
         body = super().normalize_forward
-        self._by_items(x.shape, lambda i: body(x[i], mean, variance, eps, normalized[i], y[i], factor, bias))
+        self._by_items(x.shape, lambda i: body(x[i], mean, variance, eps, normalized[i], y[i], factor, bias, slope))
 
     def batch_norm_backward(
         self,
@@ -65,18 +66,23 @@ class CpuChannels(LinearOps, NeuronOps, NormalizeOps):
         factor: Array | None = None,
         dfactor: Array | None = None,
         dbias: Array | None = None,
+        bias: Array | None = None,
+        slope: float = 1.0,
     ) -> None:
         """See `NormalizeOps`."""
+        if slope != 1:
+            self._by_items(y.shape, lambda i: scaled_gradient(y[i], dy[i], dx[i], factor, bias, slope))
+            dy = dx
         count = max(1, y.shape[0] * y.shape[2])
         sums, dots = self._item_sums(dy, lambda part: part.sum(axis=2)), self._item_sums(dy, _products, y)
         mean_dy, mean_dy_y = (sums / count)[:, None], (dots / count)[:, None]
-        slope = (1 if factor is None else factor) / np.sqrt(variance + eps)
+        by = (1 if factor is None else factor) / np.sqrt(variance + eps)
 
         def piece(items: Items) -> None:
             part = np.multiply(y[items], mean_dy_y, out=scratch("centred", y[items].shape, y.dtype))
             part += mean_dy
             np.subtract(dy[items], part, out=dx[items])
-            dx[items] *= slope[:, None]
+            dx[items] *= by[:, None]
 
         self._by_items(y.shape, piece)
         if dfactor is not None:

@@ -93,10 +93,11 @@ class CudaImage(CudaCore):
         y: Array,
         factor: Array | None = None,
         bias: Array | None = None,
+        slope: float = 1.0,
     ) -> None:
-        """normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias where given."""
+        """normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias, rectified."""
         arrays = (x, mean, variance, factor, bias, normalized, y)
-        self.launch.several("normalize_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], eps)
+        self.launch.several("normalize_forward", x.dtype, x.size, *arrays, x.size, *x.shape[1:], eps, slope)
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """dx = dy / sqrt(variance + eps), per channel."""
@@ -133,13 +134,19 @@ class CudaImage(CudaCore):
         factor: Array | None = None,
         dfactor: Array | None = None,
         dbias: Array | None = None,
+        bias: Array | None = None,
+        slope: float = 1.0,
     ) -> None:
-        """Gradient of normalisation by the batch's own statistics, and of a factor and a bias behind it."""
+        """Gradient of normalisation by the batch's own statistics, and of a factor, a bias and a ReLU behind it."""
         share = 1 / max(1, y.shape[0] * y.shape[2])
         sums, dots = self.scratch.take("channel sums", (2, y.shape[1]), y.dtype)
-        self.launch.channels("channel_sum_dot", (dy, y), (sums, dots), y.shape, 1, False)
-        arrays = (y, variance, dy, sums, dots, factor, dfactor, dbias, dx)
-        self.launch.several("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps, share)
+        if slope == 1:
+            self.launch.channels("channel_sum_dot", (dy, y), (sums, dots), y.shape, 1, False)
+        else:
+            rectified = (dy, y, factor, bias, slope)
+            self.launch.channels("channel_sum_dot_rectified", rectified, (sums, dots), y.shape, 1, False)
+        arrays = (y, variance, dy, sums, dots, factor, bias, dfactor, dbias, dx)
+        self.launch.several("batch_norm_backward", y.dtype, y.size, *arrays, y.size, *y.shape[1:], eps, share, slope)
 
     def mvn_forward(self, x: Array, divisor: Array | None, eps: float, y: Array) -> None:
         """y = x - mean of its row, over divisor = standard deviation of the row + eps where given."""

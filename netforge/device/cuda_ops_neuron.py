@@ -20,6 +20,14 @@ class CudaNeuron(CudaCore):
         """dx = dy where x > 0, slope * dy elsewhere."""
         self.launch.several("relu_backward", x.dtype, x.size, x, dy, dx, x.size, slope)
 
+    def relu_of_sum_forward(self, a: Array, b: Array, y: Array, slope: float) -> None:
+        """y = max(a + b, 0) + slope * min(a + b, 0)."""
+        self.launch.several("relu_of_sum_forward", y.dtype, y.size, a, b, y, y.size, slope)
+
+    def relu_of_sum_backward(self, y: Array, dy: Array, da: Array | None, db: Array | None, slope: float) -> None:
+        """da = db = dy where y > 0, slope * dy elsewhere, each where given."""
+        self.launch.several("relu_of_sum_backward", y.dtype, y.size, y, dy, da, db, y.size, slope)
+
     def prelu_forward(self, x: Array, slope: Array, y: Array) -> None:
         """y = max(x, 0) + slope[c] * min(x, 0)."""
         self.launch.several("prelu_forward", x.dtype, x.size, x, slope, y, x.size, *x.shape[1:], slope.size)

@@ -6,12 +6,26 @@
 #include "common.cuh"
 
 KERNEL(relu_forward)(const Real* x, Real* y, int n, Real slope) {
-    // a slope of 0 must not turn minus infinity into NaN, nor NaN into 0
-    for_each_of(n, [=](int i, Real v) { y[i] = v > 0 ? v : slope != 0 || is_nan(v) ? slope * v : Real(0); }, x);
+    for_each_of(n, [=](int i, Real v) { y[i] = rectified(v, slope); }, x);
 }
 
 KERNEL(relu_backward)(const Real* x, const Real* dy, Real* dx, int n, Real slope) {
-    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = d * (v > 0 ? Real(1) : slope); }, x, dy);
+    for_each_of(n, [=](int i, Real v, Real d) { dx[i] = rectified_slope(d, v, slope); }, x, dy);
+}
+
+// y = the ReLU of a + b.
+KERNEL(relu_of_sum_forward)(const Real* a, const Real* b, Real* y, int n, Real slope) {
+    for_each_of(n, [=](int i, Real u, Real v) { y[i] = rectified(u + v, slope); }, a, b);
+}
+
+// da = db = the gradient of what was rectified, each unless it is null.
+KERNEL(relu_of_sum_backward)(const Real* y, const Real* dy, Real* da, Real* db, int n, Real slope) {
+    const auto share = [=](int i, Real v, Real d) {
+        const Real dx = rectified_slope(d, v, slope);
+        if (da) da[i] = dx;
+        if (db) db[i] = dx;
+    };
+    for_each_of(n, share, y, dy);
 }
 
 // x (N, channels, inner); slopes: `slope_count` numbers, one for each channel or one for all.

@@ -32,6 +32,19 @@ __device__ __forceinline__ bool is_nan(Real x) { return x != x; }
 __device__ __forceinline__ bool is_class(Real label, int classes) { return label >= 0 && label < Real(classes); }
 __device__ __forceinline__ Real larger(Real a, Real b) { return a > b ? a : b; }
 
+// What stands behind a normalised value: a factor and a bias of its channel, each where given, and a ReLU, whose slope
+// below 0 is 1 where there is none. Passing forward and back, the same numbers give the same bits: fma says how they are
+// rounded.
+__device__ __forceinline__ Real scaled(Real value, const Real* factor, const Real* bias, unsigned channel) {
+    const Real by = factor ? factor[channel] : Real(1);
+    return bias ? fma(value, by, bias[channel]) : value * by;
+}
+// A slope of 0 turns neither minus infinity into NaN, nor NaN into 0.
+__device__ __forceinline__ Real rectified(Real v, Real slope) {
+    return v > 0 ? v : slope != 0 || is_nan(v) ? slope * v : Real(0);
+}
+__device__ __forceinline__ Real rectified_slope(Real d, Real v, Real slope) { return d * (v > 0 ? Real(1) : slope); }
+
 // ---- several elements a thread --------------------------------------------------------------------------------------
 // Memory answers after some hundred cycles, and a GPU is busy only while enough of it has been asked for: one number a
 // thread is too little where a kernel reads one array. So a thread asks for AT_ONCE numbers before it uses the first.

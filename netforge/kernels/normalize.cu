@@ -113,17 +113,18 @@ KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__
     for_each_window(planes, height, width, half, pulls, gradient);
 }
 
-// normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias, each unless it is null. y
-// may be x.
+// normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias, each unless it is null,
+// times slope where that is below 0. y may be x.
 KERNEL(normalize_forward)(const Real* x, const Real* __restrict__ mean, const Real* __restrict__ variance,
                           const Real* __restrict__ factor, const Real* __restrict__ bias,
-                          Real* __restrict__ normalized, Real* y, int n, int channels, int inner, Real eps) {
+                          Real* __restrict__ normalized, Real* y, int n, int channels, int inner, Real eps,
+                          Real slope) {
     const ChannelOf channel(channels, inner);
     const auto normalize = [=](int i, Real v) {
         const unsigned c = channel(i);
-        const Real value = (v - mean[c]) * rsqrt(variance[c] + eps), scaled = factor ? value * factor[c] : value;
+        const Real value = (v - mean[c]) * rsqrt(variance[c] + eps);
         normalized[i] = value;
-        y[i] = bias ? scaled + bias[c] : scaled;
+        y[i] = rectified(scaled(value, factor, bias, c), slope);
     };
     for_each_of(n, normalize, x);
 }
@@ -159,22 +160,23 @@ KERNEL(update_statistics)(const Real* __restrict__ mean, const Real* __restrict_
     if (blockIdx.x == 0 && threadIdx.x == 0) weight[0] = weight[0] * fraction + Real(1);
 }
 
-// dx = (dy - mean of dy - y * mean of dy * y) / sqrt(variance + eps), times factor unless it is null; sums, dots
-// (channels): the sums of dy and of dy * y, share: 1 / the elements of a channel. dfactor += dots and dbias += sums, each
-// unless it is null.
+// dx = (d - mean of d - y * mean of d * y) / sqrt(variance + eps), times factor unless it is null, where d = dy, times
+// slope where y * factor + bias is not above 0; sums, dots (channels): the sums of d and of d * y, share: 1 / the
+// elements of a channel. dfactor += dots and dbias += sums, each unless it is null. dx may be dy.
 KERNEL(batch_norm_backward)(const Real* y, const Real* __restrict__ variance, const Real* dy,
                             const Real* __restrict__ sums, const Real* __restrict__ dots,
-                            const Real* __restrict__ factor, Real* dfactor, Real* dbias, Real* dx, int n, int channels,
-                            int inner, Real eps, Real share) {
+                            const Real* __restrict__ factor, const Real* __restrict__ bias, Real* dfactor, Real* dbias,
+                            Real* dx, int n, int channels, int inner, Real eps, Real share, Real slope) {
     if (dfactor) FOR_EACH(c, channels) dfactor[c] += dots[c];
     if (dbias) FOR_EACH(c, channels) dbias[c] += sums[c];
     const ChannelOf channel(channels, inner);
-    const auto slope = [=](int i, Real v, Real d) {
+    const auto gradient = [=](int i, Real v, Real above) {
         const unsigned c = channel(i);
         const Real by = rsqrt(variance[c] + eps);
+        const Real d = slope == 1 ? above : rectified_slope(above, scaled(v, factor, bias, c), slope);
         dx[i] = (d - (sums[c] + v * dots[c]) * share) * (factor ? by * factor[c] : by);
     };
-    for_each_of(n, slope, y, dy);
+    for_each_of(n, gradient, y, dy);
 }
 
 // y = x - mean of its row; and over divisor[row] = standard deviation + eps, unless divisor is null. Launch: one block

@@ -114,6 +114,25 @@ KERNEL(channel_sum_dot)(const Real* __restrict__ x, const Real* __restrict__ y, 
     }
 }
 
+// The same of d and y, d being x, times slope where y * by + bias is not above 0; by, bias (channels), each unless it is
+// null.
+KERNEL(channel_sum_dot_rectified)(const Real* __restrict__ x, const Real* __restrict__ y, const Real* __restrict__ by,
+                                  const Real* __restrict__ bias, Real slope, Real* sums, Real* dots, Real* parts,
+                                  int outer, int channels, int inner, Real factor, int accumulate) {
+    Real* dot_parts = parts ? parts + channels * gridDim.y : nullptr;
+    FOR_EACH_BLOCK(c, channels) {
+        Real sum = 0, dot = 0;
+        const auto add = [&](int, Real u, Real v) {
+            const Real d = rectified_slope(u, scaled(v, by, bias, c), slope);
+            sum += d;
+            dot += d * v;
+        };
+        for_each_of_split(c, outer, channels, inner, add, x, y);
+        finish_channel(block_sum(sum), c, sums, parts, factor, accumulate);
+        finish_channel(block_sum(dot), c, dots, dot_parts, factor, accumulate);
+    }
+}
+
 // Sum of |x|.
 KERNEL(channel_magnitudes)(const Real* __restrict__ x, Real* out, Real* parts, int outer, int channels, int inner,
                            Real factor, int accumulate) {

@@ -64,8 +64,11 @@ class BatchNorm(Layer):
         """Normalise, and in TRAIN take the batch's statistics in."""
         self.forward_scaled(bottom, top, None, None)
 
-    def forward_scaled(self, bottom: list[Blob], top: list[Blob], factor: Any, bias: Any) -> None:
-        """`forward`, then what a Scale layer in place of the top does: times factor, plus bias, each where given."""
+    def forward_scaled(self, bottom: list[Blob], top: list[Blob], factor: Any, bias: Any, slope: float = 1.0) -> None:
+        """`forward`, then what Scale and ReLU layers in place of the top do.
+
+        Times factor, plus bias, each where given, and times slope what is below 0.
+        """
         x = bottom[0].data.reshape(self.view)
         mean, variance = self.mean.data, self.variance.data
         if self.stored:
@@ -76,7 +79,7 @@ class BatchNorm(Layer):
             self._take_in(mean, variance)
         y = top[0].data.reshape(self.view)
         normalized = self.normalized.data
-        self.ops.normalize_forward(x, mean, variance, self.settings.eps, normalized, y, factor, bias)
+        self.ops.normalize_forward(x, mean, variance, self.settings.eps, normalized, y, factor, bias, slope)
 
     def _take_in(self, mean: Any, variance: Any) -> None:
         items = self.view[0] * self.view[2]
@@ -90,9 +93,16 @@ class BatchNorm(Layer):
             self.backward_scaled(top, bottom)
 
     def backward_scaled(
-        self, top: list[Blob], bottom: list[Blob], factor: Any = None, dfactor: Any = None, dbias: Any = None
+        self,
+        top: list[Blob],
+        bottom: list[Blob],
+        factor: Any = None,
+        dfactor: Any = None,
+        dbias: Any = None,
+        bias: Any = None,
+        slope: float = 1.0,
     ) -> None:
-        """`backward`, from the gradient of what a Scale layer in place of the top made, whose gradients are added to.
+        """`backward`, from the gradient of what `forward_scaled` made; dfactor and dbias are added to.
 
         With stored statistics there is no factor: nothing is saved there.
         """
@@ -101,7 +111,8 @@ class BatchNorm(Layer):
         if self.stored:
             self.ops.normalize_backward(variance, eps, dy, dx)
         else:
-            self.ops.batch_norm_backward(self.normalized.data, variance, eps, dy, dx, factor, dfactor, dbias)
+            scaled = (factor, dfactor, dbias, bias, slope)
+            self.ops.batch_norm_backward(self.normalized.data, variance, eps, dy, dx, *scaled)
 
 
 @register_layer("MVN", settings="mvn_param")

@@ -10,9 +10,9 @@ from netforge.blob import Blob
 from netforge.errors import NetError
 from netforge.layers.base import Layer
 from netforge.net import build
+from netforge.net.fused import Fused, find_fused
 from netforge.net.gradients import Routing
 from netforge.net.memory import Memory
-from netforge.net.pairs import Pair, find_pairs
 from netforge.net.towers import Tower, find_towers
 from netforge.net.wiring import Value, Wiring
 
@@ -39,9 +39,9 @@ class Runner:
         self.seeded: Set[str] = frozenset()
         self.towers = {tower.members[0]: tower for tower in find_towers(wiring, layers, memory, routing)}
         self._tower_of = {member: tower for tower in self.towers.values() for member in tower.members}
-        pairs = find_pairs(wiring, layers, memory, routing, set(loss_weights), set(self._tower_of))
-        self.pairs = {pair.second: pair for pair in pairs}
-        self._pair_of = {number: pair for pair in pairs for number in (pair.first, pair.second)}
+        rows = find_fused(wiring, layers, memory, routing, set(loss_weights), set(self._tower_of))
+        self.fused = {row.members[-1]: row for row in rows}
+        self._fused_of = {member: row for row in rows for member in row.members}
         self._shapes: list[Shapes] = [self._signature(number, memory.bottoms[number]) for number in range(len(layers))]
 
     def feed_pass(self) -> None:
@@ -51,22 +51,22 @@ class Runner:
                 self._feed(number)
 
     def compute_pass(self) -> None:
-        """Run every layer once, towers and pairs as one, after they were fed."""
+        """Run every layer once, towers and fused layers as one, after they were fed."""
         for number in range(len(self.layers)):
             if number in self.towers:
                 self._forward_tower(self.towers[number])
-            elif number in self.pairs:
-                self._forward_pair(self.pairs[number])
-            elif number not in self._tower_of and number not in self._pair_of:
+            elif number in self.fused:
+                self._forward_fused(self.fused[number])
+            elif number not in self._tower_of and number not in self._fused_of:
                 self._forward(number)
 
     def backward_pass(self) -> None:
         """Run every layer that a gradient passes through, last to first; weight gradients are added up."""
         for number in reversed(range(len(self.layers))):
-            tower, pair = self._tower_of.get(number), self._pair_of.get(number)
-            if pair is not None and pair.trains:
-                if number == pair.second:
-                    self._backward_pair(pair)
+            tower, row = self._tower_of.get(number), self._fused_of.get(number)
+            if row is not None and row.trains:
+                if number == row.members[-1]:
+                    self._backward_fused(row)
             elif tower is None or tower.alone:
                 self.backward(number)
             elif number == tower.members[0]:
@@ -137,18 +137,18 @@ class Runner:
             tower.unite()
 
     @np.errstate(all="ignore")
-    def _forward_pair(self, pair: Pair) -> None:
-        for number in (pair.first, pair.second):
+    def _forward_fused(self, row: Fused) -> None:
+        for number in row.members:
             with build.at_layer(self.layers[number].definition):
                 self._fit(number)
-        with build.at_layer(pair.norm.definition):
-            pair.forward(self.memory)
+        with build.at_layer(self.layers[row.members[0]].definition):
+            row.forward(self.memory)
 
     @np.errstate(all="ignore")
-    def _backward_pair(self, pair: Pair) -> None:
-        with build.at_layer(pair.norm.definition):
-            self._collect_diffs(pair.second)
-            pair.backward(self.memory)
+    def _backward_fused(self, row: Fused) -> None:
+        with build.at_layer(self.layers[row.members[0]].definition):
+            self._collect_diffs(row.members[-1])
+            row.backward(self.memory)
 
     @np.errstate(all="ignore")
     def _forward_tower(self, tower: Tower) -> None:

@@ -139,7 +139,7 @@ def swap_axes(b: Bench, shape: tuple[int, int, int]) -> None:
 @case((2, 3, 5), (1, 1, 3), (0, 3, 2), (5, 4, 41), (50, 7, 49), (9, 1, 200), (60, 3, 1))
 def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
     items, channels, inner = shape
-    x, dy, count = b.normal(*shape) + 2, b.normal(*shape), max(1, items * inner)
+    x, dy = b.normal(*shape) + 2, b.normal(*shape)
     mean, variance, wanted = b.dirty(channels), b.dirty(channels), [b.dirty(channels), b.dirty(channels)]
     b.ops.channel_statistics(x, *wanted)
     for splits in (1, 2):
@@ -149,23 +149,51 @@ def batch_norm(b: Bench, shape: tuple[int, int, int]) -> None:
         b.equal(mean, wanted[0])
         b.equal(variance, wanted[1])
     factor, bias = b.normal(channels), b.normal(channels)
-    for pair in ((None, None), (factor, bias), (factor, None)):
+    for pair, slope in (((None, None), 1), ((None, None), 0), ((factor, bias), 1), ((factor, bias), 0.1)):
         y, normalized, expected, copied = (b.dirty(*shape) for _ in range(4))
-        b.launch("normalize_forward", x, mean, variance, *pair, normalized, y, x.size, channels, inner, 1e-5)
-        b.ops.normalize_forward(x, mean, variance, 1e-5, expected, copied, *pair)
+        b.launch("normalize_forward", x, mean, variance, *pair, normalized, y, x.size, channels, inner, 1e-5, slope)
+        b.ops.normalize_forward(x, mean, variance, 1e-5, expected, copied, *pair, slope)
         b.equal(normalized, expected)
         b.equal(y, copied)
-    sums = [b.dirty(channels), b.dirty(channels)]
+    sums, rectified = ([b.dirty(channels), b.dirty(channels)] for _ in range(2))
     b.launch("channel_sum_dot", dy, normalized, *sums, None, *shape, 1.0, 0, grid=(3, 1))
-    for given in ((None, None, None), (factor, factor.copy(), bias), (factor, bias, None)):
-        dx, expected = b.dirty(*shape), b.dirty(*shape)
-        got, wanted = ([None if a is None else a.copy() for a in given] for _ in range(2))
-        arrays = (normalized, variance, dy, *sums, *got, dx)
-        b.launch("batch_norm_backward", *arrays, x.size, channels, inner, 1e-5, 1 / count)
-        b.ops.batch_norm_backward(normalized, variance, 1e-5, dy, expected, *wanted)
-        for result, reference in zip((dx, *got[1:]), (expected, *wanted[1:]), strict=True):
-            if reference is not None:
-                b.equal(result, reference)
+    for slope in (0.0, 0.1):
+        for shift in (None, bias):
+            numbers = (normalized, factor, shift, slope)
+            b.launch("channel_sum_dot_rectified", dy, *numbers, *rectified, None, *shape, 1.0, 0, grid=(3, 1))
+            backward(b, (normalized, variance, dy), rectified, (factor, bias, None, shift), slope)
+    for given in ((None, None, None, None), (factor, factor.copy(), bias, bias), (factor, bias, None, None)):
+        backward(b, (normalized, variance, dy), sums, given, 1.0)
+
+
+def backward(b: Bench, inputs: Any, sums: Any, given: Any, slope: float) -> None:
+    """batch_norm_backward; given: factor, dfactor, dbias, bias."""
+    normalized, variance, dy = inputs
+    shape, count = dy.shape, max(1, dy.shape[0] * dy.shape[2])
+    dx, expected = b.dirty(*shape), b.dirty(*shape)
+    got, wanted = ([None if a is None else a.copy() for a in given] for _ in range(2))
+    factor, dfactor, dbias, bias = got
+    arrays = (normalized, variance, dy, *sums, factor, bias, dfactor, dbias)
+    b.launch("batch_norm_backward", *arrays, dx, dy.size, *shape[1:], 1e-5, 1 / count, slope)
+    b.ops.batch_norm_backward(normalized, variance, 1e-5, dy, expected, *wanted, slope)
+    for result, reference in zip((dx, *got[1:3]), (expected, *wanted[1:3]), strict=True):
+        if reference is not None:
+            b.equal(result, reference)
+    held = dy.copy()
+    b.launch(
+        "batch_norm_backward",
+        normalized,
+        variance,
+        held,
+        *arrays[3:],
+        held,
+        dy.size,
+        *shape[1:],
+        1e-5,
+        1 / count,
+        slope,
+    )
+    b.equal(held, expected)  # in place
 
 
 @case(

@@ -49,6 +49,23 @@ def relu(b: Bench, n: int) -> None:
 
 
 @case(*ELEMENTS)
+def relu_of_sum(b: Bench, n: int) -> None:
+    (first, dy), second = inputs(b, n), b.normal(n)
+    for slope in (0.0, 0.1):
+        y, expected = b.dirty(n), b.dirty(n)
+        b.launch("relu_of_sum_forward", first, second, y, n, slope)
+        b.ops.relu_of_sum_forward(first, second, expected, slope)
+        b.equal(y, expected)
+        for wanted in ((True, True), (True, False), (False, True), (False, False)):
+            got, own = ([b.dirty(n) if flag else None for flag in wanted] for _ in range(2))
+            b.launch("relu_of_sum_backward", y, dy, *got, n, slope)
+            b.ops.relu_of_sum_backward(y, dy, *own, slope)
+            for dx, right in zip(got, own, strict=True):
+                if dx is not None:
+                    b.equal(dx, right)
+
+
+@case(*ELEMENTS)
 def saturating(b: Bench, n: int) -> None:
     for name in ("sigmoid", "tanh"):
         forward(b, f"{name}_forward", n)

@@ -30,6 +30,7 @@ BY_SEVERAL = {
     "reduce_forward": ("channel_sum", "channel_magnitudes", "channel_dot", "finish_channels"),
     "scale_backward_factor": ("channel_sum_dot", "channel_dot", "dot_rows", "finish_channels"),
     "nearest_scores": ("stored_distances", "nearest_scores"),
+    "batch_norm_backward": ("channel_sum_dot", "channel_sum_dot_rectified", "batch_norm_backward"),
     "channel_statistics": ("channel_moments", "finish_moments"),
     "transform_images": ("transform_bytes", "transform_pixels"),
     "sup_con_pairs": ("sup_con_against_all", "sup_con_against_negatives"),

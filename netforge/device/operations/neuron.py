@@ -13,22 +13,46 @@ import numpy as np
 Array = Any
 
 
+def rectify(x: Array, y: Array, slope: float) -> None:
+    """y = max(x, 0) + slope * min(x, 0)."""
+    if slope == 0:
+        np.maximum(x, 0, out=y)
+    else:
+        np.copyto(y, np.where(x > 0, x, slope * x))
+
+
+def rectify_gradient(x: Array, dy: Array, dx: Array, slope: float) -> None:
+    """dx = dy where x > 0, slope * dy elsewhere."""
+    if slope == 0:
+        np.multiply(dy, x > 0, out=dx)
+    else:
+        np.copyto(dx, np.where(x > 0, dy, slope * dy))
+
+
 class NeuronOps:
     """NumPy reference of elementwise activations."""
 
     def relu_forward(self, x: Array, y: Array, slope: float) -> None:
         """y = max(x, 0) + slope * min(x, 0)."""
-        if slope == 0:
-            np.maximum(x, 0, out=y)
-        else:
-            np.copyto(y, np.where(x > 0, x, slope * x))
+        rectify(x, y, slope)
 
     def relu_backward(self, x: Array, dy: Array, dx: Array, slope: float) -> None:
         """dx = dy where x > 0, slope * dy elsewhere; y may stand in for x where slope >= 0."""
-        if slope == 0:
-            np.multiply(dy, x > 0, out=dx)
-        else:
-            np.copyto(dx, np.where(x > 0, dy, slope * dy))
+        rectify_gradient(x, dy, dx, slope)
+
+    def relu_of_sum_forward(self, a: Array, b: Array, y: Array, slope: float) -> None:
+        """y = max(a + b, 0) + slope * min(a + b, 0)."""
+        np.add(a, b, out=y)
+        self.relu_forward(y, y, slope)
+
+    def relu_of_sum_backward(self, y: Array, dy: Array, da: Array | None, db: Array | None, slope: float) -> None:
+        """da = db = dy where y > 0, slope * dy elsewhere, each where given; slope >= 0."""
+        if da is not None:
+            self.relu_backward(y, dy, da, slope)
+        if db is not None and da is not None:
+            np.copyto(db, da)
+        elif db is not None:
+            self.relu_backward(y, dy, db, slope)
 
     def prelu_forward(self, x: Array, slope: Array, y: Array) -> None:
         """y = max(x, 0) + slope[c] * min(x, 0); x (N, C, inner), slope (C,) or (1,)."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from netforge.device.operations.neuron import rectify, rectify_gradient
+
 Array = Any
 
 
@@ -77,16 +79,20 @@ class NormalizeOps:
         y: Array,
         factor: Array | None = None,
         bias: Array | None = None,
+        slope: float = 1.0,
     ) -> None:
         """normalized = (x - mean) / sqrt(variance + eps), per channel; y = normalized * factor + bias where given.
 
-        Two arrays even where they are equal, as later layers may change y. y may be x. factor, bias: (C,).
+        Then y is multiplied by slope where it is below 0, as ReLU does. Two arrays even where they are equal, as later
+        layers may change y. y may be x. factor, bias: (C,).
         """
         np.subtract(x, mean[:, None], out=normalized)
         normalized *= (1 / np.sqrt(variance + eps))[:, None]
         np.multiply(normalized, 1 if factor is None else factor[:, None], out=y)
         if bias is not None:
             y += bias[:, None]
+        if slope != 1:
+            rectify(y, y, slope)
 
     def normalize_backward(self, variance: Array, eps: float, dy: Array, dx: Array) -> None:
         """dx = dy / sqrt(variance + eps), per channel: the gradient where the statistics are constants."""
@@ -131,18 +137,23 @@ class NormalizeOps:
         factor: Array | None = None,
         dfactor: Array | None = None,
         dbias: Array | None = None,
+        bias: Array | None = None,
+        slope: float = 1.0,
     ) -> None:
         """Gradient of normalisation by the batch's own statistics (Ioffe and Szegedy 2015, section 3).
 
         dx = (dy - mean(dy) - y * mean(dy * y)) / sqrt(variance + eps), means per channel; y: the normalised values.
-        factor (C,): what they were multiplied by before dy was taken, which then counts in dx too; dfactor += the sum
-        of dy * y, and dbias += that of dy, where given.
+        factor, bias (C,), slope: what `normalize_forward` was given; dy is the gradient of what it made, and may be
+        dx. dfactor += the sum of d * y, and dbias += that of d, where given; d: dy before the slope.
         """
+        if slope != 1:
+            scaled_gradient(y, dy, dx, factor, bias, slope)
+            dy = dx
         count = max(1, y.shape[0] * y.shape[2])
         sums, dots = dy.sum(axis=(0, 2)), np.einsum("ncp,ncp->c", dy, y)
-        slope = 1 / np.sqrt(variance + eps) if factor is None else factor / np.sqrt(variance + eps)
+        by = (1 if factor is None else factor) / np.sqrt(variance + eps)
         np.subtract(dy, (sums / count)[:, None] + y * (dots / count)[:, None], out=dx)
-        dx *= slope[:, None]
+        dx *= by[:, None]
         if dfactor is not None:
             dfactor += dots
         if dbias is not None:
@@ -199,3 +210,9 @@ def _window_sums(x: Array, out: Array, size: int, axis: int) -> None:
     for shift in range(1, min(size // 2, len(x) - 1) + 1):
         out[shift:] += x[:-shift]
         out[:-shift] += x[shift:]
+
+
+def scaled_gradient(y: Array, dy: Array, dx: Array, factor: Array | None, bias: Array | None, slope: float) -> None:
+    """dx = dy where y * factor + bias > 0, slope * dy elsewhere; y (N, C, positions), factor and bias (C,)."""
+    scaled = y if factor is None else y * factor[:, None]
+    rectify_gradient(scaled if bias is None else scaled + bias[:, None], dy, dx, slope)

@@ -1,4 +1,4 @@
-"""BatchNorm and the Scale layer behind it, as one on a GPU: the numbers of a CPU, recorded passes too."""
+"""Layers in a row as one on a GPU: the numbers of a CPU, recorded passes too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.device.cuda_bench import real_device, standin_device
 from tests.net.helpers import net
-from tests.net.test_pairs import results, text
+from tests.net.test_fused import results, sum_text, text
 
 PASSES = 5  # the first ones run as ever, the next is recorded, the last ones are repeated
 
@@ -20,10 +20,11 @@ def device(request: pytest.FixtureRequest):
         yield from standin_device()
 
 
+@pytest.mark.parametrize("file", [text(), sum_text()], ids=["BatchNorm and Scale", "Eltwise and ReLU"])
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
-def test_every_pass_gives_the_numbers_of_a_cpu(device, phase: str) -> None:
-    ours, theirs = net(text(), phase, device=device), net(text(), phase)
-    assert ours._runner.pairs
+def test_every_pass_gives_the_numbers_of_a_cpu(device, phase: str, file: str) -> None:
+    ours, theirs = net(file, phase, device=device), net(file, phase)
+    assert ours._runner.fused
     for _ in range(PASSES):
         for blobs, others in zip(ours.params.values(), theirs.params.values(), strict=True):
             for blob, other in zip(blobs, others, strict=True):
