@@ -88,9 +88,11 @@ class TensorBoard(Listener):
             scalars["run/iterations_per_second"] = display.iterations / display.seconds
         scalars |= _outputs("train", display.outputs)
         self._write(solver, lambda events: events.add_scalars(display.iteration, scalars))
-        if self._wants_gradients and solver.iteration < solver.settings.max_iter:
+        settings = solver.settings
+        ended = settings.HasField("max_iter") and solver.iteration >= settings.max_iter
+        if self._wants_gradients and not ended:
             self._wants_gradients = False  # a display behind the last update finds that update in place of gradients
-            passes = solver.settings.iter_size
+            passes = settings.iter_size
             self._write_histograms(solver, "weights_gradients", lambda blob: blob.diff / passes)
 
     def on_norms(self, solver: Solver, norms: Norms) -> None:

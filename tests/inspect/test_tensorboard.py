@@ -27,7 +27,7 @@ from netforge.inspect.event_file import EventFile, crc32c, framed, histogram_of
 from netforge.inspect.projector import write_projector
 from netforge.inspect.tensorboard import TensorBoard
 from netforge.solver import Display, Listener, Solver, TestResult
-from tests.solver.helpers import write_solver
+from tests.solver.helpers import SOLVER, write_solver
 
 # The fields of TensorBoard's messages, written down independently of the .proto: name, type, number, repeated.
 FIELDS = {
@@ -175,6 +175,16 @@ def test_a_run_can_be_read_back() -> None:
     measured = np.sqrt(np.mean(np.square(heard.gradients[5], dtype=np.float64)))
     assert found["weights_rms/ip1[0]/gradient"][5] == pytest.approx(measured, rel=1e-5)
     assert heard.notices == []
+
+
+def test_whoever_steps_a_solver_without_an_end_sees_gradients_too() -> None:
+    written = TensorBoard("tb")
+    solver = Solver(write_solver(Path("here"), SOLVER.replace("max_iter: 20\n", "")), listeners=[written])
+    solver.step(6)
+    written.close()
+    (path,) = Path("tb").iterdir()
+    found = values_of(read_events(path))
+    assert set(found["weights_gradients/ip1[0]"]) == {0}
 
 
 def test_a_run_that_goes_on_appends_a_file_that_takes_over() -> None:
