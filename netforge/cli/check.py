@@ -80,7 +80,8 @@ def phase_line(definition: NetDefinition, state: NetState, phase: str) -> tuple[
     except NetforgeError as error:
         if phase != "RUN" or names_phase(definition, "RUN"):
             raise
-        return f"not made for this phase: {error.found}", ()
+        subject = f"layer {error.layer}: " if error.layer else ""
+        return f"not made: {subject}{error.found}", ()
 
 
 def names_phase(definition: NetDefinition, phase: str) -> bool:
@@ -100,6 +101,7 @@ def check_solver(path: str) -> list[str]:
     from netforge.solver.policies import make_policy
 
     solver = read_solver(path)
+    solver.need_max_iter()
     make_policy(solver)
     try:
         SOLVERS[solver.message.type](solver)

@@ -73,15 +73,15 @@ def weight_pictures(
 ) -> tuple[list[WeightPicture], list[str]]:
     """Every weight blob that a file holds for a net, or for one layer of it, and the layers that it holds nothing for.
 
-    The net is that of phase RUN, or, where that cannot be because no layer brings images, that of TRAIN; of weights
-    that layers share the first one is shown. Values may be NaN or infinite.
+    The net is that of phase RUN, or, where that cannot be (no layer brings images, one needs pairs of them), that of
+    TRAIN; of weights that layers share the first one is shown. Values may be NaN or infinite.
 
     Filters (O, I, H, W) of a layer that reads the image are shown in its colours, others plane by plane: a row for each
     filter. Each filter is stretched from its own smallest to its largest value. What has no height and width is a heat
     map from blue below zero to red above. Raises NetError where there is no such layer, or none with weights.
     """
     images = image_layer(definition)
-    with Net(definition, _phase(definition, images is not None), plan_only=True, seed=0) as net:
+    with _plan(definition, images is not None) as net:
         loaded = {row.layer for row in net.copy_from(path).of(LoadStatus.LOADED)}
         order = None if images is None else _color_order(definition, images[0])
         shown, seen = [], set()
@@ -103,9 +103,14 @@ def weight_pictures(
     return shown, absent
 
 
-def _phase(definition: NetDefinition, has_images: bool) -> str:
+def _plan(definition: NetDefinition, has_images: bool) -> Net:
     own = definition.select(merge_state(definition, "RUN")).layers
-    return "RUN" if has_images or any(find_class(layer).type == "Input" for layer in own) else "TRAIN"
+    if has_images or any(find_class(layer).type == "Input" for layer in own):
+        try:
+            return Net(definition, "RUN", plan_only=True, seed=0)
+        except NetError:  # a layer for pairs of images, say; one that fits nowhere is refused in TRAIN as well
+            pass
+    return Net(definition, "TRAIN", plan_only=True, seed=0)
 
 
 def _color_order(definition: NetDefinition, layer: LayerDefinition) -> str:

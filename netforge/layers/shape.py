@@ -109,7 +109,9 @@ class Slice(Columns):
         points = list(self.settings.slice_point)
         if not points:
             if size % parts:
-                raise self.fail(f"{size} elements cannot be cut into {parts} equal parts", mend="give slice_point")
+                raise self.fail(
+                    f"an axis of size {size} cannot be cut into {parts} equal parts", mend="give slice_point"
+                )
             return [size // parts * part for part in range(1, parts)]
         if len(points) != parts - 1:
             raise self.fail(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -24,7 +25,7 @@ from netforge.net.gradients import route
 from netforge.net.memory import lay_out
 from netforge.net.replay import Replay
 from netforge.net.runner import Runner
-from netforge.net.running import running_definition
+from netforge.net.running import for_one_image, running_definition
 from netforge.net.summary import LayerSummary, summarise
 from netforge.net.wiring import Value, wire
 from netforge.schema import NetDefinition, merge_state, read_net
@@ -86,7 +87,8 @@ class Net:
             else:
                 self.definition = whole.select(merge_state(whole, self.phase, level, tuple(stages)))
             self.name: str = self.definition.name
-            self._build(plan_only)
+            with for_one_image() if self.phase == "RUN" else nullcontext():
+                self._build(plan_only)
         try:
             self._connect()
             for path in [weights] if isinstance(weights, str | Path) else weights or ():

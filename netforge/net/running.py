@@ -6,7 +6,8 @@ Softmax. Of a file that has an Input layer in phase RUN already, only Debug laye
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,19 @@ def running_definition(
     if len(layers) == 1:
         raise NetError("no layer is left in phase RUN", where=definition.place, mend="look at its exclude rules")
     return replace(selected, layers=tuple(layers))
+
+
+@contextmanager
+def for_one_image() -> Iterator[None]:
+    """Of a layer that does not fit into the net for one image, errors say that it is this net, and the way out."""
+    try:
+        yield
+    except NetError as error:
+        if error.layer is not None:
+            error.found += " in phase RUN, the net for one image"
+            way = "keep what only training needs out of it: exclude { phase: RUN }"
+            error.mend = f"{error.mend.rstrip('.')}, or {way}" if error.mend else way
+        raise
 
 
 def _without_debug(layers: Sequence[LayerDefinition]) -> list[LayerDefinition]:

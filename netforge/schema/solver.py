@@ -43,6 +43,11 @@ class SolverDefinition:
         """The place of a field such as "base_lr" or "test_iter[1]"; the file's where it is not written."""
         return (self.block.locate(path) if self.block else None) or Place(self.source)
 
+    def need_max_iter(self) -> None:
+        """Raise SettingsError where max_iter is not set: training to the end needs it, single steps do not."""
+        if not self.message.HasField("max_iter"):
+            raise SettingsError("max_iter is not set", where=self.place, mend="add a line such as max_iter: 1000")
+
     def train_net(self) -> tuple[NetDefinition, NetState]:
         """The training net, unfiltered, and its state: TRAIN, overridden by the net's own state, then by train_state.
 

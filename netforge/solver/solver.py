@@ -16,7 +16,6 @@ from netforge.data.labels.label_queries import LabelQueryCounts
 from netforge.data.sources.in_memory import InMemory, sources_in_memory
 from netforge.device import get_device
 from netforge.device.base import Device
-from netforge.errors import SettingsError
 from netforge.schema import SolverDefinition, read_solver, resolve_path
 from netforge.snapshot import TrainingState
 from netforge.solver import checkpoint, debug, guard, settings
@@ -135,10 +134,7 @@ class Solver:
 
         Raises NonFiniteError where NaN or infinity appears, SnapshotError where a snapshot cannot be written.
         """
-        if not self.settings.HasField("max_iter"):
-            raise SettingsError(
-                "max_iter is not set", where=self.definition.place, mend="add a line such as max_iter: 1000"
-            )
+        self.definition.need_max_iter()
         self._start(saves=self.settings.snapshot > 0 or self.settings.snapshot_after_train)
         try:
             reason = self.step(max(0, self.settings.max_iter - self.iteration))

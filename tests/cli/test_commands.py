@@ -54,7 +54,7 @@ def test_check_has_a_line_for_each_phase(folder: Path) -> None:
     assert lines[0] == "ok  net.prototxt"
     assert re.match(r" +TRAIN +4 layers, 466 weights, .* -> loss \(scalar\)", lines[1])
     assert re.match(r" +TEST +5 layers, 466 weights, .* -> accuracy \(scalar\), loss \(scalar\)", lines[2])
-    assert re.match(r" +RUN +not made for this phase: ", lines[3])
+    assert re.match(r" +RUN +not made: ", lines[3])
 
 
 def test_quiet_leaves_the_result(folder: Path) -> None:
@@ -112,6 +112,12 @@ def test_looking_at_a_net_reads_no_data(folder: Path, monkeypatch: pytest.Monkey
         encoding="utf-8",
     )
     assert "4x1x8x8" in run(command, "net.prototxt").stdout
+
+
+def test_check_misses_no_max_iter(folder: Path) -> None:
+    lines = Path("solver.prototxt").read_text(encoding="utf-8").splitlines()
+    Path("solver.prototxt").write_text("\n".join(line for line in lines if "max_iter" not in line), encoding="utf-8")
+    assert "max_iter is not set" in run("check", "solver.prototxt", status=1).stderr
 
 
 def test_check_finds_what_is_wrong_with_a_solver_without_training(folder: Path) -> None:

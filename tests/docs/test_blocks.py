@@ -44,6 +44,7 @@ def test_prototxt_is_read_and_whole_nets_are_built(block: Block) -> None:
 def test_the_readme_s_net_learns_something() -> None:
     block = blocks(README, "protobuf")[0]
     assert Net(parse_net(block.text), "TRAIN", plan_only=True).outputs == ["loss"]
+    assert Net(parse_net(block.text), "RUN", plan_only=True).outputs == ["feat_a"], "and can be used then"
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=place)

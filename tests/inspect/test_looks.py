@@ -52,6 +52,19 @@ def test_every_weight_has_a_picture(tmp_path: Path) -> None:
         weight_pictures(definition, tmp_path / "less.caffemodel", "conv")
 
 
+def test_weights_of_a_net_that_takes_nothing_but_pairs(tmp_path: Path) -> None:
+    text = """
+    layer { name: "d" type: "Data" top: "pair" top: "label"
+      data_param { source: "digits.training" batch_size: 6 images_per_blob: 2 } }
+    layer { name: "cut" type: "Slice" bottom: "pair" top: "a" top: "b" slice_param { axis: 1 } }
+    layer { name: "ip" type: "InnerProduct" bottom: "a" top: "ip" inner_product_param { num_output: 3 } }
+    """
+    with Net(parse_net(text), "TRAIN", seed=1) as net:
+        net.save(tmp_path / "pairs.caffemodel")
+    shown, _ = weight_pictures(parse_net(text), tmp_path / "pairs.caffemodel")
+    assert [one.name for one in shown] == ["ip[0]", "ip[1]"]
+
+
 WORDS = """
 layer { name: "in" type: "DummyData" top: "x" top: "cont"
   dummy_data_param { shape { dim: 5 dim: 2 } shape { dim: 5 dim: 2 } } }

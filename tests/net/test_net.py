@@ -163,6 +163,16 @@ def test_phase_run_does_not_take_labels_for_images() -> None:
     ]
 
 
+def test_what_only_pairs_fit_is_told_with_the_way_out_of_phase_run() -> None:
+    text = """
+    layer { name: "d" type: "Data" top: "pair" top: "label"
+      data_param { source: "digits.training" batch_size: 6 images_per_blob: 2 } }
+    layer { name: "cut" type: "Slice" bottom: "pair" top: "a" top: "b" slice_param { axis: 1 } }
+    """
+    with pytest.raises(NetError, match=r'"cut" \(Slice\).* size 1 .* one image.* exclude { phase: RUN }\.'):
+        net(text, "RUN")
+
+
 def test_phase_run_without_data_is_refused() -> None:
     text = 'layer { name: "m" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }' + layer(
         "ReLU", "x", "y"
