@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,40 @@ def test_a_net_and_a_solver_of_one_s_own(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.prototxt", "solver.prototxt"], "a snapshot"
     normalized = MetricLearner(NET, solver, normalize=True, layer="feat", random_state=0).fit(x, y).transform(x)
     np.testing.assert_allclose(np.linalg.norm(normalized, axis=1), 1, rtol=1e-5)
+
+
+PLUGIN = """
+from netforge import Layer, register_layer
+
+@register_layer("Twice")
+class Twice(Layer):
+    def reshape(self, bottom, top):
+        top[0].reshape(bottom[0].shape)
+    def forward(self, bottom, top):
+        top[0].data[...] = 2 * bottom[0].data
+    def backward(self, top, propagate_down, bottom):
+        bottom[0].diff[...] = 2 * top[0].diff
+"""
+UNPICKLED = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb')).transform([[5.1, 3.5, 1.4, 0.2]]).shape)"
+
+
+def test_layers_beside_the_solver_are_found_after_unpickling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, y = load_iris(return_X_y=True)
+    layer = 'layer { name: "twice" type: "Twice" bottom: "data" top: "twice" }'
+    net = NET.replace('layer {\n  name: "feat"', layer + '\nlayer {\n  name: "feat"').replace(
+        'bottom: "data" top: "feat"', 'bottom: "twice" top: "feat"'
+    )
+    Path("net.prototxt").write_text(net)
+    Path("layer_that_doubles.py").write_text(PLUGIN)
+    Path("solver.prototxt").write_text(f'net: "net.prototxt" plugin: "layer_that_doubles" {SOLVER}')
+    learner = MetricLearner(None, "solver.prototxt", max_iter=2, random_state=0).fit(x, y)
+    Path("learner.pickle").write_bytes(pickle.dumps(learner))
+    words = [sys.executable, "-c", UNPICKLED, str(tmp_path / "learner.pickle")]
+    root = Path(netforge.sklearn.__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    elsewhere = subprocess.run(words, cwd=root, env=env, capture_output=True, text=True)
+    assert elsewhere.stdout == "(1, 5)\n", elsewhere.stderr
 
 
 def test_nets_of_this_package_take_other_images(monkeypatch: pytest.MonkeyPatch, netforge_home: Path) -> None:

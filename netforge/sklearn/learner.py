@@ -200,8 +200,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         check_is_fitted(self)
         return self.trained_.embed(as_images(self._scaled(read_x(self, X, reset=False))))
 
-    def _distances(self, x: Any) -> npt.NDArray[np.float64]:
-        return squared_distances(self.transform(x), self.centroids_)
+    def _distances(self, X: Any) -> npt.NDArray[np.float64]:
+        return squared_distances(self.transform(X), self.centroids_)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The label of the nearest centroid, (n,) of `classes_`; a tie goes to the first."""

@@ -25,14 +25,16 @@ _WEIGHTS = "trained.caffemodel"
 class TrainedNet:
     """What embeds images after training, without the images that it was trained on.
 
-    text: the net as prototxt. folder: where paths in it start from. plugins: modules that register its layers. weights:
-    the bytes of a .caffemodel. mean: the mean image (C, H, W). sources: names of the sources that its data layers read.
-    level, stages: the state it was trained in. layer, normalize, device: see `Embedder`.
+    text: the net as prototxt. folder: where paths in it start from. plugins: modules that the solver named, from
+    plugin_folder or installed ones. weights: the bytes of a .caffemodel. mean: the mean image (C, H, W). sources: names
+    of the sources that its data layers read. level, stages: the state it was trained in. layer, normalize, device: see
+    `Embedder`.
     """
 
     text: str
     folder: Path | None
     plugins: tuple[str, ...]
+    plugin_folder: Path | None
     weights: bytes = field(repr=False)
     mean: npt.NDArray[np.float32] = field(repr=False)
     sources: tuple[str, ...]
@@ -55,8 +57,9 @@ class TrainedNet:
             weights = path.read_bytes()
         return cls(
             definition.to_text(),
-            definition.folder,
+            _lasting(definition.folder),
             tuple(solver.settings.plugin),
+            _lasting(solver.definition.folder),
             weights,
             mean,
             tuple(sources),
@@ -73,7 +76,7 @@ class TrainedNet:
 
     def _open(self) -> Embedder:
         """The net itself; the mean image stands for the source that data layers take shape and mean from."""
-        load_plugins(self.plugins, None)
+        load_plugins(self.plugins, self.plugin_folder)
         image = self.mean[None]
         with TemporaryDirectory() as folder:
             path = Path(folder, _WEIGHTS)
@@ -91,6 +94,11 @@ class TrainedNet:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_embedder": None}
+
+
+def _lasting(folder: Path | None) -> Path | None:
+    """The folder as it is called from everywhere: whoever unpickles a net may stand somewhere else."""
+    return None if folder is None else folder.absolute()
 
 
 def read_sources(definition: NetDefinition, state: NetState) -> list[str]:
