@@ -10,22 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.errors import DataError, counted
+from netforge.inspect.blob_pictures import top_picture
 from netforge.inspect.page import card, facts, page, picture
-from netforge.inspect.pictures import (
-    Picture,
-    colour,
-    finite_range,
-    grey,
-    magnified,
-    png_bytes,
-    reduced,
-    tiled,
-    vector_bars,
-)
+from netforge.inspect.pictures import Picture, png_bytes
+from netforge.inspect.values import value_rows
+from netforge.inspect.wording import shape_text
 from netforge.recognition.embedder import Embedder
-
-MOST_MAPS, MOST_SIDE = 256, 256
-LEAST_TILE, LEAST_IMAGE = 44, 160  # pixels
 
 
 @dataclass(frozen=True)
@@ -44,18 +34,11 @@ class Activation:
     @property
     def caption(self) -> str:
         """Layer, blob and shape."""
-        return f'{self.layer} ({self.type}): "{self.blob}" {" x ".join(map(str, self.values.shape)) or "scalar"}'
+        return f'{self.layer} ({self.type}): "{self.blob}" {shape_text(self.values.shape)}'
 
     def rows(self) -> list[tuple[str, str]]:
         """What is to be said of the values in numbers."""
-        finite = self.values[np.isfinite(self.values)]
-        if not finite.size:
-            return [("values", "none is finite")]
-        found = [
-            ("range", f"{finite.min():.4g} to {finite.max():.4g}"),
-            ("mean", f"{finite.mean(dtype=np.float64):.4g}"),
-            ("zeros", f"{100 * float((finite == 0).mean()):.1f} %"),
-        ]
+        found = value_rows(self.values)
         if self.values.ndim == 3 and len(self.values) > 1:
             maps = self.values.reshape(len(self.values), -1)
             dead = int((maps.max(axis=1) == maps.min(axis=1)).sum())
@@ -77,22 +60,10 @@ def activations(embedder: Embedder, pixels: npt.NDArray[Any]) -> list[Activation
             values = np.array(net.device.to_host(net.blobs[name].data))
             values = values[0] if values.ndim and len(values) == 1 else values
             order = embedder.form.color_order if name in net.inputs else None
-            shown.append(Activation(layer.name, layer.type, name, values, blob_picture(values, order)))
+            shown.append(Activation(layer.name, layer.type, name, values, top_picture(values, order)))
     if not shown:
         raise DataError("the net has no tops to show", where=str(net.definition.place))
     return shown
-
-
-def blob_picture(values: npt.NDArray[Any], order: str | None = None) -> Picture:
-    """A blob (C, H, W) or (D,) of one image as a picture. order: of colours, where three channels are an image's."""
-    if values.ndim != 3 or values.shape[1] * values.shape[2] == 1:
-        return vector_bars(values.reshape(-1))
-    if order is not None and len(values) == 3:
-        return magnified(colour(values, order), LEAST_IMAGE)
-    low, high = finite_range(values)
-    least = LEAST_IMAGE if len(values) == 1 else LEAST_TILE
-    maps = [magnified(grey(reduced(plane, MOST_SIDE), low, high), least) for plane in values[:MOST_MAPS]]
-    return tiled(maps, gap=2)
 
 
 def activations_page(shown: Sequence[Activation], name: str, image: str) -> str:

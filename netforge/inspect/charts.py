@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from netforge.inspect.axes import Axis, linear_axis, log_axis
 from netforge.inspect.page import Html, element, join, json_script, swatch
@@ -23,7 +21,6 @@ WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 528, 12, 254  # the frame of the plot; outside is room for the names of ticks
 MOST_POINTS = 1500
 MOST_CELLS = 20_000
-VALUE_BINS = 50
 FILL_FLOOR = 0.06  # a cell that holds anything at all can be seen
 
 _STILL = (
@@ -178,19 +175,6 @@ def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "", 
         spot = {"x": f"{left:.1f}", "y": f"{top:.1f}"}
         drawing.append(element("rect", **spot, **size, fill=hue(hue_number), data_tip=tip))
     return element("div", _svg(drawing, WIDTH, HEIGHT, label or x), class_="chart")
-
-
-def value_histogram(values: npt.NDArray[Any], *, label: str) -> Html:
-    """How often which of finite `values` (any shape) occur, in 50 bins from the smallest to the largest.
-
-    Where all are nearly equal the bins reach further, for numbers so near to each other cannot be told apart.
-    """
-    low, high = float(values.min()), float(values.max())
-    middle, reach = low / 2 + high / 2, high / 2 - low / 2
-    if reach <= 1e-6 * abs(middle) or not reach:
-        reach = abs(middle) / 2 or 0.5
-    counts, edges = np.histogram(values.astype(np.float64), VALUE_BINS, (middle - reach, middle + reach))
-    return histogram(edges.tolist(), counts.tolist(), x="value", label=label)
 
 
 def heat_map(

@@ -8,8 +8,8 @@ import numpy as np
 
 from netforge.inspect.charts import heat_map
 from netforge.inspect.embedding_page import thumbnails
-from netforge.inspect.page import Html, asset, card, element, json_script, page, scores
-from netforge.inspect.pictures import data_uri
+from netforge.inspect.page import Html, asset, card, data_uri, element, json_script, page, scores
+from netforge.inspect.pictures import png_bytes
 from netforge.metric.arrays import Integers
 from netforge.recognition import Outcome
 
@@ -78,7 +78,7 @@ def confusion_view(outcome: Outcome) -> Html:
         confusion_chart(outcome),
         element("h3", id="cell-name"),
         element("div", id="cell-images"),
-        element("img", src=data_uri(sheet), alt="", class_="sprite"),
+        element("img", src=data_uri(png_bytes(sheet)), alt="", class_="sprite"),
         json_script(data),
         data_confusion=True,
     )

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from netforge.inspect import pictures
+from netforge.inspect.blob_pictures import weight_picture
 from netforge.inspect.canvas_svg import to_svg
-from netforge.inspect.charts import value_histogram
 from netforge.inspect.diagram import Direction, diagram
 from netforge.inspect.netgraph import LayerEntry, NetGraph, net_graph
 from netforge.inspect.page import Html, code_block, details, element, facts, join, page, picture, table
+from netforge.inspect.pictures import Array, png_bytes
+from netforge.inspect.values import finite_values, value_histogram, value_rows
 from netforge.inspect.wording import count_text, shape_text
 from netforge.layers.base import Layer
 from netforge.net import LayerSummary, Net
 from netforge.schema.writing import write_text
 
-MOST_TILES, LARGEST_MATRIX = 100, 64_000  # filters, and elements of a matrix, of which a picture is made
-LEAST_PIXELS = 220  # of a picture's longer side
+FILTERS, INPUTS, SIDE = 24, 12, 128  # of each weight, so many are shown: a page holds the pictures of a whole net
 
 STYLES = """
 main { display: block; }
@@ -164,31 +164,17 @@ def _weights(net: Net, layer: Layer, summary: LayerSummary) -> Html:
         rows.append((index, shape_text(weight.shape), f"{weight.count:,}", learns, owner))
         blob = layer.weights[index]
         if blob.data_storage.allocated and blob.count:
-            values = np.asarray(net.device.to_host(blob.data), dtype=np.float64)
+            values = np.asarray(net.device.to_host(blob.data))
             shown.append(details(f"Weight {index}: values", *_values(values), open_=index == 0))
     headings = ("weight", "shape", "count", "lr_mult", "name")
     return join([table(headings, rows, right=(2, 3)), *shown])
 
 
-def _values(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Iterator[Html]:
-    finite = values[np.isfinite(values)]
+def _values(values: Array) -> Iterator[Html]:
+    yield facts(value_rows(values))
+    finite = finite_values(values)
     if finite.size:
-        words = ("mean", finite.mean()), ("deviation", finite.std()), ("least", finite.min()), ("largest", finite.max())
-        yield facts((word, f"{value:.4g}") for word, value in words)
         yield value_histogram(finite, label="how often which values occur")
-    image = _picture(values)
-    if image is not None:
-        png = pictures.png_bytes(pictures.magnified(image, LEAST_PIXELS))
-        yield picture(png, "the weights as a picture", caption="blue below zero, red above" if values.ndim < 4 else "")
-
-
-def _picture(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> pictures.Picture | None:
-    """Filters as tiles, matrices as heat maps; None for what is too large or too plain to be looked at."""
-    if values.ndim == 4 and min(values.shape[2:]) > 1:
-        if values.shape[1] == 3:
-            return pictures.tiled([pictures.colour(planes) for planes in values[:MOST_TILES]])
-        planes = values.reshape(-1, *values.shape[2:])[:MOST_TILES]
-        return pictures.tiled([pictures.grey(plane) for plane in planes])
-    if values.ndim == 2 and min(values.shape) > 1 and values.size <= LARGEST_MATRIX:
-        return pictures.diverging(values)
-    return None
+    if values.ndim > 1 and max(values.shape) < values.size:  # a vector's histogram says more than its bars
+        shown, caption = weight_picture(values, "RGB", filters=FILTERS, inputs=INPUTS, side=SIDE)
+        yield picture(png_bytes(shown), "the weights as a picture", caption=caption)

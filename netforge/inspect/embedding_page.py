@@ -9,9 +9,9 @@ import numpy as np
 from netforge.data.sheets.sheet import tile, tile_size
 from netforge.data.source import Source
 from netforge.inspect.embedding_map import EmbeddingMap
-from netforge.inspect.page import Html, asset, card, element, facts, json_script, page, swatch
+from netforge.inspect.page import Html, asset, card, data_uri, element, facts, json_script, page, swatch
 from netforge.inspect.palette import hue, shape
-from netforge.inspect.pictures import Picture, data_uri, near_square, tiled
+from netforge.inspect.pictures import Picture, near_square, png_bytes, tiled
 from netforge.metric.arrays import Integers
 
 LARGEST_THUMBNAIL, SMALLEST_THUMBNAIL = 64, 16
@@ -65,7 +65,7 @@ def map_view(shown: EmbeddingMap) -> Html:
     buttons = [element("button", "Whole map", type="button", class_="plain", data_fit=True)]
     if found.images is not None:
         sheet, data["sprite"] = thumbnails(found.images, found.numbers)
-        parts.append(element("img", src=data_uri(sheet), alt="", class_="sprite"))
+        parts.append(element("img", src=data_uri(png_bytes(sheet)), alt="", class_="sprite"))
         words = {"type": "button", "class_": "plain", "data_pictures": True, "aria_pressed": "false"}
         buttons.append(element("button", "Images as points", **words))
     counts = {label: int((found.labels == label).sum()) for label in kinds}

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from netforge.inspect.values import counts_in_bins, finite_values
 from netforge.schema import tensorboard_pb2 as messages
 
 VERSION = "brain.Event:2"
@@ -24,7 +25,6 @@ PATTERN = "*tfevents*"
 """What TensorBoard takes for event files, as a glob."""
 POLYNOMIAL, MASK_DELTA = 0x82F63B78, 0xA282EAD8  # of CRC-32C with its bits reversed; of the mask
 BUCKETS = 64
-BLOCK = 1 << 20  # values of a histogram that are looked at together: weights may be many millions
 
 
 class EventFile:
@@ -119,26 +119,19 @@ def histogram_of(array: Any) -> messages.HistogramProto | None:
 
     Values that are too close to be told apart in so many buckets make one.
     """
-    values = np.asarray(array).ravel()
-    finite = np.isfinite(values)
-    if not finite.all():
-        values = values[finite]
+    values = finite_values(np.asarray(array))
     if not values.size:
         return None
     low, high = float(values.min()), float(values.max())
     told_apart = high - low > 2 * BUCKETS * np.spacing(max(abs(low), abs(high)))
     buckets = BUCKETS if told_apart else 1
-    counts, total, squares = np.zeros(buckets, np.int64), 0.0, 0.0
-    for start in range(0, values.size, BLOCK):
-        part = values[start : start + BLOCK].astype(np.float64)
-        total, squares = total + float(part.sum()), squares + float(part @ part)
-        counts += np.histogram(part, buckets, (low, high))[0] if told_apart else part.size
+    counts = counts_in_bins(values, buckets, low, high) if told_apart else np.array([values.size])
     return messages.HistogramProto(
         min=low,
         max=high,
         num=values.size,
-        sum=total,
-        sum_squares=squares,
+        sum=float(values.sum(dtype=np.float64)),
+        sum_squares=float(np.einsum("i,i", values, values, dtype=np.float64)),
         bucket_limit=np.linspace(low, high, buckets + 1)[1:].tolist(),
         bucket=counts.tolist(),
     )

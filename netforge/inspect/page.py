@@ -129,10 +129,14 @@ def picture(png: bytes, text: str, *, caption: str = "", width: int | None = Non
 
     tip: what it tells the pointer.
     """
-    source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    image = element("img", src=source, alt=text, width=width)
+    image = element("img", src=data_uri(png), alt=text, width=width)
     below = element("figcaption", caption) if caption else ""
     return element("figure", image, below, data_tip=tip)
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG as the text of an `src` attribute, which needs no file and no network."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def swatch(colour: str) -> Html:

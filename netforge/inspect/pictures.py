@@ -1,11 +1,10 @@
-"""Arrays as pictures: grey and colour planes, heat maps around zero, tiles in a grid, and PNG bytes and data URIs.
+"""Arrays as pictures: grey and colour planes, heat maps around zero, tiles in a grid, and PNG bytes.
 
 A picture is an array (height, width, 3) of uint8 in RGB.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Sequence
@@ -135,11 +134,6 @@ def png_bytes(picture: Picture) -> bytes:
     file = io.BytesIO()
     image.save(file, format="PNG", optimize=True)
     return file.getvalue()
-
-
-def data_uri(picture: Picture) -> str:
-    """The picture as the text of an `src` attribute, which needs no file and no network."""
-    return "data:image/png;base64," + base64.b64encode(png_bytes(picture)).decode("ascii")
 
 
 def reduced(matrix: Array, most: int) -> Array:

@@ -17,16 +17,18 @@ from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import DataError, NetError, NetforgeError, SnapshotError, counted
 from netforge.inspect import embedding_page
+from netforge.inspect.blob_pictures import weight_picture
 from netforge.inspect.canvas_svg import to_svg
 from netforge.inspect.confusion import confusion_chart
 from netforge.inspect.diagram import diagram
 from netforge.inspect.embedding_map import make_map
 from netforge.inspect.embeddings import Embeddings, computed_embeddings, stored_embeddings
 from netforge.inspect.page import Html, card, code, element, facts, join, picture, table
-from netforge.inspect.pictures import colour, grey, magnified, png_bytes, tiled
+from netforge.inspect.pictures import png_bytes
 from netforge.inspect.run import Run
 from netforge.inspect.run_plugins import import_plugins
 from netforge.inspect.sample import MOST_IMAGES, sample_images
+from netforge.inspect.weights import image_order
 from netforge.inspect.wording import shape_text
 from netforge.net import Net
 from netforge.net.timing import measure
@@ -37,7 +39,6 @@ from netforge.snapshot import TRAIN_NET
 from netforge.snapshot.weights import stored_layers
 
 MOST_MISTAKES = 24
-MOST_FILTERS = 256
 MOST_CLASSES = 150  # of a confusion matrix
 TSNE_FROM = 40  # fewer items than this are shown by their principal components
 LEAST_SCALE = 0.75  # of a diagram in a narrow card; beyond it scrolls
@@ -240,7 +241,7 @@ def _pixels(source: Source, number: int) -> bytes:
 
 
 def filters_card(model: Model) -> Html:
-    """The filters of the first convolution as pictures: colour for three channels, else one plane for each channel.
+    """The filters of the first convolution as pictures, in colours where it has three planes.
 
     Raises NetError where the net has no convolution, SnapshotError where the weights have none of its filters.
     """
@@ -251,15 +252,8 @@ def filters_card(model: Model) -> Html:
     kept = stored.get(first.name)
     if kept is None or 0 not in kept.blobs or len(kept.blobs[0].shape) != 4:
         raise SnapshotError(f'no filters of "{first.name}" are stored', where=str(model.weights))
-    filters = kept.blobs[0].read()
-    if filters.shape[1] == 3:
-        tiles = [colour(one) for one in filters[:MOST_FILTERS]]
-    else:
-        limit = float(np.abs(filters).max())
-        tiles = [grey(one, -limit, limit) for one in filters.reshape(-1, *filters.shape[2:])[:MOST_FILTERS]]
-    sheet = magnified(tiled([magnified(one, 24) for one in tiles]), 360)
-    count, shape = len(filters), " x ".join(map(str, filters.shape[1:]))
-    note = f"{first.name}: {counted(count, 'filter')} of {shape}, from {model.weights.name}"
+    sheet, what = weight_picture(kept.blobs[0].read(), image_order(model.definition) or "RGB")
+    note = f"{first.name}: {what}, from {model.weights.name}"
     return card("First convolution", picture(png_bytes(sheet), note), note=note)
 
 

@@ -11,30 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from netforge.errors import NetError, SnapshotError, counted, did_you_mean
-from netforge.inspect.charts import value_histogram
+from netforge.inspect.blob_pictures import weight_picture
 from netforge.inspect.page import Html, card, facts, page, picture
-from netforge.inspect.pictures import (
-    Picture,
-    colour,
-    diverging,
-    finite_range,
-    grey,
-    magnified,
-    png_bytes,
-    reduced,
-    tiled,
-    vector_bars,
-)
+from netforge.inspect.pictures import Picture, png_bytes
+from netforge.inspect.values import finite_values, value_histogram, value_rows
+from netforge.inspect.wording import shape_text
 from netforge.layers.base import Layer
 from netforge.layers.data_param import open_for
 from netforge.net import Net
 from netforge.net.running import image_layer
 from netforge.net.wiring import find_class
-from netforge.schema import LayerDefinition, NetDefinition, merge_state
+from netforge.schema import NetDefinition, merge_state
 from netforge.snapshot import LoadStatus
-
-MOST_FILTERS, MOST_INPUTS, MOST_SIDE = 96, 32, 512
-TILE, MAP = 24, 320  # pixels: filters and heat maps are magnified to at least so many
 
 
 @dataclass(frozen=True)
@@ -55,17 +43,7 @@ class WeightPicture:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is to be said of the values in numbers."""
-        finite = self.values[np.isfinite(self.values)]
-        if not finite.size:
-            return [("values", "none is finite" if self.values.size else "none")]
-        found = [
-            ("shape", " x ".join(map(str, self.values.shape)) or "scalar"),
-            ("mean, deviation", f"{finite.mean(dtype=np.float64):.4g}, {finite.std(dtype=np.float64):.4g}"),
-            ("range", f"{finite.min():.4g} to {finite.max():.4g}"),
-            ("zeros", f"{100 * float((finite == 0).mean()):.2f} %"),
-        ]
-        lost = self.values.size - finite.size
-        return [*found, ("NaN or infinite", f"{lost:,}")] if lost else found
+        return [("shape", shape_text(self.values.shape)), *value_rows(self.values)]
 
 
 def weight_pictures(
@@ -83,7 +61,7 @@ def weight_pictures(
     images = image_layer(definition)
     with _plan(definition, images is not None) as net:
         loaded = {row.layer for row in net.copy_from(path).of(LoadStatus.LOADED)}
-        order = None if images is None else _color_order(definition, images[0])
+        order = image_order(definition)
         shown, seen = [], set()
         for one in _holders(net, layer):
             at_image = one.definition.message.bottom[:1] == net.inputs[:1]
@@ -113,7 +91,15 @@ def _plan(definition: NetDefinition, has_images: bool) -> Net:
     return Net(definition, "TRAIN", plan_only=True, seed=0)
 
 
-def _color_order(definition: NetDefinition, layer: LayerDefinition) -> str:
+def image_order(definition: NetDefinition) -> str | None:
+    """The order of colours in the images that a net reads, "RGB" or "BGR"; None where no layer brings images.
+
+    definition: the net, unfiltered. Raises DataError where the source cannot be opened.
+    """
+    found = image_layer(definition)
+    if found is None:
+        return None
+    layer, _ = found
     return open_for(layer, definition.folder, header_only=True, fail=layer.fail).color_order
 
 
@@ -129,38 +115,6 @@ def _holders(net: Net, layer: str | None) -> list[Layer]:
     return found
 
 
-def weight_picture(values: npt.NDArray[Any], order: str | None = None) -> tuple[Picture, str]:
-    """One weight blob (any shape) as a picture, and what it shows. order: of colours, of three channels of images."""
-    shape = values.shape
-    if len(shape) == 4 and shape[2] * shape[3] > 1:
-        return _filters(values, order)
-    flat = values.reshape(shape[0], -1) if len(shape) > 1 else values.reshape(1, -1)
-    if min(flat.shape) == 1:
-        return vector_bars(flat.ravel()), f"{counted(flat.size, 'value')} as bars from zero"
-    small = reduced(flat, MOST_SIDE)
-    text = f"{flat.shape[0]} rows, {flat.shape[1]} columns; blue below zero, red above"
-    if small.shape != flat.shape:
-        text += "; of neighbouring values the largest is shown"
-    return magnified(diverging(small), MAP), text
-
-
-def _filters(values: npt.NDArray[Any], order: str | None) -> tuple[Picture, str]:
-    filters, inputs, height, width = values.shape
-    kept = values[:MOST_FILTERS]
-    part = f" (the first {len(kept)} of {filters})" if len(kept) < filters else ""
-    if inputs == 1 or (inputs == 3 and order is not None):
-        tiles = [colour(one, order or "RGB") if inputs == 3 else grey(one[0]) for one in kept]
-        text = f"{counted(filters, 'filter')} of {height} x {width}{' in colours' if inputs == 3 else ''}{part}"
-        return tiled([magnified(tile, 2 * TILE) for tile in tiles], gap=2), text
-    seen = kept[:, :MOST_INPUTS]
-    rows = []
-    for one in seen:
-        low, high = finite_range(one)
-        rows.append(tiled([magnified(grey(plane, low, high), TILE) for plane in one], columns=len(one)))
-    few = f" (the first {seen.shape[1]} of {inputs})" if seen.shape[1] < inputs else ""
-    return np.concatenate(rows), f"a row for each of {counted(filters, 'filter')}{part}, {inputs} planes{few}"
-
-
 def weights_page(shown: Sequence[WeightPicture], name: str, source: str) -> str:
     """A page with a card for each weight blob: picture, numbers, histogram."""
     total = sum(one.values.size for one in shown)
@@ -173,7 +127,7 @@ def weights_page(shown: Sequence[WeightPicture], name: str, source: str) -> str:
 
 
 def _card(one: WeightPicture) -> Html:
-    finite = one.values[np.isfinite(one.values)]
+    finite = finite_values(one.values)
     parts: list[Html] = [picture(png_bytes(one.picture), f"{one.name}: {one.caption}"), facts(one.rows())]
     if finite.size > 1:
         parts.append(value_histogram(finite, label=f"Histogram of {one.name}"))

@@ -11,10 +11,11 @@ import pytest
 
 from netforge.data import open_source
 from netforge.errors import NetError, SnapshotError
-from netforge.inspect.activations import Activation, activations, activations_page, blob_picture
+from netforge.inspect.activations import Activation, activations, activations_page
+from netforge.inspect.blob_pictures import top_picture, weight_picture
 from netforge.inspect.confusion import confusion_page
 from netforge.inspect.gradients import WeightNorms, gradient_norms, gradients_page, verdicts
-from netforge.inspect.weights import WeightPicture, weight_picture, weight_pictures, weights_page
+from netforge.inspect.weights import WeightPicture, weight_pictures, weights_page
 from netforge.net import Net
 from netforge.recognition import Embedder, ImageSet, Recognizer, recognize_labelled
 from netforge.schema import parse_net, read_net
@@ -91,7 +92,7 @@ def test_activations_that_went_wrong_have_pictures_and_numbers(shape: tuple[int,
     for worst in (np.nan, np.inf, -np.inf, 3e38):
         values = np.ones(shape, np.float32)
         values.reshape(-1)[::2] = worst
-        shown = Activation("relu", "ReLU", "y", values, blob_picture(values, "RGB"))
+        shown = Activation("relu", "ReLU", "y", values, top_picture(values, "RGB"))
         assert "<h2>relu (ReLU)</h2>" in activations_page([shown], "net", "image")
 
 
@@ -132,10 +133,10 @@ def test_activations_are_those_of_the_net_and_both_of_a_blob_in_place(embedder: 
 
 
 def test_pictures_of_blobs() -> None:
-    assert blob_picture(np.zeros((5, 1, 1))).shape[0] == 96  # bars
-    maps = blob_picture(np.stack([np.zeros((2, 2)), np.full((2, 2), 4.0)]))
+    assert top_picture(np.zeros((5, 1, 1))).shape[0] == 96  # bars
+    maps = top_picture(np.stack([np.zeros((2, 2)), np.full((2, 2), 4.0)]))
     assert {0, 255} <= set(maps[..., 0].ravel().tolist())  # one scale for all maps
-    picture = blob_picture(np.array([1.0, 0, 0]).reshape(3, 1, 1).repeat(2, axis=2), "BGR")
+    picture = top_picture(np.array([1.0, 0, 0]).reshape(3, 1, 1).repeat(2, axis=2), "BGR")
     assert picture[0, 0].tolist() == [0, 0, 255]
 
 

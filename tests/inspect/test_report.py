@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from netforge.inspect import report_model
+from netforge.inspect.blob_pictures import weight_picture
 from netforge.inspect.compare import compare_page, setting_rows, value_rows
+from netforge.inspect.page import data_uri
+from netforge.inspect.pictures import png_bytes
 from netforge.inspect.report import report_page
 from netforge.inspect.run import Run
 from netforge.inspect.run_text import command_line
 from netforge.inspect.runs import read_run
+from netforge.net import Net
+from netforge.schema import parse_net
 from tests.inspect.logs import END, START, a_test, display, queries, write_log
 from tests.inspect.test_page import NASTY, Checked
 
@@ -54,6 +61,20 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
     assert "/gone/w.caffemodel is gone" in text
     assert "does not hold the net" in report_page(run_of(tmp_path, *LOG, nets={}))
     assert "Not shown: " in report_page(run_of(tmp_path, *LOG, nets={"n": "layer {"}))
+
+
+def test_filters_are_shown_in_the_colours_of_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = NET.replace("dim: 1 dim: 6", "dim: 3 dim: 6")
+    with Net(parse_net(text), "TRAIN", seed=1) as net:
+        net.forward_pass()
+        net.save(tmp_path / "w.caffemodel")
+        filters = np.array(net.params["conv"][0].data)
+    snapshot = {"event": "snapshot", "time": 1, "iteration": 10, "weights": "w.caffemodel", "state": None}
+    run = run_of(tmp_path, *LOG[:-1], snapshot, END, nets={"n.prototxt": text})
+    monkeypatch.setattr(report_model, "image_order", lambda definition: "BGR")
+    with report_model.Model(run) as model:
+        shown = report_model.filters_card(model)
+    assert data_uri(png_bytes(weight_picture(filters, "BGR")[0])) in shown
 
 
 def test_nothing_in_a_log_becomes_markup(tmp_path: Path) -> None:

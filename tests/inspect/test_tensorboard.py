@@ -230,7 +230,7 @@ def test_a_full_disk_is_said_once_and_training_goes_on(monkeypatch: pytest.Monke
 def test_histograms_of_large_arrays(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     values = rng.normal(size=(10, 101)).astype(np.float32)
     whole = histogram_of(values)
-    monkeypatch.setattr("netforge.inspect.event_file.BLOCK", 100)
+    monkeypatch.setattr("netforge.inspect.values.BLOCK", 100)
     parts = histogram_of(values)
     assert whole is not None and parts is not None
     counts, edges = np.histogram(values.astype(np.float64), 64)
