@@ -157,6 +157,21 @@ KERNEL(softmax_loss_backward)(const Real* p, const Real* __restrict__ labels, Re
     for_each_of(n, gradient, p);
 }
 
+// body(item, labels[item]) for each of the items, a warp for each. The label of a warp's next item is under way while
+// body works on this one, so that what a label points at is waited for once.
+template <typename Body>
+__device__ __forceinline__ void for_each_labelled_row(int items, const Real* __restrict__ labels, Body body) {
+    const unsigned step = gridDim.x * blockDim.x / WARP;
+    unsigned item = (blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+    if (item >= (unsigned)items) return;
+    Real next = labels[item];
+    for (; item < (unsigned)items; item += step) {
+        const Real label = next;
+        if (item + step < (unsigned)items) next = labels[item + step];
+        body(item, label);
+    }
+}
+
 // loss[0] = -sum over labels and classes of gains[label, c] * log max(p[c], 1e-20) / divisor[0]; gains (classes,
 // classes). Launch: any grid, one thread for AT_ONCE of the n elements of p, or where inner is 1 a warp for a row; then
 // sum_parts with factor -1 where it is larger than one block. Memory: p once, coalesced; gains from cache.
@@ -168,11 +183,17 @@ KERNEL(infogain_loss_forward)(const Real* __restrict__ p, const Real* __restrict
         sum += gain * log(value < SMALLEST_INFOGAIN ? SMALLEST_INFOGAIN : value);
     };
     if (inner == 1) {
-        FOR_EACH_WARP(item, n / max(classes, 1)) {
-            const Real label = labels[item];
-            if (label == ignore || !is_class(label, classes)) continue;
-            for_each_of_warp(classes, add, p + item * classes, gains + (unsigned)label * classes);
-        }
+        const Places own = places(threadIdx.x % WARP, WARP, classes);
+        const auto cost = [&](unsigned item, Real label) {
+            const Real* row = p + item * classes;
+            const Loaded<Real> held = load<false>(row, own);
+            if (label == ignore || !is_class(label, classes)) return;
+            const Real* gain = gains + (unsigned)label * classes;
+            const Loaded<Real> weights = load<false>(gain, own);
+            use<false>(add, own, held, weights);
+            FOR_EACH_BEYOND(c, classes) add(c, row[c], gain[c]);
+        };
+        for_each_labelled_row(n / max(classes, 1), labels, cost);
     } else {
         const Scores scores(classes, inner);
         const auto cost = [&](int i, Real value) {
@@ -224,12 +245,11 @@ KERNEL(row_sums)(const Real* __restrict__ x, Real* sums, int rows, int columns) 
 KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labels, int* verdict, int* first_nan,
                        int outer, int classes, int inner, int top_k, Real ignore) {
     const Divisor width(inner);
-    FOR_EACH_WARP(i, outer * inner) {
+    const Places p = places(threadIdx.x % WARP, WARP, inner == 1 ? classes : 0);
+    const auto judge_item = [=](unsigned i, Real label) {
         const unsigned item = width.quotient(i);
         const Real* scores = x + item * classes * inner + (i - item * inner);
-        const Places p = places(threadIdx.x % WARP, WARP, inner == 1 ? classes : 0);
-        const Loaded<Real> held = load<false>(scores, p);  // under way while the label and its score are read
-        const Real label = labels[i];
+        const Loaded<Real> held = load<false>(scores, p);  // under way while the score of the label is read
         const bool known = is_class(label, classes), counts = label != ignore && known;
         int rivals = 0;
         bool nans = false;
@@ -247,10 +267,11 @@ KERNEL(accuracy_items)(const Real* __restrict__ x, const Real* __restrict__ labe
         }
         rivals = warp_sum(rivals) - 1;
         nans = __any_sync(FULL_WARP, nans);
-        if (threadIdx.x % WARP != 0) continue;
+        if (threadIdx.x % WARP != 0) return;
         verdict[i] = label == ignore ? IGNORED : known && rivals < top_k && !nans ? RIGHT : WRONG;
         if (nans) atomicMin(first_nan, (int)i);
-    }
+    };
+    for_each_labelled_row(outer * inner, labels, judge_item);
 }
 
 // parts (2, blocks) = how many of a block's items count, and how many are right. Launch: any grid, one thread for

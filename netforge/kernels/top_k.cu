@@ -20,13 +20,14 @@ __device__ __forceinline__ bool comes_before(const Element& a, const Element& b)
 }
 __device__ __forceinline__ Element first_of(const Element& a, const Element& b) { return comes_before(b, a) ? b : a; }
 
-// Every lane gets the first of all lanes' elements.
-__device__ __forceinline__ Element warp_first(Element own) {
-    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) {
-        const Real value = __shfl_xor_sync(FULL_WARP, own.value, lanes);
-        own = first_of(own, Element{value, __shfl_xor_sync(FULL_WARP, own.index, lanes)});
-    }
-    return own;
+// Every lane gets the first of all lanes' elements. Values are compared first; most often one lane alone has the largest,
+// and only indices of equal values have to be compared too.
+__device__ __forceinline__ Element warp_first(const Element& own) {
+    const Real most = warp_max(own.value);
+    const bool equal = own.value == most;
+    const unsigned winners = __ballot_sync(FULL_WARP, equal);
+    if ((winners & (winners - 1)) == 0) return {most, __shfl_sync(FULL_WARP, own.index, __ffs(winners) - 1)};
+    return {most, ~warp_min(equal ? ~own.index : 0x7fffffff)};  // ~ turns the order of all ints around
 }
 
 __device__ __forceinline__ void order(Element& a, Element& b) {
