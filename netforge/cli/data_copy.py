@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.data_options import labels_option, making_options, mean_option, report, where_option
-from netforge.cli.options import FiniteRange, output_options
+from netforge.cli.data_options import Making, labels_option, making_options, mean_option, where_option
+from netforge.cli.options import FiniteRange, output_options, seed_option
 from netforge.cli.recognition import (
     NetOptions,
     centroids_option,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-per-label", type=click.IntRange(1), metavar="N", help="So many images of each label, drawn by --seed."
 )
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images --max-per-label draws.")
+@seed_option("Seed of the choice that --max-per-label makes.")
 @labels_option
 @click.option("--rest", metavar="REST", help="Make a second source of all images that NAME did not get.")
 @where_option
@@ -68,9 +67,7 @@ def copy(
     min_confidence: float | None,
     threshold: str | None,
     mean_of: str | None,
-    replace: bool,
-    dry_run: bool,
-    database: Path | None,
+    making: Making,
 ) -> None:
     """Make a source NAME of images of other sources, in their order and with their labels, groups, boosts and origins.
 
@@ -100,7 +97,7 @@ def copy(
             raise click.UsageError(f"{option} is for --auto-label.")
     if auto_label != (trained is not None):
         raise click.UsageError("--auto-label takes --model and --weights, which are for nothing else.")
-    with ImageDatabase(database) as images, ExitStack() as closing:
+    with ImageDatabase(making.database) as images, ExitStack() as closing:
         net = None if trained is None else labeller(closing, trained, centroids, min_confidence or 0.0, threshold)
         done = copy_images(
             images,
@@ -113,11 +110,11 @@ def copy(
             auto_label=net,
             rest=rest,
             mean_of=mean_of,
-            replace=replace,
-            dry_run=dry_run,
+            replace=making.replace,
+            dry_run=making.dry_run,
             progress=late_bar(closing),
         )
-    report(done, dry_run=dry_run)
+    making.report(done)
 
 
 def late_bar(closing: ExitStack) -> Callable[[int], None]:

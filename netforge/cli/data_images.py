@@ -8,16 +8,14 @@ from typing import Literal
 import click
 
 from netforge.cli.data_options import (
+    Making,
     fit_option,
     making_options,
     mean_option,
-    report,
-    report_left_out,
     size_option,
     skip_option,
     testing_options,
 )
-from netforge.cli.screen import image_bar
 
 
 @click.command("images", short_help="Import pictures: folders by class, an archive, a list, a CSV file.")
@@ -55,9 +53,7 @@ def import_images(
     group_column: str | None,
     skip_unreadable: bool,
     mean_of: str | None,
-    replace: bool,
-    dry_run: bool,
-    database: Path | None,
+    making: Making,
 ) -> None:
     """Import the pictures that SOURCE holds or names.
 
@@ -82,25 +78,20 @@ def import_images(
       netforge data import images train.txt --root pictures.zip --name pets \\
           --size 227x227
     """
-    from netforge.data import Columns, ImageDatabase, PictureForm
+    from netforge.data import Columns, PictureForm
     from netforge.data import import_images as import_pictures
 
     columns = Columns(file_column, label_column, class_column, group_column)
-    with ImageDatabase(database) as images, image_bar() as advance:
-        done = import_pictures(
-            images,
-            source,
-            name=name,
-            form=PictureForm(int(channels), size, fit),
-            root=root,
-            columns=None if columns == Columns() else columns,
-            testing=testing or 0.0,
-            seed=seed,
-            skip_unreadable=skip_unreadable,
-            mean_of=mean_of,
-            replace=replace,
-            dry_run=dry_run,
-            progress=advance,
-        )
-    report_left_out(done.unreadable)
-    report(done.sources, dry_run=dry_run)
+    done = making.run(
+        import_pictures,
+        source,
+        name=name,
+        form=PictureForm(int(channels), size, fit),
+        root=root,
+        columns=None if columns == Columns() else columns,
+        testing=testing or 0.0,
+        seed=seed,
+        skip_unreadable=skip_unreadable,
+        mean_of=mean_of,
+    )
+    making.report(done.sources, done.unreadable)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from netforge.cli.data_options import labels_option, making_options, mean_option, report, size_option
-from netforge.cli.screen import image_bar
+from netforge.cli.data_options import Making, labels_option, making_options, mean_option, size_option
 
 
 @click.group("import")
@@ -29,19 +28,15 @@ def import_group() -> None:
     help="3 repeats the grey image in three channels.",
 )
 @making_options
-def import_mnist(folder: Path, name: str, channels: str, replace: bool, dry_run: bool, database: Path | None) -> None:
+def import_mnist(folder: Path, name: str, channels: str, making: Making) -> None:
     """Import the four IDX files of MNIST, USPS, Fashion-MNIST and the like.
 
     FOLDER holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k- files, plain or gzipped.
     """
-    from netforge.data import ImageDatabase
     from netforge.data import import_mnist as import_files
 
-    with ImageDatabase(database) as images, image_bar() as advance:
-        done = import_files(
-            images, folder, name=name, channels=int(channels), replace=replace, dry_run=dry_run, progress=advance
-        )
-    report(done, dry_run=dry_run)
+    done = making.run(import_files, folder, name=name, channels=int(channels))
+    making.report(done)
 
 
 @import_group.command("npz", short_help="Import arrays that NumPy saved.")
@@ -75,9 +70,7 @@ def import_npz(
     size: tuple[int, int] | None,
     layout: str | None,
     mean_of: str | None,
-    replace: bool,
-    dry_run: bool,
-    database: Path | None,
+    making: Making,
 ) -> None:
     """Import arrays from FILE, which numpy.savez or numpy.savez_compressed wrote.
 
@@ -89,21 +82,17 @@ def import_npz(
       netforge data import npz faces.npz --name faces.training \\
           --image-array x --label-array y --labels 1-30
     """
-    from netforge.data import ImageDatabase, NpzKeys
+    from netforge.data import NpzKeys
     from netforge.data import import_npz as import_arrays
 
-    with ImageDatabase(database) as database_, image_bar() as advance:
-        done = import_arrays(
-            database_,
-            file,
-            NpzKeys(image_array, label_array, group_array, class_array),
-            name=name,
-            only_labels=labels,
-            size=size,
-            layout=layout,
-            mean_of=mean_of,
-            replace=replace,
-            dry_run=dry_run,
-            progress=advance,
-        )
-    report([done], dry_run=dry_run)
+    done = making.run(
+        import_arrays,
+        file,
+        NpzKeys(image_array, label_array, group_array, class_array),
+        name=name,
+        only_labels=labels,
+        size=size,
+        layout=layout,
+        mean_of=mean_of,
+    )
+    making.report([done])

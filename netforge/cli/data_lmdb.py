@@ -7,8 +7,7 @@ from typing import Literal
 
 import click
 
-from netforge.cli.data_options import making_options, mean_option, report, report_left_out, size_option
-from netforge.cli.screen import image_bar
+from netforge.cli.data_options import Making, making_options, mean_option, size_option
 
 
 @click.command("lmdb", short_help="Import an LMDB of Caffe's Datum records.")
@@ -41,9 +40,7 @@ def import_lmdb(
     mean_file: Path | None,
     mean_of: str | None,
     skip_unreadable: bool,
-    replace: bool,
-    dry_run: bool,
-    database: Path | None,
+    making: Making,
 ) -> None:
     """Import the LMDB in FOLDER: Datum records of bytes, floats or encoded images, as convert_imageset writes them.
 
@@ -57,22 +54,17 @@ def import_lmdb(
       netforge data import lmdb cifar10_test_lmdb --name cifar.testing \\
           --mean-of cifar.training
     """
-    from netforge.data import ImageDatabase, LmdbForm
+    from netforge.data import LmdbForm
     from netforge.data import import_lmdb as import_records
 
     form = LmdbForm(color_order, None if channels is None else int(channels), size)
-    with ImageDatabase(database) as images, image_bar() as advance:
-        done = import_records(
-            images,
-            folder,
-            name=name,
-            form=form,
-            mean=mean_file,
-            mean_of=mean_of,
-            skip_unreadable=skip_unreadable,
-            replace=replace,
-            dry_run=dry_run,
-            progress=advance,
-        )
-    report_left_out(done.unreadable)
-    report([done.source], dry_run=dry_run)
+    done = making.run(
+        import_records,
+        folder,
+        name=name,
+        form=form,
+        mean=mean_file,
+        mean_of=mean_of,
+        skip_unreadable=skip_unreadable,
+    )
+    making.report([done.source], done.unreadable)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from netforge.cli.options import FiniteRange
+from netforge.cli.options import FiniteRange, seed_option
 
 if TYPE_CHECKING:
     from netforge.data.store.drafts import Stored
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE = 16_384
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def database_option(command: F) -> F:
@@ -41,11 +44,50 @@ def labels_option(command: F) -> F:
     return click.option("--labels", metavar="LABELS", help='Only images with these labels: "0-7", "0-4,9".')(command)
 
 
-def making_options(command: F) -> F:
-    """--replace, --dry-run and --database, which every command that makes sources takes."""
-    command = database_option(command)
-    command = click.option("--dry-run", is_flag=True, help="Read and check everything, but change nothing.")(command)
-    return click.option("--replace", is_flag=True, help="Replace sources of these names.")(command)
+@dataclass(frozen=True)
+class Making:
+    """What `making_options` give a command that makes sources: how they come into which image database."""
+
+    replace: bool
+    dry_run: bool
+    database: Path | None
+
+    def run(self, importer: Callable[..., T], *what: object, **options: object) -> T:
+        """Give the image database to an importer of `netforge.data`, with a bar over the images."""
+        from netforge.cli.screen import image_bar
+        from netforge.data import ImageDatabase
+
+        with ImageDatabase(self.database) as images, image_bar() as advance:
+            return importer(images, *what, replace=self.replace, dry_run=self.dry_run, progress=advance, **options)
+
+    def report(self, sources: Iterable[Stored], unreadable: Iterable[DataError] = ()) -> None:
+        """A line for each picture that could not be read, and for each source that was made, or that would be."""
+        import numpy as np
+
+        from netforge.cli.screen import one_line, shape_text
+        from netforge.errors import counted
+
+        for error in unreadable:
+            click.echo(f"left out: {one_line(f'{error.where}: {error.found}')}")
+        for source in sources:
+            sizes = np.unique(source.labels, return_counts=True)[1]
+            each = f"{sizes.min():,}" if sizes.min() == sizes.max() else f"{sizes.min():,} to {sizes.max():,}"
+            kind = f"{shape_text(source.shape)}, {counted(len(sizes), 'class', 'classes')}"
+            click.echo(f"{source.name}: {counted(source.count, 'image')}, {kind} of {each}")
+        if self.dry_run:
+            click.echo("Dry run: nothing was changed.")
+
+
+def making_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--replace, --dry-run and --database, of every command that makes sources; the command gets them as `making`."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, replace: bool, dry_run: bool, database: Path | None, **options: Any) -> None:
+        command(*arguments, making=Making(replace, dry_run, database), **options)
+
+    run = database_option(run)
+    run = click.option("--dry-run", is_flag=True, help="Read and check everything, but change nothing.")(run)
+    return click.option("--replace", is_flag=True, help="Replace sources of these names.")(run)
 
 
 def mean_option(command: F) -> F:
@@ -59,9 +101,7 @@ def mean_option(command: F) -> F:
 
 def testing_options(command: F) -> F:
     """--testing and --seed, which split a set."""
-    command = click.option(
-        "--seed", type=int, metavar="N", default=0, show_default=True, help="Which ones --testing takes."
-    )(command)
+    command = seed_option("Seed of the choice that --testing makes.")(command)
     return click.option(
         "--testing",
         type=FiniteRange(0, 1, min_open=True, max_open=True),
@@ -113,27 +153,3 @@ def skip_option(command: F) -> F:
     return click.option(
         "--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read, and name them."
     )(command)
-
-
-def report_left_out(unreadable: Iterable[DataError]) -> None:
-    """A line for each picture that could not be read."""
-    from netforge.cli.screen import one_line
-
-    for error in unreadable:
-        click.echo(f"left out: {one_line(f'{error.where}: {error.found}')}")
-
-
-def report(sources: Iterable[Stored], *, dry_run: bool) -> None:
-    """A line for each source that was made, or that would be."""
-    import numpy as np
-
-    from netforge.cli.screen import shape_text
-    from netforge.errors import counted
-
-    for source in sources:
-        sizes = np.unique(source.labels, return_counts=True)[1]
-        each = f"{sizes.min():,}" if sizes.min() == sizes.max() else f"{sizes.min():,} to {sizes.max():,}"
-        classes = counted(len(sizes), "class", "classes")
-        click.echo(f"{source.name}: {counted(source.count, 'image')}, {shape_text(source.shape)}, {classes} of {each}")
-    if dry_run:
-        click.echo("Dry run: nothing was changed.")

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from netforge.cli.data_options import database_option, where_option
-from netforge.cli.options import FiniteRange
+from netforge.cli.options import FiniteRange, seed_option
 from netforge.cli.screen import image_bar, one_line
 from netforge.cli.targets import save_png, target_option
 
@@ -33,7 +33,7 @@ COUNT = click.IntRange(1, 1000)
 @click.option(
     "--per-class", type=COUNT, metavar="N", default=12, show_default=True, help="Images of each class, pair or group."
 )
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which images are chosen.")
+@seed_option("Seed of the choice of images.")
 @click.option("--ids", is_flag=True, help="Write below each image the id by which queries know it.")
 @click.option("--tile", type=click.IntRange(8, 2000), metavar="N", help="Longer side of an image on the sheet, pixels.")
 @click.option(

@@ -7,8 +7,7 @@ from typing import Literal
 
 import click
 
-from netforge.cli.data_options import fit_option, making_options, report, report_left_out, size_option_of, skip_option
-from netforge.cli.screen import image_bar
+from netforge.cli.data_options import Making, fit_option, making_options, size_option_of, skip_option
 
 
 @click.command("voc0712", short_help="Import PASCAL VOC 2007 and 2012 with boxes.")
@@ -26,9 +25,7 @@ def import_voc0712(
     fit: Literal["stretch", "crop", "pad"],
     year: str | None,
     skip_unreadable: bool,
-    replace: bool,
-    dry_run: bool,
-    database: Path | None,
+    making: Making,
 ) -> None:
     """Import PASCAL VOC 2007 and 2012: images, boxes, and which of them are difficult.
 
@@ -47,20 +44,15 @@ def import_voc0712(
       netforge data import voc0712 VOCtrainval_06-Nov-2007.tar \\
           VOCtest_06-Nov-2007.tar VOCtrainval_11-May-2012.tar
     """
-    from netforge.data import ImageDatabase, PictureForm
+    from netforge.data import PictureForm
     from netforge.data import import_voc0712 as import_archives
 
-    with ImageDatabase(database) as images, image_bar() as advance:
-        done = import_archives(
-            images,
-            paths,
-            name=name,
-            form=PictureForm(3, size, fit),
-            year=None if year is None else int(year),
-            skip_unreadable=skip_unreadable,
-            replace=replace,
-            dry_run=dry_run,
-            progress=advance,
-        )
-    report_left_out(done.unreadable)
-    report(done.sources, dry_run=dry_run)
+    done = making.run(
+        import_archives,
+        paths,
+        name=name,
+        form=PictureForm(3, size, fit),
+        year=None if year is None else int(year),
+        skip_unreadable=skip_unreadable,
+    )
+    making.report(done.sources, done.unreadable)

@@ -7,7 +7,6 @@ import click
 from netforge.cli.options import (
     CaffeCommand,
     arithmetic,
-    arithmetic_options,
     device_name,
     device_options,
     make_device,
@@ -18,7 +17,6 @@ from netforge.errors import DeviceError
 
 @click.command("device-query", cls=CaffeCommand)
 @device_options
-@arithmetic_options
 def device_query(device: str | None, gpu: str | None) -> None:
     """Show what computes here: processor, threads, libraries, and the GPU or why there is none.
 

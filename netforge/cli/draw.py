@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.files import net_of
-from netforge.cli.options import (
-    CaffeCommand,
-    FiniteRange,
-    is_quiet,
-    load_plugins,
-    net_argument,
-    output_options,
-    plugin_option,
-    split_commas,
-    state_options,
-)
+from netforge.cli.nets import ChosenNet, net_options
+from netforge.cli.options import CaffeCommand, FiniteRange, is_quiet, output_options
 from netforge.cli.targets import save_png, target_option
 
 if TYPE_CHECKING:
@@ -30,7 +20,7 @@ NAMED = ", ".join(ENDINGS)
 
 
 @click.command(cls=CaffeCommand)
-@net_argument
+@net_options("TRAIN")
 @target_option("-o", "--out", required=True, text=f"The file to write; its ending says of what kind: {NAMED}.")
 @click.option(
     "--direction",
@@ -49,20 +39,14 @@ NAMED = ", ".join(ENDINGS)
     "--scale", type=FiniteRange(0.1, 8), default=2.0, show_default=True, metavar="X", help="PNG: pixels for each unit."
 )
 @click.option("--dark", is_flag=True, help="PNG: on dark paper; SVG and HTML follow the viewer.")
-@state_options("TRAIN")
-@plugin_option
 @output_options
 def draw(
-    model: str,
+    chosen: ChosenNet,
     out: Path,
     direction: Direction,
     weights: Path | None,
     scale: float,
     dark: bool,
-    phase: str,
-    level: int,
-    stages: tuple[str, ...],
-    plugins: tuple[str, ...],
 ) -> None:
     """Draw a net (a prototxt, or a solver that names one) as a diagram.
 
@@ -81,11 +65,7 @@ def draw(
         raise click.BadParameter(f'"{out}" ends in none of {NAMED}.', param_hint="-o")
     if weights is not None and kind != ".html":
         raise click.UsageError("--weights are shown by .html only.")
-    load_plugins(plugins)
-    from netforge.net import Net
-
-    stated = split_commas(stages)
-    with Net(net_of(model, phase), phase, level, stated, weights=weights, plan_only=True) as net:
+    with chosen.plan(weights=weights) as net:
         shown = write_drawing(net, out, direction, scale, dark)
     if not is_quiet():
         click.echo(f"{out}: {shown}")

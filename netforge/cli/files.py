@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from netforge.errors import SchemaError
 
 if TYPE_CHECKING:
-    from netforge.net import Net
     from netforge.schema import NetDefinition
 
 _TOKEN = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*|[{}<>]|[A-Za-z_]\w*""")
@@ -67,13 +66,6 @@ def require_solver(path: str) -> None:
             where=path,
             mend="give a solver, which is a file with net:, base_lr:, max_iter: ...",
         )
-
-
-def build_plan(path: str, phase: str, level: int, stages: tuple[str, ...]) -> Net:
-    """The net of a net file, or of a solver file, for one phase: shapes only, nothing can run."""
-    from netforge.net import Net
-
-    return Net(net_of(path, phase), phase, level, stages, plan_only=True)
 
 
 def net_of(path: str, phase: str) -> NetDefinition:

@@ -14,6 +14,7 @@ from netforge.cli.recognition import (
     open_sources,
     parse_threshold,
     percent,
+    refusing_option,
     trained_net_options,
 )
 from netforge.cli.screen import image_bar
@@ -24,7 +25,7 @@ from netforge.cli.targets import Targets, target_options, write_html, write_png
 @trained_net_options
 @images_options
 @centroids_option
-@click.option("--threshold", metavar="auto|X", help="Refuse as unknown what is further than X; auto: as calibrated.")
+@refusing_option
 @target_options
 @output_options
 def confusion(

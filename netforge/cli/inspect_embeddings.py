@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netforge.cli.data_options import labels_option
-from netforge.cli.options import CaffeCommand, output_options
+from netforge.cli.options import CaffeCommand, output_options, seed_option
 from netforge.cli.recognition import NetOptions, open_embedder, open_sources, optional_net_options, print_pairs
 from netforge.cli.screen import image_bar
 from netforge.cli.targets import Targets, target_options, write_html, write_png
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--perplexity", type=float, metavar="X", default=30.0, show_default=True, help="t-SNE: neighbours.")
 @click.option("--iterations", type=int, metavar="N", default=1000, show_default=True, help="t-SNE: steps.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Of everything random.")
+@seed_option("Seed of everything drawn at random.", most=2**32 - 1)
 @click.option("--thumbnails", is_flag=True, help="--png: show the images themselves in place of points.")
 @target_options
 @output_options

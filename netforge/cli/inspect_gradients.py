@@ -10,12 +10,12 @@ import click
 from netforge.cli.files import require_solver
 from netforge.cli.options import (
     CaffeCommand,
-    arithmetic_options,
     device_options,
     load_plugins,
     make_device,
     output_options,
     plugin_option,
+    seed_option,
 )
 from netforge.cli.screen import print_columns
 from netforge.cli.targets import target_option, write_html
@@ -35,11 +35,8 @@ if TYPE_CHECKING:
 @click.option(
     "--iterations", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="--solver: batches to run."
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="--solver: of everything drawn at random."
-)
+@seed_option("--solver: seed of everything drawn at random.")
 @device_options
-@arithmetic_options
 @plugin_option
 @target_option("--html", "html_file", text="Write a page; for RUN one is written anyway, beside its log.")
 @output_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -65,25 +64,21 @@ def load_plugins(modules: tuple[str, ...]) -> None:
         load_plugin(module, beside=Path.cwd())
 
 
-def net_argument(command: Callable[..., None]) -> Callable[..., None]:
-    """NET, which may be given as --model too; the command gets it as `model`."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, net_file: str | None, model_option: str | None, **options: Any) -> None:
-        if net_file and model_option:
-            raise click.UsageError("NET and --model are the same: give one of them.")
-        if not (net_file or model_option):
-            name = click.get_current_context().info_name
-            raise click.UsageError(f"which net? For example: netforge {name} models/lenet_mnist/train_val.prototxt")
-        command(*arguments, model=net_file or model_option, **options)
-
-    run = click.option("--model", "model_option", metavar="NET", help="The same as the argument.")(run)
-    return click.argument("net_file", required=False, metavar="[NET]")(run)
+def seed_option(text: str, default: int | None = 0, *, most: int = 2**63 - 1) -> Callable[[F], F]:
+    """--seed, of everything random; text: its help. None as `default` leaves it to chance, or to a file."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, most),
+        metavar="N",
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
 
 
 def device_options(command: F) -> F:
-    """--device and --gpu."""
-    command = click.option("--gpu", metavar="N", help="The same as --device cuda:N.")(command)
+    """--device, --gpu and `arithmetic_options`: give the first two to `make_device`."""
+    command = click.option("--gpu", metavar="N", help="The same as --device cuda:N.")(arithmetic_options(command))
     return click.option(
         "--device",
         metavar="cpu|cuda:N|auto",

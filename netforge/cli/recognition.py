@@ -12,13 +12,13 @@ import click
 from netforge.cli.data_options import labels_option
 from netforge.cli.files import net_of
 from netforge.cli.options import (
-    arithmetic_options,
     device_options,
     is_quiet,
     is_verbose,
     load_plugins,
     make_device,
     plugin_option,
+    seed_option,
     split_commas,
 )
 from netforge.cli.screen import console, on_terminal, print_columns, styled, table
@@ -73,7 +73,6 @@ def _net_options(command: Callable[..., None], *, required: bool) -> Callable[..
         command(*arguments, trained=None if given["model"] is None else NetOptions(**given), **options)
 
     run = plugin_option(run)
-    run = arithmetic_options(run)
     run = device_options(run)
     run = click.option(
         "--normalize/--no-normalize",
@@ -95,9 +94,7 @@ def _net_options(command: Callable[..., None], *, required: bool) -> Callable[..
 def images_options(command: F) -> F:
     """--source, --labels, --count and --seed; give the first to `open_sources`."""
     for option in (
-        click.option(
-            "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Of everything drawn at random."
-        ),
+        seed_option("Seed of everything drawn at random."),
         click.option(
             "--count", type=click.IntRange(min=1), metavar="N", help="Take N of the images, at random; by default all."
         ),
@@ -121,6 +118,15 @@ def centroids_option(command: F) -> F:
         "--centroids",
         metavar="SOURCE",
         help="Know classes by the means of this labelled source, in place of those that the net has learned.",
+    )(command)
+
+
+def refusing_option(command: F) -> F:
+    """--threshold, for commands that refuse nothing by default; give it to `parse_threshold`."""
+    return click.option(
+        "--threshold",
+        metavar="auto|X",
+        help="Refuse as unknown what is further than X from every class; auto: as calibrated. By default nothing is.",
     )(command)
 
 

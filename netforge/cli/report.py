@@ -8,7 +8,6 @@ import click
 
 from netforge.cli.options import (
     CaffeCommand,
-    arithmetic_options,
     device_options,
     make_device,
     output_options,
@@ -23,7 +22,6 @@ from netforge.cli.targets import target_option
 @target_option("-o", "--out", text="The page; by default RUN.report.html beside the log.")
 @click.option("--quick", is_flag=True, help="Leave out what takes forward passes, as `netforge train` does.")
 @device_options
-@arithmetic_options
 @output_options
 def report(run: str, out: Path | None, quick: bool, device: str | None, gpu: str | None) -> None:
     """Write everything about a run as one HTML page that needs nothing else: open it, keep it, send it.

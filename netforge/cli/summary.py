@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.files import build_plan
-from netforge.cli.options import (
-    CaffeCommand,
-    is_quiet,
-    load_plugins,
-    net_argument,
-    output_options,
-    plugin_option,
-    split_commas,
-    state_options,
-)
+from netforge.cli.nets import ChosenNet, net_options
+from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.screen import bytes_text, console, count_text, on_terminal, print_columns, shape_text, styled, table
 
 if TYPE_CHECKING:
@@ -28,25 +19,16 @@ NARROW = 100  # columns of a window below which shapes of weights and memory are
 
 
 @click.command(cls=CaffeCommand)
-@net_argument
-@state_options("TRAIN")
-@plugin_option
+@net_options("TRAIN")
 @output_options
-def summary(
-    model: str,
-    phase: str,
-    level: int,
-    stages: tuple[str, ...],
-    plugins: tuple[str, ...],
-) -> None:
+def summary(chosen: ChosenNet) -> None:
     """Show layers, shapes, weights, memory and multiply-adds of a net (a prototxt, or a solver that names one).
 
     No data is read beyond the headers of its sources, and no memory is taken. Memory is that of the layer's outputs;
     training needs as much again for gradients. Multiply-adds are those of one forward pass of a whole batch. With
     --quiet only the sums are shown.
     """
-    load_plugins(plugins)
-    with build_plan(model, phase, level, split_commas(stages)) as net:
+    with chosen.plan() as net:
         rows = net.describe()
         cells = [row_cells(row) for row in rows]
         if not is_quiet() and on_terminal():

@@ -8,19 +8,16 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from netforge.cli.files import net_of
+from netforge.cli.nets import ChosenNet, net_options
 from netforge.cli.options import (
     CaffeCommand,
-    arithmetic_options,
     device_options,
     is_quiet,
     is_verbose,
-    load_plugins,
     make_device,
     output_options,
-    plugin_option,
+    seed_option,
     split_commas,
-    state_options,
 )
 from netforge.cli.outputs import loss_tail, scalars
 from netforge.cli.screen import console, number, on_terminal, styled, table
@@ -33,39 +30,29 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=CaffeCommand)
-@click.option("--model", required=True, metavar="NET", help="The net, a prototxt (or a solver that names one).")
+@net_options("TEST")
 @click.option("--weights", required=True, multiple=True, metavar="FILE", help="The .caffemodel.")
 @click.option(
     "--iterations", type=click.IntRange(min=1), metavar="N", default=50, show_default=True, help="Batches to run."
 )
-@state_options("TEST")
 @device_options
-@arithmetic_options
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything random.")
-@plugin_option
+@seed_option("Seed of everything random; by default another one each time.", None)
 @output_options
 def test(
-    model: str,
+    chosen: ChosenNet,
     weights: tuple[str, ...],
     iterations: int,
-    phase: str,
-    level: int,
-    stages: tuple[str, ...],
     device: str | None,
     gpu: str | None,
     seed: int | None,
-    plugins: tuple[str, ...],
 ) -> None:
     """Run a net with its weights over batches of test data and print the mean of every output.
 
     Where output is not a terminal, Caffe's lines are printed: every batch, then "name = mean (* w = .. loss)".
     """
-    from netforge.net import Net
     from netforge.snapshot import LoadStatus
 
-    load_plugins(plugins)
-    place = make_device(device, gpu)
-    with Net(net_of(model, phase), phase, level, split_commas(stages), place, seed=seed) as net:
+    with chosen.build(device=make_device(device, gpu), seed=seed) as net:
         for file in split_commas(weights):
             report = net.copy_from(file)
             if is_verbose() or report.of(LoadStatus.MISSING):

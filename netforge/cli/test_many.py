@@ -21,6 +21,7 @@ from netforge.cli.recognition import (
     open_sources,
     parse_threshold,
     percent,
+    refusing_option,
     trained_net_options,
 )
 from netforge.cli.screen import console, image_bar, on_terminal, print_columns, styled, table
@@ -44,11 +45,7 @@ COLUMNS = ("class", "images", "right", "accuracy", "taken for")
     "--exclude-source", "excluded", multiple=True, metavar="SOURCE", help="Leave out images that are in this one too."
 )
 @centroids_option
-@click.option(
-    "--threshold",
-    metavar="auto|X",
-    help="Refuse as unknown what is further than X from every class; auto: as calibrated. By default nothing is.",
-)
+@refusing_option
 @target_option("--csv", "csv_file", text="Write every answer.")
 @target_option("--png", "png_file", text="Draw the confusion matrix.")
 @output_options

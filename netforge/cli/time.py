@@ -6,20 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.files import net_of
-from netforge.cli.options import (
-    CaffeCommand,
-    arithmetic_options,
-    device_options,
-    is_quiet,
-    load_plugins,
-    make_device,
-    net_argument,
-    output_options,
-    plugin_option,
-    split_commas,
-    state_options,
-)
+from netforge.cli.nets import ChosenNet, net_options
+from netforge.cli.options import CaffeCommand, device_options, is_quiet, make_device, output_options, split_commas
 from netforge.cli.screen import console, number, on_terminal, styled, table
 from netforge.errors import counted
 
@@ -31,7 +19,7 @@ WARM_UP = 3
 
 
 @click.command(cls=CaffeCommand)
-@net_argument
+@net_options("TRAIN")
 @click.option("--weights", multiple=True, metavar="FILE", help="Weights to run with.")
 @click.option(
     "--iterations",
@@ -41,33 +29,23 @@ WARM_UP = 3
     show_default=True,
     help="Iterations to measure.",
 )
-@state_options("TRAIN")
 @device_options
-@arithmetic_options
-@plugin_option
 @output_options
 def time(
-    model: str,
+    chosen: ChosenNet,
     weights: tuple[str, ...],
     iterations: int,
-    phase: str,
-    level: int,
-    stages: tuple[str, ...],
     device: str | None,
     gpu: str | None,
-    plugins: tuple[str, ...],
 ) -> None:
     """Measure forward and backward of each layer of a net in milliseconds, after three iterations to warm up.
 
     Layers that no gradient passes through are not run backward. Whole passes are measured too: they take less than the
     layers one by one where towers that share weights run as one batch. With --quiet only whole passes are shown.
     """
-    from netforge.net import Net
     from netforge.net.timing import measure
 
-    load_plugins(plugins)
-    place = make_device(device, gpu)
-    with Net(net_of(model, phase), phase, level, split_commas(stages), place, weights=split_commas(weights)) as net:
+    with chosen.build(device=make_device(device, gpu), weights=split_commas(weights)) as net:
         measure(net, WARM_UP)
         timing = measure(net, iterations)
         (show_table if on_terminal() else show_plainly)(net, timing)

@@ -11,7 +11,6 @@ import click
 from netforge.cli.files import require_solver
 from netforge.cli.options import (
     CaffeCommand,
-    arithmetic_options,
     arithmetic_words,
     device_options,
     is_quiet,
@@ -20,6 +19,7 @@ from netforge.cli.options import (
     make_device,
     output_options,
     plugin_option,
+    seed_option,
     split_commas,
     state_options,
 )
@@ -44,16 +44,13 @@ EFFECT = click.Choice(["stop", "snapshot", "none"])
 @click.option("--snapshot", metavar="FILE", help="Go on from this .solverstate.")
 @click.option("--weights", multiple=True, metavar="FILE", help="Start from these .caffemodel files.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the solver.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Seed of everything random; the same as random_seed."
-)
+@seed_option("Seed of everything random; the same as random_seed.", None)
 @click.option("--sigint-effect", type=EFFECT, default="stop", show_default=True, help="What Ctrl-C does.")
 @click.option("--sighup-effect", type=EFFECT, default="snapshot", show_default=True, help="What SIGHUP does.")
 @click.option("--report/--no-report", default=True, help="Write a page about the run beside its log at the end.")
 @click.option("--tensorboard", metavar="DIR", help="Write event files for TensorBoard into this folder.")
 @state_options(None)
 @device_options
-@arithmetic_options
 @plugin_option
 @output_options
 def train(

@@ -29,10 +29,10 @@ def test_cifar10(tmp_path: Path, netforge_home: Path) -> None:
         f"CIFAR-10.training: 5 images, {COLOUR}, 1 class of 5",
         f"CIFAR-10.testing: 2 images, {COLOUR}, 1 class of 2",
     ]
-    dry = run("cifar10", tmp_path, "--testing", "few*", "--dry-run")
+    dry = run("cifar10", tmp_path, "--testing-file", "few*", "--dry-run")
     assert dry.output.splitlines() == [*lines, "Dry run: nothing was changed."]
     assert list(netforge_home.iterdir()) == []
-    assert run("cifar10", tmp_path, "--testing", "few.bin.gz").output.splitlines() == lines
+    assert run("cifar10", tmp_path, "--testing-file", "few.bin.gz").output.splitlines() == lines
     again = run("cifar10", tmp_path)
     assert again.exit_code == 1 and 'a source "CIFAR-10.training" already. Write --replace' in again.output
     assert run("cifar10", tmp_path, "--replace").output.splitlines() == lines[:1]
@@ -80,7 +80,7 @@ def test_digits_of_scikit_learn() -> None:
     ("arguments", "message"),
     [
         (("cifar10", "{}"), "Fetch cifar-10-binary.tar.gz from https://www.cs.toronto.edu"),
-        (("cifar10", "{}", "--training", "a.bin"), "there is no file 'a.bin' here"),
+        (("cifar10", "{}", "--training-file", "a.bin"), "there is no file 'a.bin' here"),
         (("cifar100", "{}/none"), "there is no such file"),
         (("lmdb", "{}", "--name", "a"), "there is no LMDB here"),
         (("lmdb", "{}", "--name", "a", "--mean-file", "a", "--mean-of", "b"), "there is no LMDB here"),

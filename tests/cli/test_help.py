@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from netforge.cli import COMMANDS, cli
+from tests.cli.files import leaves
 
 HEAVY = ("numpy", "google", "rich", "PIL", "h5py", "lmdb", "sklearn", "scipy", "netforge.schema", "netforge.layers")
 
@@ -112,20 +113,9 @@ def test_python_warnings_do_not_reach_the_user() -> None:
     assert done.stderr == ""
 
 
-def data_commands(group: click.Group, *before: str) -> list[tuple[str, ...]]:
-    """The words of every command under `netforge data`."""
-    words: list[tuple[str, ...]] = [before]
-    for name in group.list_commands(click.Context(group)):
-        command = group.get_command(click.Context(group), name)
-        words += data_commands(command, *before, name) if isinstance(command, click.Group) else [(*before, name)]
-    return words
-
-
 def test_help_of_data_fits_a_terminal() -> None:
-    group = cli.get_command(click.Context(cli), "data")
-    assert isinstance(group, click.Group)
-    commands = data_commands(group, "data")
+    commands = [words for words, _ in leaves(cli) if words[0] == "data"]
     assert ("data", "import", "voc0712") in commands
-    for words in commands:
+    for words in (("data",), *commands):
         text = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80).output
         assert not [line for line in text.splitlines() if len(line) > 80], words

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from netforge.cli import cli
 from netforge.cli.options import CaffeCommand, arithmetic_options, arithmetic_words, device_name, split_commas
+from tests.cli.files import leaves
 
 
 @click.command(cls=CaffeCommand, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
@@ -53,6 +54,20 @@ def test_device_name(device: str | None, gpu: str | None, expected: str) -> None
 def test_device_contradictions(device: str | None, gpu: str) -> None:
     with pytest.raises(click.UsageError, match="--gpu"):
         device_name(device, gpu)
+
+
+def test_an_option_takes_the_same_in_all_commands() -> None:
+    found: dict[str, set[str]] = {}
+    for _, command in leaves(cli):
+        for option in (one for one in command.params if isinstance(one, click.Option)):
+            values = "|".join(option.type.choices) if isinstance(option.type, click.Choice) else option.metavar
+            found.setdefault(option.opts[-1], set()).add(values or option.type.name)
+    assert {name: values for name, values in found.items() if len(values) > 1} == {
+        "--index": {"N", "LIST"},  # one image, or those to edit
+        "--name": {"CLASS", "text"},  # of what is made: a class, a source
+        "--threshold": {"X", "auto|X", "auto|none|X"},  # nothing is calibrated, nothing by default, or both
+        "--to": {"LABEL", "N"},  # the new value: a label, a boost
+    }
 
 
 def test_weights_and_snapshot_exclude_each_other() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,17 +13,7 @@ from PIL import Image
 from netforge.cli import COMMANDS, cli
 from netforge.cli.targets import TargetFile, write_json, write_png
 from netforge.errors import DataError
-
-
-def leaves(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command below a command, with its words."""
-    if not isinstance(command, click.Group):
-        yield words, command
-        return
-    for name in command.list_commands(click.Context(command)):
-        found = command.get_command(click.Context(command), name)
-        assert found is not None
-        yield from leaves(found, *words, name)
+from tests.cli.files import leaves
 
 
 def test_options_that_name_files_to_write_are_named_alike() -> None:
