@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,6 +127,8 @@ def as_moment(value: Any) -> float:
 
 def as_number(value: Any) -> float:
     """A float; NaN and infinity are written as strings. Raises ValueError for anything else."""
+    if type(value) is float:  # nearly all are
+        return value
     if isinstance(value, str) and value in _NO_NUMBERS:
         return _NO_NUMBERS[value]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -141,15 +144,17 @@ def as_text(value: Any) -> str:
     return _of_type(value, str)
 
 
-def _weight(name: Any) -> str:
-    if not re.fullmatch(r".+\[\d+\]", as_text(name)):
+@lru_cache(maxsize=1 << 16)
+def _weight(name: str) -> str:
+    """The name of a weight, "conv1[0]", once in memory: a long log of a deep net repeats it half a million times."""
+    if not re.fullmatch(r".+\[\d+\]", name):
         raise ValueError(f"a weight's name: {name!r}")
-    return str(name)
+    return name
 
 
 def _three(row: Any) -> tuple[float, float, float]:
-    first, second, third = map(as_number, _of_type(row, list))
-    return first, second, third
+    first, second, third = _of_type(row, list)
+    return as_number(first), as_number(second), as_number(third)
 
 
 def _whole(value: Any) -> int:
