@@ -57,8 +57,8 @@ class CudaImage(CudaCore):
     def lrn_backward(
         self, x: Array, scale: Array, y: Array, dy: Array, dx: Array, size: int, alpha: float, beta: float
     ) -> None:
-        """Gradient of `lrn_forward`."""
-        arrays = (x, scale, y, dy, dx)
+        """Gradient of `lrn_forward`, from x in place of y."""
+        arrays = (x, scale, dy, dx)
         self.launch.each("lrn_backward", x.dtype, _runs(x.shape), *arrays, *x.shape, size, alpha, beta)
 
     def lrn_within_forward(self, x: Array, scale: Array, y: Array, size: int, alpha: float, beta: float) -> None:

@@ -9,11 +9,13 @@
 // scale ^ -beta for a scale above 0, in a fraction of pow's instructions.
 __device__ __forceinline__ Real falling(Real scale, Real beta) { return exp(-beta * log(scale)); }
 
-// body(i, sum) for elements i of an array (outer, channels, inner), sum being that of term(near, position) over the
-// window of 2 * half + 1 channels around i: near is an element of that channel at i's own position in [0, inner).
+// body(i, sum, own) for elements i of an array (outer, channels, inner), sum being that of term(near, position).part
+// over the window of 2 * half + 1 channels around i: near is an element of that channel at i's own position in [0,
+// inner); own: term(i, position).
 //
 // A thread takes RUN neighbouring channels one after another and holds the terms of the window, so that each is made
-// once; HALF is `half`, or 0 for windows too large to hold, whose terms are made for each element.
+// once, and what they were made of read once; HALF is `half`, or 0 for windows too large to hold, whose terms are made
+// for each element.
 // Launch: one thread for a run of channels at a position; neighbours in position are neighbouring threads.
 #define RUN 16
 template <int HALF, typename Term, typename Body>
@@ -24,24 +26,29 @@ __device__ __forceinline__ void for_each_window_of(int outer, int channels, int 
         const int row = width.quotient(t), item = of_item.quotient(row), position = t - row * inner;
         const int first = (row - item * runs) * RUN, last = min(first + RUN, channels);
         int i = (item * channels + first) * inner + position;
-        Real window[2 * HALF + 1];
+        using Held = decltype(term(0, 0));
+        Held window[2 * HALF + 1];
 #pragma unroll
         for (int k = 0; k < 2 * HALF; ++k) {
             const int c = first + k - HALF;
-            window[k + 1] = c >= 0 && c < channels ? term(i + (k - HALF) * inner, position) : Real(0);
+            window[k + 1] = c >= 0 && c < channels ? term(i + (k - HALF) * inner, position) : Held();
         }
         for (int c = first; c < last; ++c, i += inner) {
             Real sum = 0;
             if (HALF > 0) {
 #pragma unroll
-                for (int k = 0; k < 2 * HALF; ++k) sum += window[k] = window[k + 1];
-                window[2 * HALF] = c + HALF < channels ? term(i + HALF * inner, position) : Real(0);
-                sum += window[2 * HALF];
+                for (int k = 0; k < 2 * HALF; ++k) {
+                    window[k] = window[k + 1];
+                    sum += window[k].part;
+                }
+                window[2 * HALF] = c + HALF < channels ? term(i + HALF * inner, position) : Held();
+                sum += window[2 * HALF].part;
             } else {
                 const int low = max(c - half, 0), high = min(c + half, channels - 1);
-                for (int near = low; near <= high; ++near) sum += term(i + (near - c) * inner, position);
+                for (int near = low; near <= high; ++near) sum += term(i + (near - c) * inner, position).part;
+                window[0] = term(i, position);
             }
-            body(i, sum);
+            body(i, sum, window[HALF]);
         }
     }
 }
@@ -52,35 +59,47 @@ __device__ __forceinline__ void for_each_window(int outer, int channels, int inn
     else for_each_window_of<0>(outer, channels, inner, half, term, body);
 }
 
+struct Square { Real part, x; };
+
 // scale = k + alpha / size * sum of x^2 over `size` neighbouring channels; y = x * scale^-beta. Launch: as above.
 KERNEL(lrn_forward)(const Real* __restrict__ x, Real* __restrict__ scale, Real* __restrict__ y, int outer, int channels,
                     int inner, int size, Real alpha, Real beta, Real k) {
     const Real share = alpha / Real(size);
-    const auto square = [=](int j, int) { return x[j] * x[j]; };
-    const auto divide = [=](int i, Real sum) {
+    const auto square = [=](int j, int) {
+        const Real v = x[j];
+        return Square{v * v, v};
+    };
+    const auto divide = [=](int i, Real sum, const Square& own) {
         const Real by = sum * share + k;
         scale[i] = by;
-        y[i] = x[i] * falling(by, beta);
+        y[i] = own.x * falling(by, beta);
     };
     for_each_window(outer, channels, inner, size / 2, square, divide);
 }
 
-// dx = dy * scale^-beta - 2 alpha beta / size * x * sum over the window of dy * y / scale. Launch: as above.
-KERNEL(lrn_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ y,
-                     const Real* __restrict__ dy, Real* __restrict__ dx, int outer, int channels, int inner, int size,
-                     Real alpha, Real beta) {
+struct Pull { Real part, direct, x; };
+
+// dx = dy * scale^-beta - 2 alpha beta / size * x * sum over the window of dy * y / scale; of y nothing is read, as y /
+// scale = x * scale^-(beta + 1). Launch: as above.
+KERNEL(lrn_backward)(const Real* __restrict__ x, const Real* __restrict__ scale, const Real* __restrict__ dy,
+                     Real* __restrict__ dx, int outer, int channels, int inner, int size, Real alpha, Real beta) {
     const Real share = Real(2) * alpha * beta / Real(size);
-    const auto pull = [=](int j, int) { return dy[j] * y[j] / scale[j]; };
-    const auto gradient = [=](int i, Real sum) { dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share; };
+    const auto pull = [=](int j, int) {
+        const Real v = x[j], d = dy[j], rise = log(scale[j]);
+        return Pull{d * v * exp(-(beta + 1) * rise), d * exp(-beta * rise), v};
+    };
+    const auto gradient = [=](int i, Real sum, const Pull& own) { dx[i] = own.direct - sum * own.x * share; };
     for_each_window(outer, channels, inner, size / 2, pull, gradient);
 }
 
+struct Row { Real part; };
+
 // The sum of term(j) over the neighbours j of an element in its row of `width`, up to `half` on each side.
 template <typename Term>
-__device__ __forceinline__ Real sum_beside(int i, int column, int width, int half, Term term) {
+__device__ __forceinline__ Row sum_beside(int i, int column, int width, int half, Term term) {
     Real sum = 0;
     for (int w = -min(half, column); w <= min(half, width - 1 - column); ++w) sum += term(i + w);
-    return sum;
+    return {sum};
 }
 
 // Within planes of height * width elements: scale = 1 + alpha / size^2 * sum of x^2 over a square of size * size; y = x
@@ -92,7 +111,7 @@ KERNEL(lrn_within_forward)(const Real* __restrict__ x, Real* __restrict__ scale,
     const auto squares = [=](int j, int column) {
         return sum_beside(j, column, width, half, [=](int near) { return x[near] * x[near]; });
     };
-    const auto divide = [=](int i, Real sum) {
+    const auto divide = [=](int i, Real sum, const Row&) {
         const Real by = sum * share + Real(1);
         scale[i] = by;
         y[i] = x[i] * falling(by, beta);
@@ -109,7 +128,9 @@ KERNEL(lrn_within_backward)(const Real* __restrict__ x, const Real* __restrict__
     const auto pulls = [=](int j, int column) {
         return sum_beside(j, column, width, half, [=](int near) { return dy[near] * y[near] / scale[near]; });
     };
-    const auto gradient = [=](int i, Real sum) { dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share; };
+    const auto gradient = [=](int i, Real sum, const Row&) {
+        dx[i] = dy[i] * falling(scale[i], beta) - sum * x[i] * share;
+    };
     for_each_window(planes, height, width, half, pulls, gradient);
 }
 

@@ -161,7 +161,7 @@ def normalisation(b: Bench) -> Iterator[Work]:
     dx = b.empty(*b.planes)
     mean, variance = b.empty(b.shape[1]), b.positive(b.shape[1])
     yield b.work("lrn_forward", x, scale, y, 5, 1e-4, 0.75, 1.0, read=[x], write=[scale, y])
-    yield b.work("lrn_backward", x, scale, y, dy, dx, 5, 1e-4, 0.75, read=[x, scale, y, dy], write=[dx])
+    yield b.work("lrn_backward", x, scale, y, dy, dx, 5, 1e-4, 0.75, read=[x, scale, dy], write=[dx])
     normalized = b.empty(*b.planes)
     yield b.work("normalize_forward", x, mean, variance, 1e-5, normalized, y, read=[x], write=[normalized, y])
     yield b.work("normalize_backward", variance, 1e-5, dy, y, read=[dy], write=[y])

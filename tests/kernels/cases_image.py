@@ -216,7 +216,7 @@ def lrn(b: Bench, size: Any) -> None:
     b.equal(got[1], wanted[1])
     scale, y = wanted
     dx, expected = b.dirty(*shape), b.dirty(*shape)
-    b.launch("lrn_backward", x, scale, y, dy, dx, *shape, window, 0.3, 0.75)
+    b.launch("lrn_backward", x, scale, dy, dx, *shape, window, 0.3, 0.75)
     b.ops.lrn_backward(x, scale, y, dy, expected, window, 0.3, 0.75)
     b.equal(dx, expected)
 
