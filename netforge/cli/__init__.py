@@ -10,7 +10,7 @@ import importlib
 import io
 import sys
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -78,12 +78,19 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
-            ctx.exit(130)
+            stop(ctx)
         except Exception as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while Python made a class of a module
+                stop(ctx)
             from netforge.cli.errors import show_error
 
             ctx.exit(show_error(error))
+
+
+def stop(ctx: click.Context) -> NoReturn:
+    """End after Ctrl-C, with the status that shells give it."""
+    click.echo("Stopped.", err=True)
+    ctx.exit(130)
 
 
 def print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:

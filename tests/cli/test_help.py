@@ -77,9 +77,12 @@ def test_a_bug_shows_its_traceback_and_asks_for_a_report(monkeypatch: pytest.Mon
     assert "report" in result.stderr
 
 
-def test_ctrl_c_outside_training_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_ctrl_c_outside_training_ends_with_130(monkeypatch: pytest.MonkeyPatch, wrapped: bool) -> None:
     @click.command()
     def interrupted() -> None:
+        if wrapped:  # as Python 3.11 does while it makes a class
+            raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(type(cli), "get_command", lambda self, ctx, name: interrupted)
