@@ -33,12 +33,12 @@ def activations(image: str | None, trained: NetOptions, source: str | None, inde
 
     if (image is None) == (source is None):
         raise click.UsageError("give the file of an image, or --source and --index.")
+    targets = targets.or_default(f"{Path(image).stem if image else f'{source}.{index}'}.activations")
     with open_embedder(trained) as embedder:
         pixels, words = read_image(embedder, image, source, index)
         shown = run(embedder, pixels)
         name = embedder.net.name or "the net"
     shown = [one for one in shown if trained.layer in (None, one.layer, one.blob)]
-    targets = targets.or_default(f"{Path(image).stem if image else f'{source}.{index}'}.activations")
     write_html(targets.html, lambda: activations_page(shown, name, words))
     write_png(targets.png, lambda: captioned([(one.caption, one.picture) for one in shown], f"{name}: {words}"))
 

@@ -46,6 +46,7 @@ def confusion(
     from netforge.recognition import choose_images, recognize_labelled
     from netforge.recognition.confusion_sheet import draw_confusion
 
+    targets = targets.or_default("net.confusion")
     with open_embedder(trained) as embedder:
         images = choose_images(open_sources(sources), labels=labels, count=count, seed=seed)
         recognizer = open_recognizer(embedder, centroids)
@@ -54,6 +55,5 @@ def confusion(
             outcome = recognize_labelled(recognizer, images, threshold=limit, progress=progress)
         title = f"{embedder.net.name or 'net'} on {images.name}"
         click.echo(f"accuracy: {percent(outcome.accuracy)} ({int((~outcome.right).sum()):,} wrong)")
-        targets = targets.or_default("net.confusion")
         write_html(targets.html, lambda: confusion_page(outcome, title))
         write_png(targets.png, lambda: draw_confusion(outcome, title))

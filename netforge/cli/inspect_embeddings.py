@@ -74,13 +74,13 @@ def embeddings(
     from netforge.inspect.embedding_page import embedding_page
 
     state = None if run is None else state_of(run)
+    stem = re.sub(r"\.(solverstate(\.h5)?|npz)$", "", str(state)) if state else "net"
+    targets = targets.or_default(f"{stem}.embeddings")
     found = gather(state, trained, sources, labels, debug_layer, limit, seed)
     chosen = method or ("none" if found.vectors.shape[1] == 2 else "tsne")
     shown = make_map(found, chosen, perplexity=perplexity, iterations=iterations, seed=seed)
     about = ("embeddings", f"{found.name}: {counted(len(found.vectors), 'item')} of {found.vectors.shape[1]} numbers")
     print_pairs([about, ("map", shown.method), *shown.rows(), *found.rows()])
-    stem = re.sub(r"\.(solverstate(\.h5)?|npz)$", "", str(state)) if state else "net"
-    targets = targets.or_default(f"{stem}.embeddings")
     write_html(targets.html, lambda: embedding_page(shown))
     write_png(targets.png, lambda: draw_map(shown, thumbnails=thumbnails))
 

@@ -11,7 +11,7 @@ import click
 from netforge.cli.files import net_of
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
 from netforge.cli.recognition import note
-from netforge.cli.targets import target_option, write_html
+from netforge.cli.targets import checked, target_option, write_html
 
 if TYPE_CHECKING:
     from netforge.inspect.weights import WeightPicture
@@ -46,6 +46,8 @@ def weights(
     """
     from netforge.inspect.weights import weight_pictures, weights_page
 
+    stem = re.sub(r"\.caffemodel(\.h5)?$", "", Path(weights_file).name)
+    target = html_file or (None if png_folder else checked(Path(f"{stem}.weights.html")))
     load_plugins(plugins)
     definition = net_of(model, "TRAIN")
     shown, absent = weight_pictures(definition, weights_file, layer)
@@ -54,8 +56,6 @@ def weights(
         note(f"{weights_file} holds no weights for {', '.join(absent)}.")
     if png_folder is not None:
         write_pictures(png_folder, shown)
-    stem = re.sub(r"\.caffemodel(\.h5)?$", "", Path(weights_file).name)
-    target = html_file or (None if png_folder else Path(f"{stem}.weights.html"))
     write_html(target, lambda: weights_page(shown, name, Path(weights_file).name))
 
 

@@ -14,7 +14,7 @@ from netforge.cli.options import (
 )
 from netforge.cli.runs import open_run
 from netforge.cli.screen import bytes_text
-from netforge.cli.targets import target_option
+from netforge.cli.targets import checked, target_option
 
 
 @click.command(cls=CaffeCommand)
@@ -38,6 +38,7 @@ def report(run: str, out: Path | None, quick: bool, device: str | None, gpu: str
     from netforge.inspect.runs import page_of
 
     found = open_run(run)
+    target = out or checked(page_of(found.path))
     text = report_page(found, full=not quick, device=make_device(device, gpu))
-    path = write_page(out or page_of(found.path), text)
+    path = write_page(target, text)
     click.echo(f"report: {path} ({bytes_text(path.stat().st_size)})")

@@ -28,13 +28,17 @@ class TargetFile(click.Path):
         super().__init__(path_type=Path, dir_okay=False, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path; raises DataError where its folder is not there, or the user may not write."""
-        path = Path(str(super().convert(value, param, ctx)))
-        if not path.parent.is_dir():
-            raise DataError("its folder does not exist", where=str(path), mend="make the folder, or correct the path")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise DataError("you may not write here", where=str(path), mend="change the rights, or name another file")
-        return path
+        """The path, `checked`."""
+        return checked(Path(str(super().convert(value, param, ctx))))
+
+
+def checked(path: Path) -> Path:
+    """The path of a file to write; raises DataError where its folder is not there, or the user may not write."""
+    if not path.parent.is_dir():
+        raise DataError("its folder does not exist", where=str(path), mend="make the folder, or correct the path")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise DataError("you may not write here", where=str(path), mend="change the rights, or name another file")
+    return path
 
 
 def target_option(*names: str, text: str, required: bool = False) -> Callable[[F], F]:
@@ -50,8 +54,8 @@ class Targets:
     png: Path | None
 
     def or_default(self, stem: str) -> Targets:
-        """Where neither was named, STEM.html, in the current folder or where the stem says."""
-        return self if self.html or self.png else Targets(Path(f"{stem}.html"), None)
+        """Where neither was named, STEM.html, in the current folder or where the stem says; ask before the work."""
+        return self if self.html or self.png else Targets(checked(Path(f"{stem}.html")), None)
 
 
 def target_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -121,3 +121,16 @@ def test_gradients_of_a_run(folder: Path) -> None:
     assert "conv[0]" in text and "page: run.20260101-000000.gradients.html" in text
     write_log(log, START)
     assert "holds no norms" in inspect("gradients", str(log)).stderr
+
+
+def test_pages_that_cannot_be_written_are_named_before_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    (folder / "small.caffemodel").unlink()
+    for page, words in (
+        ("net.confusion.html", ("confusion", *NET, "--source", "digits.testing")),
+        ("digits.testing.3.activations.html", ("activations", *NET, "--source", "digits.testing", "--index", "3")),
+        ("small.weights.html", ("weights", *NET[:4])),
+        ("net.embeddings.html", ("embeddings", *NET, "--source", "digits.testing")),
+    ):
+        result = inspect(*words)
+        assert result.exit_code == 1 and result.stderr.startswith(f"error: {page}: you may not write here"), words
