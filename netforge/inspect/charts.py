@@ -1,4 +1,4 @@
-"""Charts as SVG text inside a page: curves, bars, histograms, heat maps.
+"""Charts as SVG text inside a page: curves, bars, histograms.
 
 They are drawn here once and need no script to be seen; the page's script adds what the pointer reads, and the buttons
 that hide curves and change the scale. Colours are those of `palette`; text and lines follow the page's light or dark.
@@ -20,8 +20,6 @@ from netforge.inspect.wording import number_text
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 528, 12, 254  # the frame of the plot; outside is room for the names of ticks
 MOST_POINTS = 1500
-MOST_CELLS = 20_000
-FILL_FLOOR = 0.06  # a cell that holds anything at all can be seen
 
 _STILL = (
     ".netforge-still{display:block;width:100%;height:auto}"
@@ -64,12 +62,6 @@ def line_chart(
         drawing.append(element("g", _vertical(axis), *_curves(series, across, axis), data_view=view))
     drawing.append(element("line", y1=TOP, y2=BOTTOM, x1=LEFT, x2=LEFT, class_="cursor"))
     shown = "log" if log and "log" in views else "linear"
-    legend = [_toggle(one, number) for number, one in enumerate(series)]
-    if "log" in views:
-        pressed = "true" if shown == "log" else "false"
-        legend.append(
-            element("button", "log scale", type="button", class_="plain", data_scale=True, aria_pressed=pressed)
-        )
     data = {
         "x": x,
         "width": WIDTH,
@@ -82,8 +74,8 @@ def line_chart(
     text = label or ", ".join(one.name for one in series)
     return element(
         "div",
-        _svg(drawing, WIDTH, HEIGHT, text),
-        element("div", *legend, class_="tools"),
+        svg_of(drawing, WIDTH, HEIGHT, text),
+        element("div", *_legend(series, shown if "log" in views else None), class_="tools"),
         json_script(data),
         class_="chart",
         data_chart=True,
@@ -105,7 +97,7 @@ def still_chart(series: Sequence[Series], *, x: str = "iteration", label: str = 
         for number, one in enumerate(series)
     )
     legend = element("div", *names, style="display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px")
-    svg = _svg(drawing, WIDTH, HEIGHT, label, "netforge-still")
+    svg = svg_of(drawing, WIDTH, HEIGHT, label, "netforge-still")
     return element("div", svg, legend, style=f"flex:1 1 320px;max-width:{WIDTH}px")
 
 
@@ -174,105 +166,28 @@ def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "", 
         size = {"width": f"{max(right - left - 0.6, 0.5):.1f}", "height": f"{max(BOTTOM - top, 0):.1f}"}
         spot = {"x": f"{left:.1f}", "y": f"{top:.1f}"}
         drawing.append(element("rect", **spot, **size, fill=hue(hue_number), data_tip=tip))
-    return element("div", _svg(drawing, WIDTH, HEIGHT, label or x), class_="chart")
-
-
-def heat_map(
-    values: Sequence[Numbers],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    label: str = "",
-    row_word: str = "row",
-    column_word: str = "column",
-    text: Callable[[float], str] = lambda value: f"{value:,.4g}",
-    marked: Callable[[int, int], bool] | None = None,
-) -> Html:
-    """A table of values at least 0 as cells, the stronger the larger the value's share of the largest of its row.
-
-    Cells where `marked(row, column)` holds are drawn in the first hue and all others in the second: right answers and
-    wrong ones of a confusion matrix. Values are written where there is room (at most 24 columns), and told to the
-    pointer. Beyond 20,000 cells that are not zero the smallest are left out.
-    """
-    table = np.asarray(values, dtype=float).reshape(len(rows), len(columns))
-    cell = max(3.0, min(40.0, 760 / max(len(rows), len(columns), 1)))
-    named = cell >= 12
-    widest = max((len(name) for name in rows), default=0)
-    tallest = max((len(name) for name in columns), default=0)
-    upright = tallest * 8 <= cell
-    left = 30 + (min(widest, 18) * 8 if named else 0)
-    top = 26 + ((20 if upright else min(tallest, 18) * 8) if named else 0)
-    width, height = left + cell * len(columns) + 4, top + cell * len(rows) + 4
-    drawing = [
-        element("text", column_word, x=f"{left + cell * len(columns) / 2:.0f}", y=15, text_anchor="middle"),
-        element("text", row_word, transform=f"translate(14 {top + cell * len(rows) / 2:.0f}) rotate(-90)",
-                text_anchor="middle"),
-        element("rect", x=left, y=top, width=f"{cell * len(columns):.1f}", height=f"{cell * len(rows):.1f}",
-                class_="grid"),
-    ]  # fmt: skip
-    if named:
-        drawing += list(_names(rows, columns, cell, left, top, upright))
-    drawing += list(_cells(table, rows, columns, cell, left, top, text, marked))
-    svg = _svg(drawing, round(width), round(height), label or f"{row_word} by {column_word}")
-    return element("div", element("div", svg, style=f"max-width:{width:.0f}px;min-width:{min(width, 300):.0f}px"),
-                   class_="scroll")  # fmt: skip
-
-
-def _cells(
-    table: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    cell: float,
-    left: float,
-    top: float,
-    text: Callable[[float], str],
-    marked: Callable[[int, int], bool] | None,
-) -> Iterator[Html]:
-    filled = np.argwhere(table > 0)
-    if len(filled) > MOST_CELLS:
-        filled = filled[np.argsort(-table[tuple(filled.T)], kind="stable")[:MOST_CELLS]]
-    largest = table.max(axis=1, initial=0)
-    for i, j in filled.tolist():
-        share = math.sqrt(table[i, j] / largest[i])
-        colour = hue(0 if marked is None or marked(i, j) else 1)
-        x, y = left + j * cell, top + i * cell
-        yield element("rect", x=f"{x:.1f}", y=f"{y:.1f}", width=f"{cell - 1:.1f}", height=f"{cell - 1:.1f}",
-                      fill=colour, fill_opacity=f"{FILL_FLOOR + (1 - FILL_FLOOR) * share:.2f}",
-                      data_cell=f"{i},{j}", data_tip=f"{rows[i]} → {columns[j]}\n{text(table[i, j])}")  # fmt: skip
-        if cell >= 28:
-            yield element("text", text(table[i, j]), x=f"{x + cell / 2:.1f}", y=f"{y + cell / 2 + 4.5:.1f}",
-                          text_anchor="middle", class_="strong", pointer_events="none")  # fmt: skip
-
-
-def _names(
-    rows: Sequence[str], columns: Sequence[str], cell: float, left: float, top: float, upright: bool
-) -> Iterator[Html]:
-    for i, name in enumerate(rows):
-        y = f"{top + (i + 0.5) * cell + 4.5:.1f}"
-        yield element("text", _short(name), x=left - 7, y=y, text_anchor="end", class_="strong", data_tip=name)
-    for j, name in enumerate(columns):
-        x = left + (j + 0.5) * cell
-        if upright:
-            where: dict[str, object] = {"x": f"{x:.1f}", "y": top - 7, "text_anchor": "middle"}
-        else:
-            where = {"transform": f"translate({x + 4:.1f} {top - 6}) rotate(-90)"}
-        yield element("text", _short(name), **where, class_="strong", data_tip=name)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 18 else name[:8] + "…" + name[-9:]
+    return element("div", svg_of(drawing, WIDTH, HEIGHT, label or x), class_="chart")
 
 
 def _least(values: Numbers) -> float:
     return min((value for value in values if value > 0), default=0.0)
 
 
-def _svg(drawing: Sequence[Html], width: float, height: float, label: str, kind: str | None = None) -> Html:
+def svg_of(drawing: Sequence[Html], width: float, height: float, label: str, kind: str | None = None) -> Html:
+    """A drawing of this size. label: what it shows, for those who cannot see it. kind: its CSS class."""
     return element("svg", *drawing, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_=kind)
 
 
 def _colour(series: Series, number: int) -> str:
     return hue(number if series.hue is None else series.hue)
+
+
+def _legend(series: Sequence[Series], scale: str | None) -> Iterator[Html]:
+    """Buttons that hide and show curves, and one for the scale; None: there is but one."""
+    yield from (_toggle(one, number) for number, one in enumerate(series))
+    if scale is not None:
+        pressed = "true" if scale == "log" else "false"
+        yield element("button", "log scale", type="button", class_="plain", data_scale=True, aria_pressed=pressed)
 
 
 def _toggle(series: Series, number: int) -> Html:

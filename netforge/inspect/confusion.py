@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from netforge.inspect.charts import heat_map
 from netforge.inspect.embedding_page import thumbnails
+from netforge.inspect.heat_map import heat_map
 from netforge.inspect.page import Html, asset, card, data_uri, element, json_script, page, scores
 from netforge.inspect.pictures import png_bytes
 from netforge.metric.arrays import Integers
@@ -60,7 +60,6 @@ def confusion_chart(outcome: Outcome) -> Html:
         label="Confusion matrix",
         row_word="class",
         column_word="taken for",
-        text=lambda value: f"{value:,.0f}",
         marked=lambda i, j: bool(outcome.right_cells[i, j]),
     )
 

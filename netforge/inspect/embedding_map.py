@@ -12,6 +12,7 @@ from netforge.data.sheets.lettering import Lettering
 from netforge.data.sheets.sheet import INK, MARGIN, PALE, PAPER, fitted, tile, tile_size
 from netforge.inspect.embeddings import Embeddings, project
 from netforge.inspect.palette import hue, rgb, shape
+from netforge.inspect.sample import read_blocks
 from netforge.metric import Clusters, clusters
 from netforge.metric.arrays import Floats
 
@@ -166,7 +167,7 @@ def _paste_thumbnails(sheet: Image, shown: EmbeddingMap, places: Floats, order: 
     source = shown.embeddings.images
     assert source is not None
     size = tile_size(source.shape, THUMBNAIL, THUMBNAIL)
-    pixels = source.images.take(shown.embeddings.numbers)
+    pixels = (image for images, _ in read_blocks(source, shown.embeddings.numbers) for image in images)
     for image, (x, y), label in zip(pixels, places.tolist(), shown.embeddings.labels.tolist(), strict=True):
         small = Image.fromarray(tile(image, source, size)).resize(_within(size, THUMBNAIL), Image.Resampling.LANCZOS)
         framed = ImageOps.expand(small, 2, fill=rgb(hue(order[label])))

@@ -12,6 +12,7 @@ from netforge.inspect.embedding_map import EmbeddingMap
 from netforge.inspect.page import Html, asset, card, data_uri, element, facts, json_script, page, swatch
 from netforge.inspect.palette import hue, shape
 from netforge.inspect.pictures import Picture, near_square, png_bytes, tiled
+from netforge.inspect.sample import read_blocks
 from netforge.metric.arrays import Integers
 
 LARGEST_THUMBNAIL, SMALLEST_THUMBNAIL = 64, 16
@@ -112,7 +113,7 @@ def thumbnails(source: Source, numbers: Integers, *, columns: int | None = None)
     side = int(np.sqrt(SPRITE_PIXELS / max(1, len(numbers))))
     side = max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, side))
     size = tile_size(source.shape, 1, side)
-    small = [tile(image, source, size) for image in source.images.take(numbers)]
+    small = [tile(image, source, size) for images, _ in read_blocks(source, numbers) for image in images]
     height, width = small[0].shape[:2]
     across = columns or near_square(len(small), height, width)
     return tiled(small, columns=across, gap=0), {"columns": across, "width": width, "height": height}

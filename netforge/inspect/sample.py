@@ -1,7 +1,12 @@
-"""A sample of the labelled images that a net is tested with, to look at."""
+"""Images to look at: a sample of the labelled ones that a net is tested with, and some of a source block by block."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
+from netforge.data.source import Indices, Pixels, Source
 from netforge.data.sources.image_set import ImageSet, choose_images
 from netforge.errors import DataError, NetError
 from netforge.layers.data_param import open_for
@@ -26,3 +31,9 @@ def sample_images(definition: NetDefinition, most: int = MOST_IMAGES) -> ImageSe
     if not chosen.count:
         raise DataError("none of its images has a label", where=source.name)
     return choose_images([chosen], count=min(most, chosen.count))
+
+
+def read_blocks(source: Source, numbers: Indices) -> Iterator[tuple[Pixels, Indices]]:
+    """The images (m, C, H, W) and labels (m,) with these numbers (n,), in blocks that memory always has room for."""
+    for part in np.array_split(numbers, -(-len(numbers) // source.images_per_block) or 1):
+        yield source.read(part)

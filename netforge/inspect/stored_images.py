@@ -11,6 +11,7 @@ import numpy as np
 
 from netforge.data.source import Indices, Source
 from netforge.errors import DataError
+from netforge.inspect.sample import read_blocks
 from netforge.layers.batch_layer import BatchLayer
 from netforge.net import Net
 from netforge.snapshot.state import NetState
@@ -51,5 +52,4 @@ def _labels_of(source: Source, numbers: Indices) -> Indices:
     """The labels of some images; a look at all of them only where that is quick."""
     if source.labels_are_cheap:
         return source.labels[numbers]
-    parts = np.array_split(numbers, -(-len(numbers) // source.images_per_block))
-    return np.concatenate([source.read(part)[1] for part in parts])
+    return np.concatenate([labels for _, labels in read_blocks(source, numbers)])

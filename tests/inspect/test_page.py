@@ -13,7 +13,8 @@ import pytest
 
 from netforge.errors import DataError
 from netforge.inspect.axes import linear_axis, log_axis
-from netforge.inspect.charts import MOST_POINTS, Series, bars, heat_map, histogram, line_chart, thinned
+from netforge.inspect.charts import MOST_POINTS, Series, bars, histogram, line_chart, thinned
+from netforge.inspect.heat_map import heat_map
 from netforge.inspect.page import card, code_block, element, facts, json_script, markup, page, scores, table, write_page
 
 NASTY = "</script><script>alert(1)</script>&\"'<b>\u2028"
@@ -54,7 +55,8 @@ class Checked(HTMLParser):
 
 def test_everything_from_data_is_escaped() -> None:
     chart = line_chart([Series(NASTY, [0, 1], [1.0, math.nan])], x=NASTY, label=NASTY)
-    cells = heat_map([[1, 0], [0, 2]], [NASTY, "b"], [NASTY, "b"], row_word=NASTY)
+    words = {"label": NASTY, "row_word": NASTY, "column_word": NASTY}
+    cells = heat_map([[1, 0], [0, 2]], [NASTY, "b"], [NASTY, "b"], **words, marked=lambda i, j: i == j)
     rows = bars([(NASTY, 1.0)], tips=[NASTY])
     body = [facts([(NASTY, NASTY)]), scores([(NASTY, NASTY)]), table([NASTY], [[NASTY]]), code_block(NASTY)]
     plain = Checked(page("x", card("x", note="x")))
@@ -153,7 +155,17 @@ def test_axes() -> None:
 
 
 def test_heat_map_leaves_out_zeros_and_histograms_show_all() -> None:
-    found = Checked(heat_map([[3, 0], [1, 2]], ["a", "b"], ["a", "b"], marked=lambda i, j: i == j))
+    found = Checked(
+        heat_map(
+            [[3, 0], [1, 2]],
+            ["a", "b"],
+            ["a", "b"],
+            label="counts",
+            row_word="class",
+            column_word="taken for",
+            marked=lambda i, j: i == j,
+        )
+    )
     tips = [a["data-tip"] for tag, a in found.seen if tag == "rect" and "data-tip" in a]
     assert tips == ["a → a\n3", "b → a\n1", "b → b\n2"]
     counted = Checked(histogram([0, 1, 2], [5, 0]))
