@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from netforge.device.cuda_ops_core import CudaCore
-from netforge.device.launch import sum_blocks
+from netforge.device.launch import BLOCK, LARGE_BLOCK, sum_blocks
 from netforge.device.operations.triplet import Divisor
 from netforge.device.operations.triplet_miners import Mining
 from netforge.device.operations.triplet_rule import TripletRule
@@ -59,7 +59,8 @@ class CudaTriplet(CudaCore):
         if mining == "SEMIHARD":
             arrays += (self.scratch.take("chosen negatives", distances.shape, np.int32),)
         sizes = (len(distances), labels.shape[1], *_judging(rule))
-        self.launch.blocks(f"triplet_mine_{mining.lower()}", distances.dtype, len(distances), *arrays, *sizes)
+        name, threads = f"triplet_mine_{mining.lower()}", BLOCK if mining == "HARD" else LARGE_BLOCK
+        self.launch.blocks(name, distances.dtype, len(distances), *arrays, *sizes, threads=threads)
 
     def triplet_summary(
         self,

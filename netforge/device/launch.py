@@ -17,6 +17,8 @@ from netforge.device import kernel_source
 Array = Any  # a CuPy array
 
 BLOCK = 256
+LARGE_BLOCK = 512
+"""Where blocks are few and have much work each; leaves a kernel 128 registers a thread."""
 WARP = 32
 AT_ONCE = 4
 """Elements that a thread asks for before it uses the first (common.cuh)."""
@@ -78,15 +80,17 @@ class Launcher:
         """One warp for each of `count` items."""
         self.each(name, dtype, count * WARP, *arguments)
 
-    def blocks(self, name: str, dtype: npt.DTypeLike, count: int, *arguments: Any) -> None:
+    def blocks(self, name: str, dtype: npt.DTypeLike, count: int, *arguments: Any, threads: int = BLOCK) -> None:
         """One block for each of `count` items."""
         if count:
-            self.grid(name, dtype, (min(count, self._most_blocks),), *arguments)
+            self.grid(name, dtype, (min(count, self._most_blocks),), *arguments, threads=threads)
 
-    def grid(self, name: str, dtype: npt.DTypeLike, grid: tuple[int, ...], *arguments: Any) -> None:
-        """A grid of blocks of 256 threads."""
+    def grid(
+        self, name: str, dtype: npt.DTypeLike, grid: tuple[int, ...], *arguments: Any, threads: int = BLOCK
+    ) -> None:
+        """A grid of blocks of so many threads."""
         kernel, function = self._function(name, dtype)
-        function(grid, (BLOCK,), kernel.arguments(arguments))
+        function(grid, (threads,), kernel.arguments(arguments))
 
     def sum(
         self,

@@ -295,19 +295,32 @@ KERNEL(triplet_summary)(const Real* __restrict__ tally, Real* loss, Real* diviso
 }
 
 // dx = scale[0] / divisor[0] * sum over j of (slope[i, j] + slope[j, i]) * gradient of their distance by x[i].
-// Launch: one thread an element, n = items * size. Memory: x once for each item, from cache and coalesced along size;
-// distances and slope once, a number for a whole warp.
+// Launch: one thread an element, n = items * size, which asks for what it needs of OTHERS items at once. Memory: x once
+// for each item, from cache and coalesced along size; distances and slope once, a number for a whole warp.
+#define OTHERS 8
 KERNEL(mined_triplet_backward)(const Real* __restrict__ x, const Real* __restrict__ distances,
                                const Real* __restrict__ slope, const Real* divisor, const Real* scale,
                                Real* __restrict__ dx, int n, int items, int size, int euclidean, Real factor) {
     const Real step = scale[0] / divisor[0];
     FOR_EACH(i, n) {
         const unsigned item = i / size, c = i % size;
+        const Real own = x[i];
         Real sum = 0;
-        for (int j = 0; j < items; ++j) {
-            const unsigned pair = item * items + j;
-            const Real weight = slope[pair] + slope[j * items + item];
-            if (weight != 0) sum += (x[i] - x[j * size + c]) * (weight * steepness(distances[pair], euclidean, factor));
+        for (int first = 0; first < items; first += OTHERS) {
+            Real other[OTHERS], weight[OTHERS], distance[OTHERS];
+#pragma unroll
+            for (int k = 0; k < OTHERS; ++k) {
+                const int j = min(first + k, items - 1);  // beyond the last one: some item, which is not used
+                const unsigned pair = item * items + j;
+                other[k] = x[j * size + c];
+                weight[k] = slope[pair] + slope[j * items + item];
+                distance[k] = distances[pair];
+            }
+#pragma unroll
+            for (int k = 0; k < OTHERS; ++k) {
+                if (first + k < items && weight[k] != 0)
+                    sum += (own - other[k]) * (weight[k] * steepness(distance[k], euclidean, factor));
+            }
         }
         dx[i] = sum * step;
     }
