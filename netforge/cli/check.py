@@ -76,7 +76,7 @@ def phase_line(definition: NetDefinition, state: NetState, phase: str) -> tuple[
         return "nothing feeds the net in this phase", ()
     try:
         with Net(definition, phase, plan_only=True) as net:
-            return one_line(net), net.definition.notes
+            return plan_line(net), net.definition.notes
     except NetforgeError as error:
         if phase != "RUN" or names_phase(definition, "RUN"):
             raise
@@ -114,12 +114,12 @@ def check_solver(path: str) -> list[str]:
     notes = list(solver.notes)
     for name, (definition, state) in named:
         with Net(definition, state.phase, state.level, state.stages, plan_only=True) as net:
-            lines.append(f"{name:12}  {one_line(net)}")
+            lines.append(f"{name:12}  {plan_line(net)}")
             notes += net.definition.notes
     return lines + list(dict.fromkeys(notes))
 
 
-def one_line(net: Net) -> str:
+def plan_line(net: Net) -> str:
     """Layers, weights, memory, arithmetic and outputs of a net."""
     rows = net.describe()
     outputs = ", ".join(f"{name} ({shape_text(net.blobs[name].shape)})" for name in net.outputs)

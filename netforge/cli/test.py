@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 from netforge.cli.nets import ChosenNet, net_options
 from netforge.cli.options import (
@@ -22,8 +20,9 @@ from netforge.cli.options import (
 from netforge.cli.outputs import loss_tail, scalars
 from netforge.cli.screen import console, number, on_terminal, styled, table
 from netforge.cli.weights import show_report
-from netforge.errors import NetError, counted
-from netforge.solver.events import Output, outputs_of
+from netforge.errors import counted
+from netforge.solver.evaluation import Averages
+from netforge.solver.events import Output
 
 if TYPE_CHECKING:
     from netforge.net import Net
@@ -85,42 +84,6 @@ def run_on_screen(averages: Averages, iterations: int) -> None:
             values = averages.add_batch()
             for line in batch_lines(batch, values) if is_verbose() else []:
                 progress.console.print(styled((line, "dim")))
-
-
-class Averages:
-    """Means of the loss and of all outputs over batches, in double precision."""
-
-    def __init__(self, net: Net) -> None:
-        self.net = net
-        self.batches = 0
-        self._loss = 0.0
-        self._sums: dict[str, npt.NDArray[Any]] = {}
-
-    def add_batch(self) -> tuple[Output, ...]:
-        """Run one batch and return its outputs; raises NetError where an output changes its shape."""
-        self.net.forward_pass()
-        self._loss += self.net.loss()
-        self.batches += 1
-        outputs = outputs_of(self.net)
-        for output in outputs:
-            total = self._sums.setdefault(output.name, np.zeros(output.values.shape))
-            if total.shape != output.values.shape:
-                raise NetError(
-                    f'output "{output.name}" changed its shape from {total.shape} to {output.values.shape}, '
-                    "so it has no mean",
-                    mend="end that branch in Silence",
-                )
-            total += output.values
-        return outputs
-
-    @property
-    def loss(self) -> float:
-        """The mean loss."""
-        return self._loss / self.batches
-
-    def means(self) -> tuple[Output, ...]:
-        """The mean of each output."""
-        return outputs_of(self.net, {name: total / self.batches for name, total in self._sums.items()})
 
 
 def show_plainly(net: Net, averages: Averages) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from netforge.errors import SolverError
 from netforge.net import Net
-from netforge.solver.events import TestResult, outputs_of
+from netforge.solver.events import Output, TestResult, outputs_of
 
 if TYPE_CHECKING:
     from netforge.solver.solver import Solver
@@ -65,27 +65,49 @@ def evaluate(
     Raises SolverError where an output changes its shape from batch to batch.
     """
     start = time.perf_counter()
-    sums: dict[str, npt.NDArray[Any]] = {}
-    loss = 0.0
+    averages = Averages(net, with_loss=with_loss)
     for _ in range(batches):
         if interrupted():
             return None
-        net.forward_pass()
-        _add(sums, net.output_values())
-        loss += net.loss() if with_loss else 0.0
-    means = {name: total / batches for name, total in sums.items()}
+        averages.add_batch()
     seconds = time.perf_counter() - start
-    return TestResult(
-        number, iteration, batches, outputs_of(net, means), loss / batches if with_loss else None, seconds
-    )
+    return TestResult(number, iteration, batches, averages.means(), averages.loss if with_loss else None, seconds)
 
 
-def _add(sums: dict[str, npt.NDArray[Any]], values: dict[str, npt.NDArray[Any]]) -> None:
-    for name, array in values.items():
-        total = sums.setdefault(name, np.zeros(array.shape))
-        if total.shape != array.shape:
-            raise SolverError(
-                f'test output "{name}" changed its shape from {total.shape} to {array.shape}, so it has no mean',
-                mend="end that branch in a layer with a fixed shape, or in Silence",
-            )
-        total += array
+class Averages:
+    """Means of all outputs of a net, and of its weighted loss where `with_loss`, over batches, in double precision.
+
+    batches: how many were added.
+    """
+
+    def __init__(self, net: Net, *, with_loss: bool = True) -> None:
+        self._net, self._with_loss = net, with_loss
+        self.batches = 0
+        self._loss = 0.0
+        self._sums: dict[str, npt.NDArray[Any]] = {}
+
+    def add_batch(self) -> tuple[Output, ...]:
+        """Run one batch and return its outputs; raises SolverError where one has another shape than before."""
+        self._net.forward_pass()
+        outputs = outputs_of(self._net)
+        for output in outputs:
+            total = self._sums.setdefault(output.name, np.zeros(output.values.shape))
+            if total.shape != output.values.shape:
+                raise SolverError(
+                    f'output "{output.name}" changed its shape from {total.shape} to {output.values.shape}, '
+                    "so it has no mean",
+                    mend="end that branch in a layer with a fixed shape, or in Silence",
+                )
+            total += output.values
+        self._loss += self._net.loss() if self._with_loss else 0.0
+        self.batches += 1
+        return outputs
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return self._loss / self.batches
+
+    def means(self) -> tuple[Output, ...]:
+        """The mean of each output."""
+        return outputs_of(self._net, {name: total / self.batches for name, total in self._sums.items()})
