@@ -144,6 +144,9 @@ def test_weights_that_do_not_learn_leave_backward_apart(frozen: str) -> None:
 def test_a_rectified_sum_gives_the_same_numbers(relu: str, flags: str) -> None:
     one, apart = (net(sum_text(relu=relu, flags=flags), "TRAIN") for _ in range(2))
     assert sums(one) == [("relu", True)]
+    (row,) = one._runner.fused.values()
+    between, last = (one._memory.tops[number][0] for number in row.members)
+    assert between.data_storage is last.data_storage  # no room for what is not written
     for _ in range(2):
         found, wanted = results(one, whole=True), results(apart, whole=False)
         assert np.abs(found["other[0]"]).max() > 0
