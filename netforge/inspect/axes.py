@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 MOST_TICKS = 6
 SMALLEST_SPAN = 1e-200  # of values that differ: ticks between nearer ones would be rounded away
+LARGEST, SMALLEST = 1e300, 1e-300  # values beyond stand where these do: spans and ticks would overflow
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,18 @@ class Axis:
     def at(self, value: float, start: float, end: float) -> float:
         """Where a value lies between `start` (the low end) and `end`, in pixels."""
         low, high = (math.log10(v) if self.log else v for v in (self.low, self.high))
-        place = math.log10(value) if self.log else value
+        place = math.log10(_drawn(value, SMALLEST)) if self.log else _drawn(value)
         return start + (end - start) * (place - low) / (high - low)
+
+
+def _drawn(value: float, least: float = -LARGEST) -> float:
+    return min(max(value, least), LARGEST)
 
 
 def linear_axis(values: Sequence[float], *, pad: bool = True) -> Axis:
     """An axis over the finite values; with `pad` it ends at ticks, without it where the values end."""
     finite = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = min(finite), max(finite)
+    low, high = _drawn(min(finite)), _drawn(max(finite))
     if high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST_SPAN):
         margin = abs(low) / 2 if abs(low) > SMALLEST_SPAN else 1.0
         low, high = low - (margin if low else 0.0), high + margin
@@ -48,13 +53,13 @@ def linear_axis(values: Sequence[float], *, pad: bool = True) -> Axis:
 
 def log_axis(values: Sequence[float]) -> Axis:
     """A logarithmic axis over the finite values above zero, of which there must be one, with its ends at ticks."""
-    above = [value for value in values if math.isfinite(value) and value > 0]
+    above = [_drawn(value, SMALLEST) for value in values if math.isfinite(value) and value > 0]
     low, high = math.floor(math.log10(min(above)) + 1e-9), math.ceil(math.log10(max(above)) - 1e-9)
     high = max(high, low + 1)
     if high - low <= 2:  # few decades: 2 and 5 of each too
         ticks = [factor * 10.0**power for power in range(low, high + 1) for factor in (1, 2, 5)]
         start = max((tick for tick in ticks if tick <= min(above)), default=ticks[0])
-        end = min((tick for tick in ticks if tick >= max(above)), default=ticks[-1])
+        end = min((tick for tick in ticks if tick >= max(above) and tick > start), default=ticks[-1])
         ticks = [tick for tick in ticks if start <= tick <= end]
         return Axis(ticks[0], ticks[-1], tuple(ticks), log=True)
     stride = -(-(high - low) // MOST_TICKS)

@@ -34,7 +34,6 @@ class Box:
     line: str | None = None
     stroke: float = 1.2
     radius: float = 5.0
-    dashed: bool = False
 
 
 @dataclass(frozen=True)

@@ -90,18 +90,13 @@ class _Pen:
     def _box(self, box: Box) -> None:
         (left, top), (right, bottom) = self._at((box.x, box.y)), self._at((box.x + box.width, box.y + box.height))
         fill = self.colours[box.fill] if box.fill else None
-        whole = box.line if not box.dashed else None
         self.target.rounded_rectangle(
             (round(left), round(top), round(right) - 1, round(bottom) - 1),
             radius=box.radius * self.scale,
             fill=fill,
-            outline=self.colours[whole] if whole else None,
-            width=max(1, round(box.stroke * self.scale)) if whole else 0,
+            outline=self.colours[box.line] if box.line else None,
+            width=max(1, round(box.stroke * self.scale)) if box.line else 0,
         )
-        if box.line and box.dashed:
-            x, y, right, bottom = box.x, box.y, box.x + box.width, box.y + box.height
-            corners = [(x, y), (right, y), (right, bottom), (x, bottom), (x, y)]
-            self._line(corners, box.line, box.stroke, True)
 
     def _line(self, points: list[Point], ink: str, stroke: float, dashed: bool) -> None:
         width = max(1, round(stroke * self.scale))

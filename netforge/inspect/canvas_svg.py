@@ -56,7 +56,7 @@ def _svg_shape(shape: Shape, paints: Mapping[str, Paint]) -> str:
         place = f'x="{_number(shape.x)}" y="{_number(shape.y)}" width="{_number(shape.width)}"'
         return (
             f'<rect {place} height="{_number(shape.height)}" rx="{_number(shape.radius)}" '
-            f"{_colours(shape.fill, shape.line, paints)}{_stroke(shape.stroke if shape.line else 0, shape.dashed)}/>"
+            f"{_colours(shape.fill, shape.line, paints)}{_stroke(shape.stroke if shape.line else 0)}/>"
         )
     if isinstance(shape, Text):
         width = _number(text_width(shape.text, shape.size, bold=shape.bold))
@@ -84,7 +84,7 @@ def _colours(fill: str | None, line: str | None, paints: Mapping[str, Paint], mo
     return text + (f' stroke="{paints[line][0]}"' if line else "")
 
 
-def _stroke(width: float, dashed: bool) -> str:
+def _stroke(width: float, dashed: bool = False) -> str:
     dashes = f' stroke-dasharray="{_number(DASH[0])} {_number(DASH[1])}"' if dashed else ""
     return (f' stroke-width="{_number(width)}"' if width else "") + dashes
 

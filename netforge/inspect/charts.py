@@ -154,7 +154,7 @@ def bars(
     return element("div", *shown, class_="bars")
 
 
-def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "", hue_number: int = 0) -> Html:
+def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "") -> Html:
     """Counts of values between edges (one more than counts), as bars that touch."""
     across = linear_axis(list(edges), pad=False)
     axis = linear_axis([0.0, *counts])
@@ -165,7 +165,7 @@ def histogram(edges: Numbers, counts: Numbers, *, x: str = "", label: str = "", 
         tip = f"{number_text(low)} to {number_text(high)}\n{count:,.6g}"
         size = {"width": f"{max(right - left - 0.6, 0.5):.1f}", "height": f"{max(BOTTOM - top, 0):.1f}"}
         spot = {"x": f"{left:.1f}", "y": f"{top:.1f}"}
-        drawing.append(element("rect", **spot, **size, fill=hue(hue_number), data_tip=tip))
+        drawing.append(element("rect", **spot, **size, fill=hue(0), data_tip=tip))
     return element("div", svg_of(drawing, WIDTH, HEIGHT, label or x), class_="chart")
 
 

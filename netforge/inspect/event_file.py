@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -76,11 +75,13 @@ def _create(folder: Path) -> tuple[IO[bytes], Path]:
     """A file that sorts behind those of earlier runs, also of one that began in the same second."""
     folder.mkdir(parents=True, exist_ok=True)
     second = int(time.time())
-    for number in count():
+    number = 0
+    while True:
         path = folder / f"events.out.tfevents.{second:010}.{number:04}"
-        with suppress(FileExistsError):
+        try:
             return path.open("xb"), path
-    raise AssertionError("unreachable")
+        except FileExistsError:
+            number += 1
 
 
 def framed(payload: bytes) -> bytes:

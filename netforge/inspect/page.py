@@ -72,7 +72,7 @@ def json_script(value: object, **attributes: object) -> Html:
     return element("script", Html(safe), type="application/json", **attributes)
 
 
-def card(title: str, *children: object, note: str = "", wide: bool | str = False, id_: str | None = None) -> Card:
+def card(title: str, *children: object, note: str = "", wide: bool | str = False) -> Card:
     """A box of the page's grid with a heading; `note` is a pale line below it.
 
     wide: True takes a whole row, "double" two columns where the window has that many.
@@ -81,7 +81,7 @@ def card(title: str, *children: object, note: str = "", wide: bool | str = False
     if note:
         head.append(element("p", note, class_="note"))
     names: dict[bool | str, str] = {False: "", True: "wide", "double": "double"}
-    made = Card(element("section", *head, *children, class_=f"card {names[wide]}".rstrip(), id=id_))
+    made = Card(element("section", *head, *children, class_=f"card {names[wide]}".rstrip()))
     made.heading = title
     return made
 
@@ -124,12 +124,9 @@ def details(summary: object, *children: object, open_: bool = False) -> Html:
     return element("details", element("summary", summary), *children, open=open_)
 
 
-def picture(png: bytes, text: str, *, caption: str = "", width: int | None = None, tip: str | None = None) -> Html:
-    """A PNG inside the page. text: what it shows, for those who cannot see it. width: CSS pixels, its own if None.
-
-    tip: what it tells the pointer.
-    """
-    image = element("img", src=data_uri(png), alt=text, width=width)
+def picture(png: bytes, text: str, *, caption: str = "", tip: str | None = None) -> Html:
+    """A PNG inside the page. text: what it shows, for those who cannot see it. tip: what it tells the pointer."""
+    image = element("img", src=data_uri(png), alt=text)
     below = element("figcaption", caption) if caption else ""
     return element("figure", image, below, data_tip=tip)
 

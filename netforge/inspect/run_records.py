@@ -90,6 +90,8 @@ def _add_queries(run: Run, iteration: int, record: dict[str, Any]) -> None:
     epochs = None if record["epochs"] is None else tuple(map(as_number, record["epochs"]))
     if any(len(column) != len(labels) for column in (counts, hits, epochs) if column is not None):
         raise ValueError("labels")
+    if not all(map(math.isfinite, hits)):
+        raise ValueError("hit_percent")
     run.queries.append(Queried(iteration, as_text(record["source"]), labels, counts, hits, epochs))
 
 

@@ -78,7 +78,7 @@ def test_boxes_stand_where_they_should(scale: float) -> None:
 
 def test_a_picture_is_the_same_across_the_borders_of_its_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = (
-        Box(5, 5, 40, 90, fill="paper", line="red", dashed=True),
+        Box(5, 5, 40, 90, fill="paper", line="red"),
         Text(10, 52, "in the middle", 12, "ink"),
         Group("g", "", (Curve(straight((50, 5), (50, 95)), "red", arrow=True, dashed=True),)),
     )

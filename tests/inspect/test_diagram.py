@@ -8,10 +8,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from netforge.errors import NetError
+from netforge.errors import NetError, SettingsError
 from netforge.inspect import draw
 from netforge.inspect.canvas import Box, Curve, Drawing, Group, Text
 from netforge.inspect.diagram import Direction, diagram
@@ -245,7 +246,7 @@ def test_values_of_weights_are_shown_where_there_are_any(tmp_path: Path) -> None
     assert html.count("Weight 0: values") == 3
     assert "data:image/png;base64," in html
     with build(TOWERS) as net, pytest.raises(NetError, match=r"net.copy_from"):
-        draw(net, weights=tmp_path / "net.caffemodel")
+        draw(net, "html", weights=tmp_path / "net.caffemodel")
 
 
 def test_phases_choose_the_layers_and_broken_nets_say_what_is_wrong() -> None:
@@ -254,6 +255,20 @@ def test_phases_choose_the_layers_and_broken_nets_say_what_is_wrong() -> None:
     assert "seen" not in draw(definition) and "seen" in draw(definition, phase="TEST")
     with pytest.raises(NetError, match="unknown layer type"):
         draw(parse_net(INPUT + 'layer { name: "x" type: "Relux" bottom: "data" top: "x" }'))
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "words"),
+    [
+        ("pdf", {}, 'format is "pdf".*svg, html, png'),
+        ("svg", {"scale": 3.0}, 'scale is given with the format "svg".*"png"'),
+        ("html", {"dark": True}, 'dark is given with the format "html".*"png"'),
+        ("png", {"weights": "w.caffemodel"}, 'weights is given with the format "png".*"html"'),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(format: Any, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        draw(parse_net(TOWERS), format, **options)
 
 
 def test_pictures_have_the_size_of_the_drawing() -> None:

@@ -154,6 +154,14 @@ def test_axes() -> None:
     assert not logs.holds(0) and not logs.holds(math.nan)
 
 
+@pytest.mark.parametrize("values", [(1e308, -1e308), (1.5e308, 1e308), (5e-324, 1.5e308), (5e-324, 1e-323), (1e308,)])
+def test_axes_of_values_at_the_ends_of_what_floats_hold(values: tuple[float, ...]) -> None:
+    for axis in (linear_axis(values), linear_axis(values, pad=False), log_axis(values)):
+        assert all(map(math.isfinite, (axis.low, axis.high, *axis.ticks))) and axis.low < axis.high
+        assert all(math.isfinite(axis.at(value, 0, 300)) for value in values if axis.holds(value))
+    line_chart([Series("loss", range(len(values)), values)])
+
+
 def test_heat_map_leaves_out_zeros_and_histograms_show_all() -> None:
     found = Checked(
         heat_map(

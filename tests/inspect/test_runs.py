@@ -76,6 +76,7 @@ def test_the_last_run_of_a_file_counts(tmp_path: Path) -> None:
         ),
         (json.dumps({**START, "time": "nan"}) + "\n", "jsonl:1:", "a time: 'nan'"),
         (json.dumps({**START, "time": 1e300}) + "\n", "jsonl:1:", "a time: 1e+300"),
+        (json.dumps(START) + "\n" + json.dumps({**queries(1, 2), "hit_percent": ["nan"]}) + "\n", "jsonl:2:", "hit_p"),
         (json.dumps(START) + "\n" + "[" * 100_000 + "\n{}\n", "jsonl:2:", "no JSON"),
     ],
 )
