@@ -8,7 +8,7 @@ import click
 
 from netforge.cli.options import CaffeCommand, is_quiet, output_options
 from netforge.cli.runs import open_run
-from netforge.cli.screen import console, on_terminal, print_columns, styled, table
+from netforge.cli.screen import show_rows
 from netforge.cli.targets import target_option, write_html
 
 
@@ -29,22 +29,16 @@ def compare(runs: tuple[str, ...], out: Path | None) -> None:
     found = [open_run(run) for run in runs]
     if not is_quiet() or out is None:
         heading = ("", *(run.name for run in found))
-        show([heading, *value_rows(found)])
+        show_rows(heading, value_rows(found), style=first_pale)
         settings = setting_rows(found)
         if settings:
             click.echo()
-            show([("setting", *heading[1:]), *settings])
+            show_rows(("setting", *heading[1:]), settings, style=first_pale)
         else:
             click.echo("\nSettings of solver and net are the same.")
     write_html(out, lambda: compare_page(found))
 
 
-def show(rows: list[tuple[str, ...]]) -> None:
-    """Print a table, the first row of which are its headings."""
-    if not on_terminal():
-        print_columns(rows)
-        return
-    shown = table(*rows[0])
-    for word, *values in rows[1:]:
-        shown.add_row(styled((word, "dim")), *map(styled, values))
-    console().print(shown)
+def first_pale(column: int, _row: tuple[str, ...]) -> str:
+    """The style of a cell: what a row is about stands back behind its values."""
+    return "" if column else "dim"

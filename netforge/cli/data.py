@@ -52,7 +52,7 @@ data.add_command(export)
 @database_option
 def list_sources(database: Path | None) -> None:
     """List the sources of the image database."""
-    from netforge.cli.screen import console, on_terminal, print_columns, shape_text, table
+    from netforge.cli.screen import shape_text, show_rows
     from netforge.data import ImageDatabase
     from netforge.data.store.builtin import BUILTIN_NAMES
 
@@ -65,10 +65,4 @@ def list_sources(database: Path | None) -> None:
         ]
     present = {info.name for info in infos}
     rows += [(name, "-", "-", "-", "at first use") for name in BUILTIN_NAMES if name not in present]
-    if not on_terminal():
-        print_columns([headings, *rows], right=(1, 3))
-        return
-    shown = table(*headings, right=("images", "classes"))
-    for row in rows:
-        shown.add_row(*row)
-    console().print(shown)
+    show_rows(headings, rows, right=(1, 3))

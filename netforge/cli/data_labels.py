@@ -240,7 +240,7 @@ def history(source: str, database: Path | None) -> None:
 
     "undone" are the edits that are not in force; the time is UTC.
     """
-    from netforge.cli.screen import console, on_terminal, one_line, print_columns, styled, table
+    from netforge.cli.screen import one_line, show_rows
     from netforge.data import ImageDatabase, Labels
     from netforge.data.labels.history import in_force
 
@@ -256,13 +256,7 @@ def history(source: str, database: Path | None) -> None:
         state = "undone" if edit.undoes is None and edit.id not in done else ""
         when = edit.time[:19].replace("T", " ")
         rows.append((str(edit.number), when, f"{edit.count:,}", one_line(edit.action), state))
-    if not on_terminal():
-        print_columns([headings, *rows], right=(0, 2))
-        return
-    shown = table(*headings, right=("edit", "changed"))
-    for row in rows:
-        shown.add_row(*(styled((cell, "dim" if row[-1] else "")) for cell in row))
-    console().print(shown)
+    show_rows(headings, rows, right=(0, 2), style=lambda column, row: "dim" if row[-1] else "")
 
 
 def show_change(source: str, change: LabelChange, names: dict[int, str], back: str, *, dry_run: bool) -> None:

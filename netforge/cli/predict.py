@@ -20,7 +20,7 @@ from netforge.cli.recognition import (
     percent,
     trained_net_options,
 )
-from netforge.cli.screen import console, on_terminal, one_line, print_columns, styled, table
+from netforge.cli.screen import one_line, show_rows
 
 if TYPE_CHECKING:
     from netforge.recognition import Answers, Recognizer, StoredForm
@@ -82,18 +82,16 @@ def note_sizes(images: tuple[str, ...], form: StoredForm) -> None:
 
 def show_answers(recognizer: Recognizer, images: tuple[str, ...], answers: Answers) -> None:
     """One row an image."""
+    from netforge.recognition import UNKNOWN_NAME
+
     measure = "probability" if recognizer.probabilities else "distance"
     headings = ("image", "class", measure, "margin", "next")
     rows = [answer_row(recognizer, image, answers, i) for i, image in enumerate(images)]
-    if not on_terminal():
-        print_columns([headings, *rows], right=(2, 3))
-        return
-    shown = table(*headings, right=headings[2:4])
-    for row, accepted in zip(rows, answers.accepted, strict=True):
-        shown.add_row(
-            styled(row[0]), styled((row[1], "bold green" if accepted else "bold yellow")), *map(styled, row[2:])
-        )
-    console().print(shown)
+
+    def style(column: int, row: tuple[str, ...]) -> str:
+        return "" if column != 1 else "bold yellow" if row[1] == UNKNOWN_NAME else "bold green"
+
+    show_rows(headings, rows, right=(2, 3), style=style)
 
 
 def answer_row(recognizer: Recognizer, image: str, answers: Answers, i: int) -> tuple[str, ...]:

@@ -95,6 +95,26 @@ def print_columns(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) 
         click.echo("  ".join(cells).rstrip())
 
 
+def show_rows(
+    headings: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    right: tuple[int, ...] = (),
+    style: Callable[[int, tuple[str, ...]], str] = lambda column, row: "",
+) -> None:
+    """Print rows under headings: a table on a terminal, aligned columns elsewhere; `right` are column numbers.
+
+    style: how a cell looks on a terminal, by its column and its row.
+    """
+    if not on_terminal():
+        print_columns([headings, *rows], right)
+        return
+    shown = table(*headings, right=tuple(headings[number] for number in right))
+    for row in rows:
+        shown.add_row(*(styled((cell, style(column, row))) for column, cell in enumerate(row)))
+    console().print(shown)
+
+
 def show_facts(
     facts: Sequence[tuple[str, str]], *, bold: Collection[str] = (), copied: Collection[str] | None = None
 ) -> None:

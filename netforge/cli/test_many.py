@@ -24,7 +24,7 @@ from netforge.cli.recognition import (
     refusing_option,
     trained_net_options,
 )
-from netforge.cli.screen import console, image_bar, on_terminal, print_columns, styled, table
+from netforge.cli.screen import console, image_bar, on_terminal, show_rows, styled
 from netforge.cli.targets import target_option, write_png
 
 if TYPE_CHECKING:
@@ -88,23 +88,17 @@ def test_many(
 
 def show_outcome(recognizer: Recognizer, outcome: Outcome) -> None:
     """Print the classes, unless --quiet, and the summary."""
-    rows = class_rows(outcome)
-    if on_terminal():
-        screen = console()
-        if not is_quiet():
-            shown = table(*COLUMNS, right=COLUMNS[1:4])
-            for row in rows:
-                shown.add_row(styled((row[0], "bold cyan")), *map(styled, row[1:4]), styled((row[4], "yellow")))
-            screen.print(shown)
-            screen.print()
-        for line in summary_lines(recognizer, outcome):
-            head, _, rest = line.partition(": ")
-            screen.print(styled((head + ": ", "bold"), rest))
-        return
     if not is_quiet():
-        print_columns([COLUMNS, *rows], right=(1, 2, 3))
+        styles = ("bold cyan", "", "", "", "yellow")
+        show_rows(COLUMNS, class_rows(outcome), right=(1, 2, 3), style=lambda column, row: styles[column])
+        if on_terminal():
+            click.echo()
     for line in summary_lines(recognizer, outcome):
-        click.echo(line)
+        if on_terminal():
+            head, _, rest = line.partition(": ")
+            console().print(styled((head + ": ", "bold"), rest))
+        else:
+            click.echo(line)
 
 
 def class_rows(outcome: Outcome) -> list[tuple[str, ...]]:
