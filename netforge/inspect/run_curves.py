@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from netforge.inspect.charts import Series
 from netforge.inspect.run import Run, Tested
@@ -23,22 +24,24 @@ def learning_rate(run: Run) -> Series:
 
 def loss_series(run: Run) -> list[Series]:
     """The training loss and the losses of tests."""
-    found = [training_loss(run)] if run.displays else []
-    for net, tests in by_test_net(run).items():
-        number = f" #{net}" if net else ""
-        for name in dict.fromkeys(loss for test in tests for loss in test.losses):
-            found.append(tested_series(tests, name, f"test{number} {name}", len(found)))
-    return found
+    training = [training_loss(run)] if run.displays else []
+    tested = _of_tests(run, lambda test: test.losses, lambda net, name: f"test{f' #{net}' if net else ''} {name}")
+    return [*training, *(replace(one, hue=number) for number, one in enumerate(tested, start=len(training)))]
 
 
 def score_series(run: Run) -> list[Series]:
     """The outputs of tests that are no losses, of one number each."""
-    found: list[Series] = []
-    for net, tests in by_test_net(run).items():
-        number = f" (test net #{net})" if net else ""
-        for output in dict.fromkeys(score for test in tests for score in test.scores):
-            found.append(tested_series(tests, output, f"{output}{number}", len(found)))
-    return found
+    return _of_tests(run, lambda test: test.scores, lambda net, name: f"{name}{f' (test net #{net})' if net else ''}")
+
+
+def _of_tests(run: Run, outputs: Callable[[Tested], Iterable[str]], title: Callable[[int, str], str]) -> list[Series]:
+    """The curves of those outputs of each test net, by name."""
+    wanted = [
+        (tests, output, title(net, output))
+        for net, tests in by_test_net(run).items()
+        for output in dict.fromkeys(output for test in tests for output in outputs(test))
+    ]
+    return [tested_series(*one, number) for number, one in enumerate(wanted)]
 
 
 def output_series(run: Run) -> list[Series]:
