@@ -159,8 +159,9 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         solver = Solver(definition, device=self.device, listeners=[curve], sources=sources, **overrides)
         try:
             solver.solve()
-            options = {"layer": self.layer, "normalize": self.normalize, "device": self.device}
-            self.trained_ = TrainedNet.of(solver, sources, mean, **options)
+            self.trained_ = TrainedNet.of(
+                solver, sources, mean, layer=self.layer, normalize=self.normalize, device=self.device
+            )
             self.n_iter_ = solver.iteration
         finally:
             solver.close()

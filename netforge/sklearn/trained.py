@@ -47,9 +47,16 @@ class TrainedNet:
 
     @classmethod
     def of(
-        cls, solver: Solver, sources: Mapping[str, Source], mean: npt.NDArray[np.float32], **options: Any
+        cls,
+        solver: Solver,
+        sources: Mapping[str, Source],
+        mean: npt.NDArray[np.float32],
+        *,
+        layer: str | None,
+        normalize: bool | None,
+        device: str,
     ) -> TrainedNet:
-        """The net of a solver, as it is now; options: layer, normalize, device."""
+        """The net of a solver, as it is now."""
         definition, state = solver.definition.train_net()
         with TemporaryDirectory() as folder:
             path = Path(folder, _WEIGHTS)
@@ -65,7 +72,9 @@ class TrainedNet:
             tuple(sources),
             state.level,
             tuple(state.stages),
-            **options,
+            layer,
+            normalize,
+            device,
         )
 
     def embed(self, pixels: Pixels) -> npt.NDArray[np.float32]:
