@@ -11,13 +11,12 @@ import numpy.typing as npt
 from netforge.data.source import LARGEST_LABEL
 from netforge.errors import DataError
 
-LAYOUTS = ("NHW", "NHWC", "NCHW")
 COLOURS = (1, 3)
 LARGEST_SIDE = 1 << 14
 
 
 def image_layout(shape: Sequence[int], dtype: np.dtype[Any], where: str, layout: str | None = None) -> str:
-    """The layout of an array of images, one of LAYOUTS.
+    """The layout of an array of images: "NHW", "NHWC" or "NCHW".
 
     layout: of four axes, where they could be read in two ways. Raises DataError, with `where`, where the array can be
     none of images.
