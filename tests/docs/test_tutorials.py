@@ -79,9 +79,12 @@ def test_a_reader_who_follows_the_document_succeeds(
 
 
 def run_python(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a block as a module of its own."""
-    module = types.ModuleType("document")
-    monkeypatch.setitem(sys.modules, "document", module)
+    """Run a block as a module of its own, under the name of the file that the sentence below it puts it into."""
+    lines = block.document.read_text(encoding="utf-8").splitlines()
+    below = " ".join(lines[block.line + len(block.text.splitlines()) :][:2])
+    named = re.match(r"\s*In a file `(\w+)\.py`", below)
+    module = types.ModuleType(named[1] if named else "document")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile("\n" * (block.line - 1) + block.text, name(block.document), "exec"), module.__dict__)
 
 
