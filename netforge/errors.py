@@ -64,7 +64,7 @@ class NetforgeError(Exception):
     def __str__(self) -> str:
         head = f"{self.where}: " if self.where else ""
         subject = f"layer {self.layer}: " if self.layer else ""
-        tail = f". {self.mend[:1].upper()}{self.mend[1:]}" if self.mend else ""
+        tail = f". {as_sentence(self.mend)}" if self.mend else ""
         stop = "" if tail.endswith("?") else "."
         return f"{head}{subject}{self.found}{tail}{stop}"
 
@@ -117,6 +117,11 @@ class DeviceError(NetforgeError):
 
 class PluginError(NetforgeError):
     """A plugin module could not be loaded."""
+
+
+def as_sentence(mend: str) -> str:
+    """A mend with a capital letter, unless it begins with a command: those are typed as they are written."""
+    return mend if mend.startswith("netforge ") else mend[:1].upper() + mend[1:]
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -235,6 +235,7 @@ def test_verbose_prints_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
         ({"net": NET.replace('"Data"', '"DummyData"')}, InputError, "no Data layer"),
         ({"n_components": 0}, InputError, "n_components is 0"),
         ({"max_iter": -1}, SettingsError, "max_iter"),
+        ({"max_iter": "2"}, InputError, "max_iter is '2'"),
         ({"layer": "nothing"}, NetforgeError, "nothing"),
     ],
 )
@@ -251,6 +252,8 @@ def test_bad_data_is_refused() -> None:
         learner.predict(x)
     with pytest.raises(InputError, match="y holds 1 class"):
         learner.fit(x, np.zeros(150))
+    with pytest.raises(InputError, match=r"X has 5 axes, expected 2 .*, 3 .* or 4"):
+        learner.fit(x.reshape(150, 1, 1, 2, 2), y)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         learner.fit(x, y[:-1])
     with pytest.raises(ValueError, match="NaN"):

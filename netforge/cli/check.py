@@ -95,6 +95,7 @@ def names_phase(definition: NetDefinition, phase: str) -> bool:
 
 def check_solver(path: str) -> list[str]:
     """Check a solver's settings and build its nets; a line for each."""
+    from netforge.cli.run_facts import loss_notes
     from netforge.net import Net
     from netforge.schema import read_solver
     from netforge.solver import SOLVERS
@@ -115,7 +116,7 @@ def check_solver(path: str) -> list[str]:
     for name, (definition, state) in named:
         with Net(definition, state.phase, state.level, state.stages, plan_only=True) as net:
             lines.append(f"{name:12}  {plan_line(net)}")
-            notes += net.definition.notes
+            notes += [*net.definition.notes, *(loss_notes(net) if name == "train net" else ())]
     return lines + list(dict.fromkeys(notes))
 
 

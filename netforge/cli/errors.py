@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from netforge.cli.options import is_verbose
-from netforge.errors import NetforgeError, Place
+from netforge.errors import NetforgeError, Place, as_sentence
 
 USER_ERROR, BUG = 1, 70
 
@@ -78,7 +78,7 @@ def show_block(error: NetforgeError) -> None:
         for line in source_lines(error.where):
             console.print(line, no_wrap=True, overflow="ellipsis")
     if error.mend:
-        mend = error.mend[:1].upper() + error.mend[1:]
+        mend = as_sentence(error.mend)
         console.print(Text.assemble(("mend:  ", "bold green"), mend, "" if mend.endswith(("?", ".")) else "."))
 
 

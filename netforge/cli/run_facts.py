@@ -162,6 +162,12 @@ def batches_text(result: TestResult) -> str:
 
 
 def notes_of(solver: Solver) -> list[str]:
-    """What the reader of the files wants to be known, each once."""
+    """What the reader of the files wants to be known, each once, and whether anything is learned."""
     nets: list[NetDefinition] = [solver.net.definition, *(net.definition for net in solver.test_nets)]
-    return list(dict.fromkeys([*solver.definition.notes, *(note for net in nets for note in net.notes)]))
+    read = [*solver.definition.notes, *(note for net in nets for note in net.notes)]
+    return list(dict.fromkeys([*read, *loss_notes(solver.net)]))
+
+
+def loss_notes(net: Net) -> list[str]:
+    """A note on a training net that no loss tells what to learn."""
+    return [] if net.loss_weights else ["no layer of the training net is a loss, so nothing is learned"]

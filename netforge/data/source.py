@@ -26,7 +26,8 @@ class Source(ABC):
     name: for messages. shape: (channels, height, width). count: number of images. class_names: label to name, where
     names are known. color_order: order of three channels, "RGB" or "BGR". shuffled: whether a Data layer draws at
     random unless the net says otherwise (image databases) or in stored order (Caffe's databases). database: file of the
-    image database that holds the source; None where it lies elsewhere.
+    image database that holds the source; None where it lies elsewhere. holds_bytes: whether all values are known to be
+    bytes, 0 to 255.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Source(ABC):
     color_order: str = "RGB"
     shuffled: bool = True
     database: Path | None = None
+    holds_bytes: bool = False
 
     @abstractmethod
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
@@ -163,6 +165,7 @@ class ArraySource(Source):
         self.count = len(pixels) if rows is None else len(rows)
         self.class_names = class_names or {}
         self.color_order = color_order
+        self.holds_bytes = self._pixels.dtype == np.uint8
         if self._labels.shape != (self.count,):
             raise DataError(f"{self.count} images have labels of shape {self._labels.shape}", where=name)
         for kind, column in (("groups", self._groups), ("boosts", self._boosts)):

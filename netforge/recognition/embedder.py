@@ -235,7 +235,7 @@ class Embedder:
         self._transformer = transformer_for(
             layer, source, phase="RUN", seed=0, folder=folder, plan_only=False, fail=layer.fail
         )
-        self.form = StoredForm(source.shape, source.color_order)
+        self.form = StoredForm(source.shape, source.color_order, bytes_only=source.holds_bytes)
         self.class_names = dict(source.class_names)
 
     def _losses(self, definition: NetDefinition, level: int | None, stages: Sequence[str]) -> list[LayerDefinition]:

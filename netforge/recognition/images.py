@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from netforge.data.formats.picture import PictureForm, make_picture, read_picture, without_warnings
 from netforge.data.source import Pixels, Source
-from netforge.errors import ShapeError
+from netforge.errors import DataError, ShapeError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,17 +28,20 @@ Images: TypeAlias = "Source | Picture | Sequence[Picture] | npt.ArrayLike"
 
 @dataclass(frozen=True)
 class StoredForm:
-    """How the images that a net was trained on are stored: shape (C, H, W), and the order of three channels."""
+    """How the images that a net was trained on are stored: shape (C, H, W), the order of three channels, and whether
+    their values are known to be bytes, 0 to 255."""
 
     shape: tuple[int, int, int]
     color_order: str = "RGB"
+    bytes_only: bool = False
 
     def batches(self, images: Images, size: int) -> Iterator[Pixels]:
         """The images in this form, at most `size` at a time, each (n, C, H, W).
 
         Sources and arrays must have the shape already. A source's channels, and the red, green and blue of an array
         (n, H, W, 3), are put into this order; arrays (n, C, H, W) have it. Files and Pillow images are turned into grey
-        or colour and resized, see `read`. Raises ShapeError or DataError for what cannot be used.
+        or colour and resized, see `read`. Raises ShapeError or DataError for what cannot be used, such as fractions
+        from 0 to 1 for a net that has learned from bytes.
         """
         if isinstance(images, Source):
             yield from self._of_source(images, size)
@@ -71,6 +74,11 @@ class StoredForm:
             raise ShapeError("images have several shapes", mend=f"give all of them the shape {self.shape}") from None
         channels, height, width = self.shape
         layouts = [(height, width)] if channels == 1 else [self.shape, (height, width, channels)]
+        if self.bytes_only and array.dtype.kind == "f" and _are_shares(array):
+            raise DataError(
+                "the values of the images lie between 0 and 1, the net was trained on bytes, 0 to 255",
+                mend="multiply them by 255",
+            )
         if array.dtype.kind in "fiub":
             for layout in (self.shape, (height, width, channels), *layouts):
                 if layout in (array.shape, array.shape[1:]):
@@ -106,6 +114,12 @@ class StoredForm:
             else:
                 pixels = make_picture(picture, form, "image")
         return pixels[::-1] if channels == 3 and self.color_order == "BGR" else pixels
+
+
+def _are_shares(values: npt.NDArray[Any]) -> bool:
+    """Whether all lie from 0 to 1, and not all on the ends: what bytes become when they are divided by 255."""
+    between = (values > 0) & (values < 1)
+    return bool(between.any()) and bool((between | (values == 0) | (values == 1)).all())
 
 
 def is_picture(images: Any) -> TypeGuard[Picture]:

@@ -29,6 +29,8 @@ def read_x(estimator: Any, x: Any, *, reset: bool) -> npt.NDArray[Any]:
     where images have another shape than those of `fit`.
     """
     axes = x.ndim if hasattr(x, "ndim") else np.asarray(x).ndim
+    if axes > max(IMAGE_AXES):
+        raise InputError(f"X has {axes} axes, expected 2 (features), 3 (grey images) or 4 (images with channels)")
     if axes not in IMAGE_AXES:
         if not reset and estimator.image_shape_ is not None:
             raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
             )
         overrides = dict(NO_TESTS_NO_FILES)
         if self.max_iter is not None:
+            if not isinstance(self.max_iter, Integral):
+                raise InputError(f"max_iter is {self.max_iter!r}, expected a whole number or None")
             overrides["max_iter"] = self.max_iter
         if self.random_state is not None:
             overrides["random_seed"] = int(check_random_state(self.random_state).randint(LARGEST_SEED))

@@ -120,6 +120,15 @@ def test_check_misses_no_max_iter(folder: Path) -> None:
     assert "max_iter is not set" in run("check", "solver.prototxt", status=1).stderr
 
 
+def test_a_net_without_a_loss_is_told(folder: Path) -> None:
+    assert "nothing is learned" not in run("check", "solver.prototxt").stdout
+    silent = NET.replace('"SoftmaxWithLoss"', '"SoftmaxWithLoss" loss_weight: 0')
+    Path("net.prototxt").write_text(silent, encoding="utf-8")
+    words = "no layer of the training net is a loss, so nothing is learned"
+    assert words in run("check", "solver.prototxt").stdout
+    assert f"note: {words}" in run("train", "--solver", "solver.prototxt", "--no-report").stderr
+
+
 def test_check_finds_what_is_wrong_with_a_solver_without_training(folder: Path) -> None:
     solver = Path("solver.prototxt")
     solver.write_text(solver.read_text(encoding="utf-8").replace('"step"', '"stpe"'), encoding="utf-8")

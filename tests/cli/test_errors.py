@@ -45,6 +45,13 @@ def test_no_line_is_drawn_of_a_file_that_is_gone(tmp_path: Path) -> None:
     assert drawn(Place(str(tmp_path / "gone"), 1, 1)) == []
 
 
+def test_a_mend_that_is_a_command_keeps_its_spelling(capsys: pytest.CaptureFixture[str]) -> None:
+    error = SchemaError("found x", mend="netforge data list shows all")
+    show_block(error)
+    assert str(error) == "found x. netforge data list shows all."
+    assert "mend:  netforge data list shows all." in capsys.readouterr().err
+
+
 def test_brackets_in_messages_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     show_block(SchemaError("found [bold]loud[/bold]", where="a[0]", layer='"x" (ReLU)', mend="write [red]"))
     assert capsys.readouterr().err == ('error: a[0]: layer "x" (ReLU): found [bold]loud[/bold].\nmend:  Write [red].\n')

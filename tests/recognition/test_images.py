@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netforge.data import open_source
 from netforge.data.formats.picture import PictureForm, picture_size, read_picture
 from netforge.data.source import ArraySource
 from netforge.errors import DataError, ShapeError
@@ -81,6 +82,18 @@ def test_a_source_keeps_its_shape_and_gets_the_order_of_the_net(rng: np.random.G
     np.testing.assert_array_equal(np.concatenate(batches), pixels[:, ::-1])
     with pytest.raises(ShapeError, match="some: its images have shape"):
         list(StoredForm((3, 2, 3)).batches(source, 3))
+
+
+def test_bytes_divided_by_255_are_refused_where_bytes_were_learned() -> None:
+    form, shares = StoredForm((1, 2, 2), bytes_only=True), np.array([[0, 0.5], [0.2, 1]])
+    with pytest.raises(DataError, match=r"between 0 and 1.* Multiply them by 255\."):
+        list(form.batches(shares, 4))
+    for fine in (shares * 255, shares.round(), shares - 1):
+        assert len(list(form.batches(fine, 4))) == 1
+    assert len(list(StoredForm((1, 2, 2)).batches(shares, 4))) == 1
+    assert open_source(None, "digits.training", header_only=True).holds_bytes  # before its first use
+    assert open_source(None, "digits.training").holds_bytes
+    assert open_source(None, "digits.training", header_only=True).holds_bytes
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:

@@ -37,12 +37,15 @@ class Header(Source):
         count: int,
         class_names: dict[int, str],
         color_order: str = "RGB",
+        *,
+        holds_bytes: bool = False,
     ) -> None:
         self.name = name
         self.shape = shape
         self.count = count
         self.class_names = class_names
         self.color_order = color_order
+        self.holds_bytes = holds_bytes
 
     def read(self, indices: Indices) -> tuple[Pixels, Indices]:
         """Refuse: no image was opened."""
@@ -146,11 +149,12 @@ def open_image_source(source: str, folder: Path | None, *, header_only: bool, da
     """A source of the image database; the built-in ones are made when they are missing."""
     with ImageDatabase(database) as images:
         if header_only and source in BUILTIN_NAMES and source not in images:
-            return Header(source, DIGITS_SHAPE, BUILTIN_COUNTS[source], DIGIT_NAMES)
+            return Header(source, DIGITS_SHAPE, BUILTIN_COUNTS[source], DIGIT_NAMES, holds_bytes=True)
         make_builtin(images, source)
         if header_only:
             info = images.find(source)
-            return Header(source, info.shape, info.count, images.class_names(info), info.color_order)
+            names, is_bytes = images.class_names(info), info.dtype == "uint8"
+            return Header(source, info.shape, info.count, names, info.color_order, holds_bytes=is_bytes)
         return images.open(source)
 
 
