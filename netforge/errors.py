@@ -132,11 +132,15 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str | None:
     """A mend that names the known names closest to `name`, case-insensitively; None where none is close.
 
-    Where there are at most eight known names and none is close, all are listed.
+    Those that begin with `name`, an abbreviation of three letters or more, come first. Where there are at most eight
+    known names and none is close, all are listed.
     """
     names = list(dict.fromkeys(known))
     by_lower = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=limit, cutoff=0.6)
+    word = name.lower()
+    longer = [n for n in by_lower if len(word) > 2 and n.startswith(word)]
+    alike = difflib.get_close_matches(word, by_lower, n=limit, cutoff=0.6)
+    close = list(dict.fromkeys(longer + alike))[:limit]
     if close:
         quoted = " or ".join(f'"{by_lower[c]}"' for c in close)
         return f"did you mean {quoted}?"

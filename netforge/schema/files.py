@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,13 +57,19 @@ def _absolute(path: Path) -> Path:
 def _mend_missing(tried: list[Path]) -> str:
     for candidate in tried:
         try:
-            neighbours = [p.name for p in candidate.parent.iterdir()][:1000]
+            neighbours = [p.name for p in islice(candidate.parent.iterdir(), 1000)]
         except (OSError, ValueError):
             continue
-        mend = did_you_mean(candidate.name, neighbours)
+        mend = did_you_mean(candidate.name, filter(partial(_stems_are_alike, candidate.name), neighbours))
         if mend and mend.startswith("did"):
             return mend
     return "correct the path, or start netforge in the folder that it is relative to"
+
+
+def _stems_are_alike(name: str, other: str) -> bool:
+    """Whether names resemble each other by more than their ending, which most files of a folder share."""
+    one, two = Path(name).stem.lower(), Path(other).stem.lower()
+    return bool(difflib.get_close_matches(one, [two])) or two.startswith(one)
 
 
 def read_text(path: Path, what: str) -> SourceText:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netforge.errors import NetforgeError, SchemaError, SettingsError
+from netforge.errors import NetforgeError, SchemaError, SettingsError, did_you_mean
 from netforge.schema import parse_net, parse_solver, read_net, read_solver, resolve_path
 from netforge.schema.files import LARGEST_TEXT_BYTES
 
@@ -203,6 +203,9 @@ def test_a_missing_file_names_close_ones(tmp_path: Path) -> None:
     (tmp_path / "lenet_solver.prototxt").touch()
     with pytest.raises(SchemaError, match=r'Did you mean "lenet_solver\.prototxt"'):
         read_solver(tmp_path / "lenet_slover.prototxt")
+    (tmp_path / "one.prototxt").touch()
+    with pytest.raises(SchemaError, match="Correct the path"):  # alike in their endings alone
+        read_solver(tmp_path / "nope.prototxt")
     with pytest.raises(SchemaError, match="there is no file"):
         read_net(tmp_path / "none" / "x")
     for impossible in ("a" * 5000, "a\0b"):
@@ -248,3 +251,10 @@ def test_deep_nesting_and_long_names_end_in_errors() -> None:
         with pytest.raises(SchemaError) as caught:
             parse_net(text)
         assert len(str(caught.value)) < 300
+
+
+def test_abbreviations_are_understood() -> None:
+    known = ["Concat", "Convolution", "Pooling", "Power"]
+    assert did_you_mean("conv", known) == 'did you mean "Convolution" or "Concat"?'
+    assert did_you_mean("Pool", known) == 'did you mean "Pooling"?'
+    assert did_you_mean("po", [*known, *"abcde"]) is None
