@@ -30,7 +30,8 @@ def report_page(run: Run, *, full: bool = True, device: str | Device = "cpu") ->
     1,000 images are run, on `device`. Without it the page names the command that shows them.
     """
     with Model(run, device) as model:
-        cards: list[Html] = [result_card(run), command_card(run), *curve_cards(with_earlier(run)), *query_cards(run)]
+        cards: list[Html] = [result_card(run), command_card(run), *curve_cards(with_earlier(run))]
+        cards += query_cards(run, model.class_names)
         if run.notices:
             cards.append(notice_card(run))
         cards += cards_of_model(model, full=full)

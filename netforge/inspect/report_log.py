@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -85,22 +85,22 @@ def value_card(name: str, values: Sequence[float]) -> Card:
     return card(name, bars(rows, text=lambda value: f"{value:.4g}"), note="of the newest test, by number")
 
 
-def query_cards(run: Run) -> Iterator[Card]:
-    """How often training drew each label, a card for each source."""
+def query_cards(run: Run, names_of: Callable[[str], Mapping[int, str]] = lambda source: {}) -> Iterator[Card]:
+    """How often training drew each label, a card for each source. names_of: the classes of a source, label to name."""
     for entry in run.final_queries():
-        total, names = sum(entry.counts), len(entry.labels)
-        note = f"{counted(total, 'image')} drawn until iteration {entry.iteration:,}, {counted(names, 'label')}"
-        yield card(f"Label queries of {entry.source}", _query_chart(entry), note=note)
+        total, labels = sum(entry.counts), len(entry.labels)
+        note = f"{counted(total, 'image')} drawn until iteration {entry.iteration:,}, {counted(labels, 'label')}"
+        yield card(f"Label queries of {entry.source}", _query_chart(entry, names_of(entry.source)), note=note)
 
 
-def _query_chart(entry: Queried) -> Html:
+def _query_chart(entry: Queried, names: Mapping[int, str]) -> Html:
     if len(entry.labels) > MOST_BARS:
         counts, edges = np.histogram(entry.hit_percent, bins=min(30, len(entry.labels) // 2))
         chart = histogram(edges.tolist(), counts.tolist(), x="hit percent of a label", label="labels by hit percent")
         order = sorted(range(len(entry.labels)), key=lambda k: entry.counts[k])
         ends = [("least often drawn", order[:5]), ("most often drawn", order[:-6:-1])]
         return join([chart, facts((word, ", ".join(_query_text(entry, k) for k in some)) for word, some in ends)])
-    rows = [(str(label), hit) for label, hit in zip(entry.labels, entry.hit_percent, strict=True)]
+    rows = [(names.get(label, str(label)), hit) for label, hit in zip(entry.labels, entry.hit_percent, strict=True)]
     tips = [_query_text(entry, k) for k in range(len(rows))]
     return bars(rows, text=lambda value: f"{value:.2f} %", tips=tips, hue_number=9)
 

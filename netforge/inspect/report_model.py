@@ -13,6 +13,7 @@ import numpy as np
 from netforge.data.sheets.sheet import tile, tile_size
 from netforge.data.source import Source
 from netforge.data.sources.image_set import ImageSet
+from netforge.data.sources.opening import open_source
 from netforge.device import get_device
 from netforge.device.base import Device
 from netforge.errors import DataError, NetError, NetforgeError, SnapshotError, counted
@@ -84,6 +85,13 @@ class Model:
         net = Net(self.definition, "TRAIN", *self._train_state, plan_only=True)
         self._open.callback(net.close)
         return net
+
+    def class_names(self, source: str) -> dict[int, str]:
+        """Label to name, of the classes of a source; none where it is gone, for a page says labels then."""
+        try:
+            return open_source(None, source, folder=Path(self.run.folder), header_only=True).class_names
+        except NetforgeError:
+            return {}
 
     def training_net(self) -> Net:
         """The training net with memory and with its weights, where those are still there; the caller closes it."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netforge.data import ImageDatabase, import_arrays
 from netforge.inspect import report_model
 from netforge.inspect.blob_pictures import weight_picture
 from netforge.inspect.compare import compare_page, setting_rows, value_rows
@@ -93,6 +94,17 @@ def test_nothing_in_a_log_becomes_markup(tmp_path: Path) -> None:
     for text in (report_page(run), compare_page([run, run])):
         assert "<script>alert" not in text
         Checked(text)
+
+
+def test_label_queries_name_the_classes_of_a_source_that_is_there(tmp_path: Path) -> None:
+    drawn = {**queries(10, 1, 2), "source": "pets"}
+    run = run_of(tmp_path, START, drawn)
+    assert "a <cat>" not in report_page(run, full=False)
+    with ImageDatabase() as database:
+        import_arrays(database, "pets", np.zeros((2, 4, 4), np.uint8), [0, 1], class_names=["a <cat>", "a dog"])
+    text = report_page(run, full=False)
+    assert "a &lt;cat&gt;" in text and "a dog" in text
+    Checked(text)
 
 
 def test_command_line(tmp_path: Path) -> None:
