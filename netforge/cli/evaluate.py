@@ -142,8 +142,8 @@ def _facts(
     """What was measured, for the file of the result."""
     return {
         "protocol": asked.name,
-        "model": trained.model,
-        "weights": trained.weights,
+        **({"run": trained.run} if trained.run else {"model": trained.model}),
+        "weights": str(embedder.weights),
         "embedding": embedder.embedding,
         "normalized": embedder.normalizes,
         "dimensions": embeddings.shape[1],

@@ -15,14 +15,14 @@ from netforge.cli.recognition import (
     parse_threshold,
     percent,
     refusing_option,
-    trained_net_options,
+    trained_run_options,
 )
 from netforge.cli.screen import image_bar
 from netforge.cli.targets import Targets, target_options, write_html, write_png
 
 
 @click.command("confusion", cls=CaffeCommand)
-@trained_net_options
+@trained_run_options
 @images_options
 @centroids_option
 @refusing_option
@@ -40,7 +40,8 @@ def confusion(
 ) -> None:
     """Show which classes are taken for which; a click on a cell of the page shows its images.
 
-    `netforge test-many` prints the same as text.
+    RUN is a run whose net and newest weights are taken (its folder, its log or the prefix of its snapshots); or give
+    --model and --weights. `netforge test-many` prints the same as text.
     """
     from netforge.inspect.confusion import confusion_page
     from netforge.recognition import choose_images, recognize_labelled

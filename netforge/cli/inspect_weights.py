@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netforge.cli.files import net_of
 from netforge.cli.options import CaffeCommand, load_plugins, output_options, plugin_option
-from netforge.cli.recognition import note
+from netforge.cli.recognition import check_named, net_file_options, note, run_argument, trained_files
 from netforge.cli.targets import checked, target_option, write_html
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("weights", cls=CaffeCommand)
-@click.option("--model", required=True, metavar="NET", help="The net, a prototxt (or a solver that names one).")
-@click.option("--weights", "weights_file", required=True, metavar="FILE", help="The .caffemodel.")
+@run_argument
+@net_file_options
 @click.option("--layer", metavar="NAME", help="Show one layer; by default all that have weights.")
 @plugin_option
 @target_option(
@@ -33,8 +32,9 @@ if TYPE_CHECKING:
 )
 @output_options
 def weights(
-    model: str,
-    weights_file: str,
+    run: str | None,
+    model: str | None,
+    weights: str | None,
     layer: str | None,
     plugins: tuple[str, ...],
     html_file: Path | None,
@@ -42,14 +42,18 @@ def weights(
 ) -> None:
     """Show weights: filters as pictures, matrices as heat maps, histograms.
 
+    RUN is a run whose net and newest weights are taken (its folder, its log or the prefix of its snapshots); or give
+    --model and --weights.
+
     The net may be of any kind, and its weights NaN or infinite. Weights that towers share are shown once.
     """
     from netforge.inspect.weights import weight_pictures, weights_page
 
+    load_plugins(plugins)
+    check_named(run, model, weights)
+    definition, weights_file = trained_files(run, model, weights, "TRAIN")
     stem = re.sub(r"\.caffemodel(\.h5)?$", "", Path(weights_file).name)
     target = html_file or (None if png_folder else checked(Path(f"{stem}.weights.html")))
-    load_plugins(plugins)
-    definition = net_of(model, "TRAIN")
     shown, absent = weight_pictures(definition, weights_file, layer)
     name = definition.name or "the net"
     if absent:

@@ -33,12 +33,16 @@ ROUNDING = 1e-9  # of a distance to itself, which is shown as 0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+RUN_HELP = "A run: its folder, its log, or the prefix of its snapshots. Its net, and its newest weights."
+
+
 @dataclass(frozen=True)
 class NetOptions:
-    """What `trained_net_options` give a command."""
+    """What `trained_net_options` give a command: a run, or a net and its weights."""
 
-    model: str
-    weights: str
+    run: str | None
+    model: str | None
+    weights: str | None
     layer: str | None
     normalize: bool | None
     device: str | None
@@ -47,30 +51,54 @@ class NetOptions:
 
 
 def trained_net_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--model, --weights, --layer, --normalize, --plugin and those of the device.
+    """--run, or --model and --weights; --layer, --normalize, --plugin and those of the device.
 
     The command gets them as `trained`, for `open_embedder`.
     """
-    return _net_options(command, required=True)
+    return run_option(_net_options(command, required=True))
+
+
+def trained_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `trained_net_options`, but the run is the command's argument, RUN."""
+    return run_argument(_net_options(command, required=True))
 
 
 def optional_net_options(command: Callable[..., None]) -> Callable[..., None]:
-    """As `trained_net_options`, for a command that can do without a net: `trained` is None without --model."""
+    """As `trained_net_options` without --run, for a command that can do without a net: then `trained` is None."""
     return _net_options(command, required=False)
+
+
+def run_option(command: F) -> F:
+    """--run, for `trained_files`."""
+    return click.option("--run", metavar="RUN", help=f"{RUN_HELP} In place of --model and --weights.")(command)
+
+
+def run_argument(command: F) -> F:
+    """RUN, an argument that may be left out, for `trained_files`."""
+    return click.argument("run", required=False, metavar="[RUN]")(command)
+
+
+def net_file_options(command: F) -> F:
+    """--model and --weights, for `trained_files`."""
+    command = click.option("--weights", metavar="FILE", help="The .caffemodel.")(command)
+    return click.option(
+        "--model", metavar="NET", help="The net that was trained, a prototxt (or a solver that names one)."
+    )(command)
 
 
 def _net_options(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
-        given = {field.name: options.pop(field.name) for field in fields(NetOptions)}
-        if (given["model"] is None) != (given["weights"] is None):
-            raise click.UsageError("--model and --weights go together.")
-        if given["model"] is None:
+        # A run that need not name a net is the command's own affair.
+        own = {"run": options.pop("run")} if required else {"run": None}
+        given = own | {field.name: options.pop(field.name) for field in fields(NetOptions) if field.name != "run"}
+        named = check_named(given["run"], given["model"], given["weights"], required=required)
+        if not named:
             idle = [name for name in ("layer", "normalize", "device", "gpu") if given[name] is not None]
             if idle:
                 raise click.UsageError(f"--{idle[0]} goes with --model and --weights.")
             load_plugins(given["plugins"])
-        command(*arguments, trained=None if given["model"] is None else NetOptions(**given), **options)
+        command(*arguments, trained=NetOptions(**given) if named else None, **options)
 
     run = plugin_option(run)
     run = device_options(run)
@@ -82,13 +110,30 @@ def _net_options(command: Callable[..., None], *, required: bool) -> Callable[..
     run = click.option(
         "--layer", metavar="NAME", help="The layer or blob that gives the embedding; by default what Decode reads."
     )(run)
-    run = click.option("--weights", required=required, metavar="FILE", help="The .caffemodel.")(run)
-    return click.option(
-        "--model",
-        required=required,
-        metavar="NET",
-        help="The net that was trained, a prototxt (or a solver that names one).",
-    )(run)
+    return net_file_options(run)
+
+
+def check_named(run: str | None, model: str | None, weights: str | None, *, required: bool = True) -> bool:
+    """Whether options name a trained net; UsageError where they do so in two ways, by half, or, if `required`, not."""
+    if (model is None) != (weights is None):
+        raise click.UsageError("--model and --weights go together.")
+    if run is not None and model is not None:
+        raise click.UsageError("give a run, or --model and --weights, not both.")
+    if required and run is None and model is None:
+        raise click.UsageError("name a trained net: a run, or --model and --weights.")
+    return run is not None or model is not None
+
+
+def trained_files(run: str | None, model: str | None, weights: str | None, phase: str) -> tuple[Any, str]:
+    """The net that `check_named` has found to be named, a path or a NetDefinition, and the path of its weights."""
+    if run is None:
+        assert model is not None and weights is not None
+        return net_of(model, phase), weights
+    from netforge.inspect.report_model import Model
+    from netforge.inspect.runs import find_run, read_run
+
+    with Model(read_run(find_run(run))) as found:
+        return found.definition, str(found.weights)
 
 
 def images_options(command: F) -> F:
@@ -135,9 +180,10 @@ def open_embedder(given: NetOptions) -> Embedder:
     from netforge.recognition import Embedder
 
     load_plugins(given.plugins)
+    model, weights = trained_files(given.run, given.model, given.weights, "RUN")
     embedder = Embedder(
-        net_of(given.model, "RUN"),
-        given.weights,
+        model,
+        weights,
         layer=given.layer,
         normalize=given.normalize,
         device=make_device(given.device, given.gpu),

@@ -53,6 +53,17 @@ def test_embeddings_of_a_state(folder: Path) -> None:
     assert width("map.png") > 900
 
 
+def test_weights_and_mistakes_of_a_run(folder: Path) -> None:
+    begun = START | {"folder": str(folder), "nets": {"small.prototxt": (folder / "small.prototxt").read_text()}}
+    kept = {"event": "snapshot", "time": 1, "iteration": 5, "weights": "small.caffemodel", "state": None}
+    write_log(folder / "run.20260101-000000.log.jsonl", begun, kept)
+    assert "small.weights.html" in good("weights", "run")
+    assert "page: mistakes.html" in good("confusion", ".", "--source", "digits.testing", "--html", "mistakes.html")
+    for command in (["weights"], ["confusion", "--source", "digits.testing"]):
+        assert "name a trained net: a run, or --model and --weights" in inspect(*command).stderr
+        assert "not both" in inspect(*command, "run", *NET[:4]).stderr
+
+
 def test_embeddings_of_a_run(folder: Path) -> None:
     gone = {"event": "snapshot", "time": 1, "iteration": 5, "weights": None, "state": "run.solverstate"}
     write_log(folder / "run.20260101-000000.log.jsonl", START, gone)

@@ -65,6 +65,7 @@ def test_an_option_takes_the_same_in_all_commands() -> None:
     assert {name: values for name, values in found.items() if len(values) > 1} == {
         "--index": {"N", "LIST"},  # one image, or those to edit
         "--name": {"CLASS", "text"},  # of what is made: a class, a source
+        "--run": {"NAME", "RUN"},  # as the database knows it, or where its files are
         "--threshold": {"X", "auto|X", "auto|none|X"},  # nothing is calibrated, nothing by default, or both
         "--to": {"LABEL", "N"},  # the new value: a label, a boost
     }

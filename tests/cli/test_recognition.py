@@ -14,6 +14,7 @@ from PIL import Image
 from netforge.cli import cli
 from netforge.data import ImageDatabase, open_source
 from netforge.net import Net
+from tests.inspect.logs import START, write_log
 from tests.recognition.helpers import DECODE, MINING, SOFTMAX, make_net
 
 
@@ -39,6 +40,36 @@ def good(command: str, *arguments: str | Path, name: str = "small") -> Result:
     result = run(command, *arguments, name=name)
     assert result.exit_code == 0, result.output
     return result
+
+
+def test_a_run_names_the_net_and_its_newest_weights(trained: Path) -> None:
+    text = (trained / "small.prototxt").read_text()
+    (trained / "small.prototxt").write_text("layer { the file has changed since")
+    begun = START | {"folder": str(trained), "nets": {"small.prototxt": text}}
+    older, newest = (
+        {"event": "snapshot", "time": 1, "iteration": number, "weights": f"{name}.caffemodel", "state": None}
+        for number, name in enumerate(("gone", "small"))
+    )
+    log = write_log(trained / "mine.20260101-000000.log.jsonl", begun, older, newest)
+    for name in (".", "mine", log.name):
+        result = CliRunner().invoke(cli, ["predict", "--run", name, "--device", "cpu", "3.png"])
+        assert result.exit_code == 0 and "3.png  3 " in result.stdout, result.output
+    (trained / "small.caffemodel").unlink()
+    assert "small.caffemodel is gone" in CliRunner().invoke(cli, ["predict", "--run", ".", "3.png"]).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "name a trained net: a run, or --model and --weights"),
+        (("--model", "a"), "--model and --weights go together"),
+        (("--run", "a", "--model", "b", "--weights", "c"), "give a run, or --model and --weights, not both"),
+    ],
+)
+def test_a_trained_net_is_named_in_one_way(options: tuple[str, ...], message: str) -> None:
+    for command in (["test-many", "--source", "digits.testing"], ["predict", "a.png"]):
+        result = CliRunner().invoke(cli, [*command, *options])
+        assert result.exit_code == 2 and message in result.stderr
 
 
 def test_test_many_counts_what_is_right_and_writes_it_down(trained: Path) -> None:
