@@ -127,8 +127,7 @@ class CudaConvolution(CudaLinear):
             options: dict[str, Any] = {"accumulate": items == 1, "count": items}
             self.cublas.matmul(a, b, out, dw.dtype, self._stream(), transpose_b=True, **options)
         if parts is not dw:
-            groups = -(-dw.size // 32)
-            self.launch.blocks("sum_rows", dw.dtype, groups, parts, dw, items, dw.size, 1, True)
+            self.bias_backward(parts.reshape(items, dw.size), dw.reshape(dw.size))  # a sum over images
 
     def _channels_first(self, array: Array, purpose: str) -> Array:
         """(N, channels, ...) as (1, channels, N * ...)."""
